@@ -1,0 +1,2 @@
+//! Distr Chat.
+pub mod wire;

@@ -1,0 +1,106 @@
+use super::*;
+
+fn docs() -> serde_json::Value {
+    serde_json::from_str(include_str!("../../docs/protocol.json")).unwrap()
+}
+
+#[test]
+fn golden_examples_are_accepted() {
+    let docs = docs();
+    let examples = docs["client"].as_object().unwrap();
+    for (name, example) in examples {
+        let text = example.to_string();
+        let message = ClientMessage::parse(&text).unwrap_or_else(|refusal| panic!("{name}: {refusal:?}"));
+        let expected = example["type"].as_str().unwrap();
+        let kind = match &message {
+            ClientMessage::Join { since, .. } => {
+                assert_eq!(since.is_some(), example.get("since").is_some());
+                "join"
+            }
+            ClientMessage::Send { text, .. } => {
+                assert_eq!(text, "hi");
+                "send"
+            }
+            ClientMessage::Typing { .. } => "typing",
+            ClientMessage::Leave { .. } => "leave",
+            ClientMessage::Ping => "ping",
+        };
+        assert_eq!(kind, expected, "{name}");
+    }
+}
+
+#[test]
+fn golden_rejections_are_refused_by_their_code() {
+    for case in docs()["rejected"].as_array().unwrap() {
+        let frame = case["frame"].as_str().unwrap();
+        let refusal = ClientMessage::parse(frame).unwrap_err();
+        assert_eq!(refusal.code.name(), case["code"].as_str().unwrap(), "{frame}: {refusal:?}");
+    }
+}
+
+#[test]
+fn the_codes_are_those_in_the_docs() {
+    let docs = docs();
+    let listed: Vec<_> = docs["errorCodes"].as_array().unwrap().iter().map(|c| c.as_str().unwrap()).collect();
+    assert_eq!(ErrorCode::ALL.map(ErrorCode::name).to_vec(), listed);
+}
+
+#[test]
+fn a_refusal_says_what_it_is_about() {
+    let text = format!(r#"{{"type":"send","room":"r","id":"7","text":"{}"}}"#, "x".repeat(5000));
+    let refusal = ClientMessage::parse(&text).unwrap_err();
+    assert_eq!(refusal.code, ErrorCode::TextTooLong);
+    assert_eq!(refusal.message, "text is 5000 bytes; at most 4096 are allowed");
+    assert_eq!((refusal.room.as_deref(), refusal.id.as_deref()), (Some("r"), Some("7")));
+}
+
+#[test]
+fn plain_strings_are_borrowed_and_escapes_are_not() {
+    let Ok(ClientMessage::Send { text, .. }) =
+        ClientMessage::parse(r#"{"type":"send","room":"r","id":"1","text":"hi"}"#)
+    else {
+        panic!("a send")
+    };
+    assert!(matches!(text, Cow::Borrowed("hi")));
+    let Ok(ClientMessage::Send { text, .. }) =
+        ClientMessage::parse(r#"{"type":"send","room":"r","id":"1","text":"h\u0069"}"#)
+    else {
+        panic!("a send")
+    };
+    assert_eq!(text, "hi");
+}
+
+#[test]
+fn since_is_bounded_and_typed() {
+    let since = |streams: usize| {
+        let entries: Vec<_> = (0..streams).map(|i| format!(r#""{i:016x}.0":{i}"#)).collect();
+        format!(r#"{{"type":"join","room":"r","user":"u","since":{{{}}}}}"#, entries.join(","))
+    };
+    let full = since(STREAMS_MAX);
+    assert!(matches!(
+        ClientMessage::parse(&full),
+        Ok(ClientMessage::Join { since: Some(streams), .. }) if streams.len() == STREAMS_MAX
+    ));
+    let over = since(STREAMS_MAX + 1);
+    assert_eq!(ClientMessage::parse(&over).unwrap_err().code, ErrorCode::TooManyStreams);
+    for wrong in
+        ["7", "\"x\"", "[1]", "{\"x\":1}", "{\"1933d8a0c8c00001.0\":\"1\"}", "{\"1933d8a0c8c00001.0\":{}}"]
+    {
+        let text = format!(r#"{{"type":"join","room":"r","user":"u","since":{wrong}}}"#);
+        assert_eq!(ClientMessage::parse(&text).unwrap_err().code, ErrorCode::WrongField, "{wrong}");
+    }
+}
+
+#[test]
+fn deep_nesting_is_refused_without_a_stack_overflow() {
+    let text = format!(r#"{{"type":{}"#, "[".repeat(20_000));
+    assert_eq!(ClientMessage::parse(&text).unwrap_err().code, ErrorCode::NotJson);
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_text_is_a_value_or_a_refusal(text in ".{0,200}", inside in ".{0,40}") {
+        let _ = ClientMessage::parse(&text);
+        let _ = ClientMessage::parse(&format!("{{\"type\":\"join\",{inside}}}"));
+    }
+}

@@ -1,0 +1,55 @@
+//! The message that a connection is receiving in fragments (RFC 6455, section 5.4).
+
+use std::borrow::Cow;
+
+use super::frame::{Event, Violation};
+
+/// Grows with each fragment; the caller bounds its length. Text is checked as it comes, so that a bad byte is
+/// refused in the fragment that brings it and not at the end.
+#[derive(Debug)]
+pub struct Fragments {
+    bytes: Vec<u8>,
+    is_text: bool,
+    valid_up_to: usize,
+}
+
+impl Fragments {
+    /// An empty message.
+    pub fn new(is_text: bool) -> Self {
+        Self { bytes: Vec::new(), is_text, valid_up_to: 0 }
+    }
+
+    /// Bytes received so far.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether nothing was received.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Adds one fragment.
+    pub fn extend(&mut self, payload: &[u8]) -> Result<(), Violation> {
+        self.bytes.extend_from_slice(payload);
+        if !self.is_text {
+            return Ok(());
+        }
+        match std::str::from_utf8(&self.bytes[self.valid_up_to..]) {
+            Ok(_) => self.valid_up_to = self.bytes.len(),
+            Err(fault) if fault.error_len().is_some() => return Err(Violation::Utf8),
+            Err(cut) => self.valid_up_to += cut.valid_up_to(),
+        }
+        Ok(())
+    }
+
+    /// The whole message. A character that was never completed is a violation.
+    pub fn finish(self) -> Result<Event<'static>, Violation> {
+        if self.is_text {
+            let text = String::from_utf8(self.bytes).map_err(|_| Violation::Utf8)?;
+            Ok(Event::Text(Cow::Owned(text)))
+        } else {
+            Ok(Event::Binary(Cow::Owned(self.bytes)))
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Request heads (RFC 9112), parsed by httparse once the empty line is there, with the ambiguities refused that
+//! request smuggling lives on.
+
+use super::response::Status;
+
+/// Longest request head, its empty line included.
+pub const HEAD_BYTES_MAX: usize = 8 * 1024;
+/// Most header fields of one request.
+pub const HEADERS_MAX: usize = 48;
+
+const END: &[u8] = b"\r\n\r\n";
+
+/// The methods that any endpoint here takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// `GET`
+    Get,
+    /// `HEAD`: the answer to `GET` without its body.
+    Head,
+}
+
+/// A request without a body, borrowed from the bytes it came in.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// The method.
+    pub method: Method,
+    /// The path of the target, beginning with `/`, not decoded.
+    pub path: &'a str,
+    /// What follows `?` in the target, not decoded.
+    pub query: Option<&'a str>,
+    /// The value of the one `Host` header.
+    pub host: &'a str,
+    /// False when the client asked for `Connection: close`.
+    pub keep_alive: bool,
+    headers: [httparse::Header<'a>; HEADERS_MAX],
+}
+
+/// Why a head is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum HeadError {
+    /// RFC 9112, sections 2 to 5.
+    #[error("the request is not well-formed HTTP")]
+    Syntax,
+    /// More than [`HEAD_BYTES_MAX`] bytes or [`HEADERS_MAX`] fields.
+    #[error("the request head is larger than 8 KiB or has more than 48 headers")]
+    TooLarge,
+    /// Only HTTP/1.1 is spoken here.
+    #[error("only HTTP/1.1 is spoken here")]
+    Version,
+    /// Only `GET` and `HEAD` are.
+    #[error("only GET and HEAD are allowed")]
+    Method,
+    /// RFC 9112, section 3.2: not a path, and not an `http` URL.
+    #[error("the request target is not a path")]
+    Target,
+    /// RFC 9112, section 3.2: exactly one `Host` with a name or address in it.
+    #[error("the request needs exactly one valid Host header")]
+    Host,
+    /// RFC 9112, section 6: no request here has a body, and several lengths are how smuggling begins.
+    #[error("the request announces a body or has an ambiguous length")]
+    Body,
+    /// Not an error of the bytes: the head took too long to arrive.
+    #[error("the request head did not arrive in time")]
+    TooSlow,
+}
+
+impl HeadError {
+    /// Every refusal, for the table of counters.
+    pub const ALL: [Self; 8] = [
+        Self::Syntax,
+        Self::TooLarge,
+        Self::Version,
+        Self::Method,
+        Self::Target,
+        Self::Host,
+        Self::Body,
+        Self::TooSlow,
+    ];
+
+    /// The status that answers it (docs/protocol.md, section 8).
+    pub fn status(self) -> Status {
+        match self {
+            Self::Syntax | Self::Target | Self::Host | Self::Body => Status::BAD_REQUEST,
+            Self::TooLarge => Status::HEAD_TOO_LARGE,
+            Self::Version => Status::VERSION,
+            Self::Method => Status::METHOD_NOT_ALLOWED,
+            Self::TooSlow => Status::TIMEOUT,
+        }
+    }
+
+    /// The `error` in the answer's body.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Syntax | Self::Target | Self::Host | Self::Body => "malformed",
+            Self::TooLarge => "head_too_large",
+            Self::Version => "version",
+            Self::Method => "method_not_allowed",
+            Self::TooSlow => "too_slow",
+        }
+    }
+
+    /// Its name in metrics, one for each rule.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Syntax => "syntax",
+            Self::TooLarge => "too_large",
+            Self::Version => "version",
+            Self::Method => "method",
+            Self::Target => "target",
+            Self::Host => "host",
+            Self::Body => "body",
+            Self::TooSlow => "too_slow",
+        }
+    }
+}
+
+/// Where the head in `bytes` ends, behind its empty line; the first `searched` bytes are known to hold no end.
+/// `None`: more must come, and it may.
+pub fn head_end(bytes: &[u8], searched: usize) -> Result<Option<usize>, HeadError> {
+    let from = searched.saturating_sub(END.len() - 1);
+    let within = &bytes[..bytes.len().min(HEAD_BYTES_MAX)];
+    match memchr::memmem::find(&within[from.min(within.len())..], END) {
+        Some(at) => Ok(Some(from + at + END.len())),
+        None if bytes.len() >= HEAD_BYTES_MAX => Err(HeadError::TooLarge),
+        None => Ok(None),
+    }
+}
+
+impl<'a> Request<'a> {
+    /// Reads a head that [`head_end`] found whole.
+    pub fn parse(head: &'a [u8]) -> Result<Self, HeadError> {
+        let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+        let mut raw = httparse::Request::new(&mut headers);
+        match raw.parse(head) {
+            Ok(httparse::Status::Complete(end)) if end == head.len() => {}
+            // A bare-LF empty line before ours would hide the rest of the head from us and not from others.
+            Ok(_) => return Err(HeadError::Syntax),
+            Err(httparse::Error::TooManyHeaders) => return Err(HeadError::TooLarge),
+            Err(httparse::Error::Version) => return Err(HeadError::Version),
+            Err(_) => return Err(HeadError::Syntax),
+        }
+        if raw.version != Some(1) {
+            return Err(HeadError::Version);
+        }
+        let method = match raw.method {
+            Some("GET") => Method::Get,
+            Some("HEAD") => Method::Head,
+            _ => return Err(HeadError::Method),
+        };
+        let (path, query) = split_target(raw.path.unwrap_or_default())?;
+        let mut request = Self { method, path, query, host: "", keep_alive: true, headers };
+        request.host = request.only_host()?;
+        request.refuse_body()?;
+        request.keep_alive = !request.has_token("connection", "close");
+        Ok(request)
+    }
+
+    /// The values of every header of that name, in their order; white space around them removed.
+    pub fn values<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'a [u8]> + 's {
+        self.headers
+            .iter()
+            .filter(move |header| header.name.eq_ignore_ascii_case(name))
+            .map(|header| header.value.trim_ascii())
+    }
+
+    /// Whether a comma-separated header holds a token, in any case (RFC 9110, section 5.6.1).
+    pub fn has_token(&self, name: &str, token: &str) -> bool {
+        self.values(name)
+            .flat_map(|value| value.split(|&byte| byte == b','))
+            .any(|item| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+    }
+
+    /// The value of `key` in the query, not decoded.
+    pub fn query_value(&self, key: &str) -> Option<&'a str> {
+        let pairs = self.query?.split('&').filter_map(|pair| pair.split_once('='));
+        pairs.into_iter().find(|(name, _)| *name == key).map(|(_, value)| value)
+    }
+
+    /// The host without its port: what a URL on the same machine begins with.
+    pub fn hostname(&self) -> &'a str {
+        let end = match self.host.find(']') {
+            Some(bracket) => bracket + 1,
+            None => self.host.find(':').unwrap_or(self.host.len()),
+        };
+        &self.host[..end]
+    }
+
+    fn only_host(&self) -> Result<&'a str, HeadError> {
+        let mut hosts = self.values("host");
+        let (Some(host), None) = (hosts.next(), hosts.next()) else { return Err(HeadError::Host) };
+        let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(byte);
+        if host.is_empty() || !host.iter().all(allowed) {
+            return Err(HeadError::Host);
+        }
+        std::str::from_utf8(host).map_err(|_| HeadError::Host)
+    }
+
+    fn refuse_body(&self) -> Result<(), HeadError> {
+        let mut lengths = self.values("content-length");
+        let length_is_clear = match (lengths.next(), lengths.next()) {
+            (None, _) => true,
+            (Some(length), None) => length == b"0",
+            _ => false,
+        };
+        if length_is_clear && self.values("transfer-encoding").next().is_none() {
+            Ok(())
+        } else {
+            Err(HeadError::Body)
+        }
+    }
+}
+
+fn split_target(target: &str) -> Result<(&str, Option<&str>), HeadError> {
+    let path = match target.strip_prefix("http://") {
+        // RFC 9112, section 3.2.2: a server must accept the absolute form.
+        Some(rest) => rest.find('/').map_or("/", |slash| &rest[slash..]),
+        None => target,
+    };
+    if !path.starts_with('/') {
+        return Err(HeadError::Target);
+    }
+    Ok(match path.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (path, None),
+    })
+}
+
+#[cfg(test)]
+#[path = "http_tests.rs"]
+mod tests;

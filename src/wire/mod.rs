@@ -1,0 +1,25 @@
+//! Bytes ↔ types. Total functions over slices: no sockets, clocks, threads or randomness, and nothing that a peer
+//! sends can make one of them panic. A refusal is a typed error that names the broken rule.
+
+pub mod client_message;
+pub mod close;
+pub mod fragments;
+pub mod frame;
+pub mod heartbeat;
+pub mod http;
+pub mod limits;
+pub mod name;
+pub mod response;
+pub mod server_message;
+pub mod stream;
+pub mod upgrade;
+
+pub use client_message::{ClientMessage, Refusal};
+pub use close::CloseReason;
+pub use frame::{Decoder, Event, Violation};
+pub use heartbeat::Heartbeat;
+pub use http::{HeadError, Request};
+pub use limits::Limits;
+pub use response::{Response, Status};
+pub use server_message::ServerMessage;
+pub use stream::StreamId;

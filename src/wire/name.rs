@@ -1,0 +1,89 @@
+//! Names of users, rooms and messages: short, visible, free of control characters.
+
+use std::borrow::Cow;
+
+use super::limits::{ID_BYTES_MAX, NAME_BYTES_MAX, ROOM_BYTES_MAX};
+
+/// What a name is for; decides its limit and the words of its refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `user`: 1 to [`NAME_BYTES_MAX`] bytes.
+    User,
+    /// `room`: 1 to [`ROOM_BYTES_MAX`] bytes.
+    Room,
+    /// `id` of a message: 1 to [`ID_BYTES_MAX`] bytes.
+    Id,
+}
+
+impl Kind {
+    /// Bytes of UTF-8 allowed.
+    pub fn bytes_max(self) -> usize {
+        match self {
+            Self::User => NAME_BYTES_MAX,
+            Self::Room => ROOM_BYTES_MAX,
+            Self::Id => ID_BYTES_MAX,
+        }
+    }
+
+    /// The field of the protocol that carries it.
+    pub fn field(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Room => "room",
+            Self::Id => "id",
+        }
+    }
+}
+
+/// Why a name is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing but white space.
+    Empty,
+    /// More than the bytes of its [`Kind`]; carries how many it has.
+    TooLong(usize),
+    /// A Unicode control character (category Cc).
+    ControlCharacter,
+}
+
+/// A name that keeps the rules of its [`Kind`]; borrowed from the frame it came in where that has no escapes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Name<'a>(Cow<'a, str>);
+
+impl<'a> Name<'a> {
+    /// Checks length, visibility and characters.
+    pub fn parse(kind: Kind, text: Cow<'a, str>) -> Result<Self, Fault> {
+        if text.len() > kind.bytes_max() {
+            return Err(Fault::TooLong(text.len()));
+        }
+        if text.chars().any(char::is_control) {
+            return Err(Fault::ControlCharacter);
+        }
+        if text.chars().all(char::is_whitespace) {
+            return Err(Fault::Empty);
+        }
+        Ok(Self(text))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_keep_their_rules() {
+        let parse = |text: &'static str| Name::parse(Kind::User, Cow::Borrowed(text));
+        assert!(parse("Ann Lee").is_ok());
+        assert!(parse("安").is_ok());
+        assert_eq!(parse(""), Err(Fault::Empty));
+        assert_eq!(parse("\u{3000} "), Err(Fault::Empty));
+        assert_eq!(parse("a\u{85}b"), Err(Fault::ControlCharacter));
+        let long = "é".repeat(33);
+        assert_eq!(Name::parse(Kind::User, Cow::Owned(long)), Err(Fault::TooLong(66)));
+    }
+}
