@@ -1,2 +1,3 @@
 //! Distr Chat.
+pub mod net;
 pub mod wire;

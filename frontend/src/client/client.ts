@@ -1,0 +1,397 @@
+import { type Backoff, fullJitter } from './backoff';
+import { closeCode } from './closeCodes';
+import { Connection, type Ending, type Place } from './connection';
+import type { Cancel, Environment } from './environment';
+import type { Link, Trouble } from './link';
+import * as outbox from './outbox';
+import { Pace } from './pace';
+import { byteLength, DEFAULT_LIMITS, type Fault, type Limits, type ServerError, type ServerMessage } from './protocol';
+import * as rooms from './room';
+import type { Room } from './room';
+import { createStore, type Store } from './store';
+
+export interface ClientOptions {
+  environment: Environment;
+  /** Addresses of the balancers, such as `http://localhost:7001`. */
+  balancers: readonly string[];
+  /** A server said something that is not in the protocol. It was ignored. */
+  onFault?: (fault: Fault) => void;
+}
+
+export interface Snapshot {
+  link: Link;
+  rooms: ReadonlyMap<string, Room>;
+}
+
+export type Refusal = 'not_in_room' | 'text_empty' | 'text_too_long' | 'outbox_full';
+
+export const JOIN_TIMEOUT_MS = 5_000;
+export const TYPING_EVERY_MS = 2_000;
+/** A connection that held for so long was a good one: the next loss starts the waits from the beginning. */
+export const STABLE_MS = 5_000;
+const AFTER_LOSS: Backoff = { baseMs: 500, capMs: 10_000 };
+const AFTER_NO_SERVER: Backoff = { baseMs: 1_000, capMs: 10_000 };
+const AFTER_NO_BALANCER: Backoff = { baseMs: 4_000, capMs: 30_000 };
+/** Sends may use this part of the frames that a server allows; joins, hints and pings have the rest. */
+const SHARE_OF_SENDS = 0.5;
+/** These pass by themselves, so the send or the join is repeated later. */
+const PASSING_ERRORS = new Set(['rate_limited', 'overloaded', 'not_joined', 'already_joined']);
+
+/** A connection and what was done on it. */
+interface Line {
+  connection: Connection;
+  place: Place | null;
+  joins: Map<string, Join>;
+  pace: Pace | null;
+  onlineMs: number | null;
+}
+
+interface Join {
+  sentMs: number;
+  resumed: boolean;
+  answered: boolean;
+}
+
+/**
+ * The chat client: rooms that outlive connections. It comes back for ever, at any server, and repeats what was not
+ * acknowledged. Each change is a new snapshot in `store`.
+ *
+ * Every event ends in `#pump`, which brings the connection to where the rooms want it and sleeps until the next thing
+ * is due; so no event needs to know what the others have started.
+ */
+export class Client {
+  readonly store: Store<Snapshot>;
+  readonly #store;
+  readonly #environment: Environment;
+  readonly #idPrefix: string;
+  #idCount = 0;
+  #current: Line | null = null;
+  /** The line to another server that takes over once all rooms are joined there. */
+  #successor: Line | null = null;
+  #attempt = 0;
+  #trouble: Trouble | null = null;
+  #typedMs = new Map<string, number>();
+  #cancelRetry: Cancel = () => undefined;
+  #cancelMove: Cancel = () => undefined;
+  #cancelWake: Cancel = () => undefined;
+
+  constructor(private readonly options: ClientOptions) {
+    this.#environment = options.environment;
+    this.#idPrefix = [0, 1].map(() => Math.floor(this.#environment.random() * 2 ** 32).toString(36)).join('');
+    this.#store = createStore<Snapshot>({ link: { phase: 'idle' }, rooms: new Map() });
+    this.store = this.#store;
+  }
+
+  /** Comes into a room, and connects if this is the first one. */
+  join(name: string, user: string) {
+    const known = this.#room(name);
+    if (known?.user === user && known.status !== 'refused') return;
+    if (known) this.#forget(name);
+    this.#putRoom(rooms.createRoom(name, user));
+    if (this.#link.phase === 'idle') this.#dial();
+    this.#pump();
+  }
+
+  /** Forgets the room, and closes the connection if it was the last one. */
+  leave(name: string) {
+    this.#forget(name);
+    if (this.#store.getSnapshot().rooms.size === 0) this.close();
+  }
+
+  /** Says something; gives back why not, or `null`. Offline it waits and goes out later. */
+  send(roomName: string, text: string): Refusal | null {
+    const room = this.#room(roomName);
+    if (!room) return 'not_in_room';
+    if (text.trim() === '') return 'text_empty';
+    if (byteLength(text) > this.limits.text_bytes) return 'text_too_long';
+    if (room.outbox.length >= outbox.OUTBOX_MAX) return 'outbox_full';
+    this.#idCount += 1;
+    this.#putRoom({ ...room, outbox: outbox.write(room.outbox, `${this.#idPrefix}-${this.#idCount}`, text) });
+    this.#pump();
+    return null;
+  }
+
+  /** Drops a send that a server refused. */
+  discard(roomName: string, id: string) {
+    this.#change(roomName, (room) => ({ ...room, outbox: outbox.remove(room.outbox, id) }));
+  }
+
+  /** Tells the others that the user is writing. Call it with each key: it goes out as often as the protocol wants. */
+  typing(room: string) {
+    const now = this.#environment.now();
+    const lastMs = this.#typedMs.get(room) ?? -Infinity;
+    if (!this.#current?.joins.get(room)?.answered || now - lastMs < TYPING_EVERY_MS) return;
+    this.#typedMs.set(room, now);
+    this.#current.connection.send({ type: 'typing', room });
+  }
+
+  /** Tries again now: the user asks for it, or the network came back. */
+  reconnect() {
+    const { phase } = this.#link;
+    if (phase === 'online' || phase === 'connecting' || this.#store.getSnapshot().rooms.size === 0) return;
+    this.#cancelRetry();
+    this.#attempt = 0;
+    this.#dial();
+  }
+
+  /** Ends the connection. The rooms stay as they are, and `reconnect` goes on with them. */
+  close() {
+    this.#cancelRetry();
+    this.#cancelMove();
+    this.#cancelWake();
+    for (const line of this.#lines()) line.connection.close();
+    this.#current = null;
+    this.#successor = null;
+    this.#trouble = null;
+    this.#attempt = 0;
+    this.#setLink({ phase: 'idle' });
+  }
+
+  get limits(): Limits {
+    return this.#current?.connection.welcome?.limits ?? DEFAULT_LIMITS;
+  }
+
+  get #link(): Link {
+    return this.#store.getSnapshot().link;
+  }
+
+  #room(name: string): Room | undefined {
+    return this.#store.getSnapshot().rooms.get(name);
+  }
+
+  #lines(): Line[] {
+    return [this.#current, this.#successor].filter((line) => line !== null);
+  }
+
+  #dial() {
+    this.#setLink({ phase: 'connecting', trouble: this.#trouble, place: null });
+    this.#current = this.#createLine();
+  }
+
+  #createLine(): Line {
+    const connection = new Connection(this.#environment, this.options.balancers, {
+      assigned: (place) => {
+        line.place = place;
+        if (line === this.#current) this.#setLink({ phase: 'connecting', trouble: this.#trouble, place });
+      },
+      welcomed: ({ limits }) => {
+        const now = this.#environment.now();
+        line.onlineMs = now;
+        line.pace = new Pace(limits.frames_per_second * SHARE_OF_SENDS, limits.frames_burst * SHARE_OF_SENDS, now);
+        if (line === this.#current) this.#takeOver(line);
+        this.#pump();
+      },
+      received: (message) => {
+        this.#received(line, message);
+        this.#pump();
+      },
+      faulty: (fault) => this.options.onFault?.(fault),
+      ended: (ending) => this.#ended(line, ending),
+    });
+    const line: Line = { connection, place: null, joins: new Map(), pace: null, onlineMs: null };
+    return line;
+  }
+
+  /** From now on this line is the one that sends. */
+  #takeOver(line: Line) {
+    this.#current = line;
+    const { welcome } = line.connection;
+    if (!welcome || !line.place) return;
+    this.#trouble = null;
+    for (const room of this.#store.getSnapshot().rooms.values()) {
+      this.#putRoom({ ...room, outbox: outbox.restart(room.outbox) });
+    }
+    this.#setLink({ phase: 'online', place: line.place, session: welcome.session, limits: welcome.limits });
+  }
+
+  #received(line: Line, message: ServerMessage) {
+    switch (message.type) {
+      case 'joined': {
+        const join = line.joins.get(message.room);
+        if (!join) return;
+        join.answered = true;
+        this.#change(message.room, (room) => rooms.joined(room, message, join.resumed));
+        return;
+      }
+      case 'message':
+        this.#change(message.room, (room) => rooms.received(room, message));
+        return;
+      case 'ack':
+        this.#change(message.room, (room) => rooms.acknowledged(room, message));
+        return;
+      case 'presence':
+        this.#change(message.room, (room) => rooms.present(room, message));
+        return;
+      case 'typing':
+        this.#change(message.room, (room) => rooms.typed(room, message.user, this.#environment.now()));
+        return;
+      case 'error':
+        this.#failed(line, message);
+        return;
+      case 'move':
+        this.#move(line, message.within_ms);
+        return;
+      case 'welcome':
+      case 'left':
+      case 'pong':
+        return;
+    }
+  }
+
+  #failed(line: Line, { code, message, room: name, id }: ServerError) {
+    if (name === null) return;
+    if (code === 'not_joined') line.joins.delete(name);
+    if (PASSING_ERRORS.has(code)) return;
+    if (id !== null) {
+      this.#change(name, (room) => ({ ...room, outbox: outbox.failed(room.outbox, id, { code, message }) }));
+    } else if (line.joins.get(name)?.answered === false) {
+      line.joins.delete(name);
+      this.#change(name, (room) => rooms.refused(room, { code, message }));
+    }
+  }
+
+  /** Make before break: the old line serves until the new one is in every room. */
+  #move(line: Line, withinMs: number) {
+    if (line !== this.#current || this.#successor) return;
+    this.#cancelMove();
+    // All clients of the server are told at the same moment, so they spread over half of the time they have.
+    this.#cancelMove = this.#environment.after((this.#environment.random() * withinMs) / 2, () => {
+      if (this.#current && !this.#successor) this.#successor = this.#createLine();
+    });
+  }
+
+  #ended(line: Line, ending: Ending) {
+    if (line === this.#successor) {
+      this.#successor = null;
+      // The old line works still. It will end when its server leaves, and then this is an ordinary loss.
+      return;
+    }
+    this.#cancelMove();
+    if (this.#successor) {
+      const heir = this.#successor;
+      this.#successor = null;
+      this.#setLink({ phase: 'connecting', trouble: 'lost', place: heir.place });
+      this.#takeOver(heir);
+      this.#pump();
+      return;
+    }
+    this.#current = null;
+    if (line.onlineMs !== null && this.#environment.now() - line.onlineMs >= STABLE_MS) this.#attempt = 0;
+    this.#plan(ending);
+    this.#pump();
+  }
+
+  #plan(ending: Ending) {
+    switch (ending.kind) {
+      case 'unreachable':
+        this.#retry('no_balancer', AFTER_NO_BALANCER, 0);
+        return;
+      case 'unavailable':
+        this.#retry('no_server', AFTER_NO_SERVER, ending.retryAfterMs);
+        return;
+      case 'dead':
+        this.#retry('lost', AFTER_LOSS, 0);
+        return;
+      case 'closed': {
+        const { code, meaning, reconnect } = closeCode(ending.code);
+        if (reconnect) this.#retry('lost', AFTER_LOSS, 0);
+        else this.#setLink({ phase: 'stopped', code, meaning });
+      }
+    }
+  }
+
+  #retry(trouble: Trouble, backoff: Backoff, leastMs: number) {
+    const delayMs = leastMs + fullJitter(backoff, this.#attempt, this.#environment.random());
+    this.#attempt += 1;
+    this.#trouble = trouble;
+    this.#setLink({ phase: 'waiting', trouble, retryMs: this.#environment.now() + delayMs });
+    this.#cancelRetry = this.#environment.after(delayMs, () => this.#dial());
+  }
+
+  #pump() {
+    const now = this.#environment.now();
+    for (const line of this.#lines()) this.#join(line, now);
+    if (this.#successor && this.#joinedAll(this.#successor)) {
+      const old = this.#current;
+      const heir = this.#successor;
+      this.#successor = null;
+      this.#takeOver(heir);
+      old?.connection.close();
+    }
+    if (this.#current) this.#flush(this.#current, now);
+    for (const room of this.#store.getSnapshot().rooms.values()) this.#putRoom(rooms.forgetTyping(room, now));
+    this.#cancelWake();
+    const wakeMs = this.#nextDueMs();
+    if (wakeMs < Infinity) this.#cancelWake = this.#environment.after(Math.max(0, wakeMs - now), () => this.#pump());
+  }
+
+  #join(line: Line, now: number) {
+    const { welcome } = line.connection;
+    if (!welcome) return;
+    for (const room of this.#store.getSnapshot().rooms.values()) {
+      const join = line.joins.get(room.name);
+      if (room.status === 'refused' || join?.answered) continue;
+      if (join && now - join.sentMs < JOIN_TIMEOUT_MS) continue;
+      const since = rooms.resumePoint(room, welcome.limits.streams);
+      line.joins.set(room.name, { sentMs: now, resumed: since !== undefined, answered: false });
+      line.connection.send({ type: 'join', room: room.name, user: room.user, ...(since && { since }) });
+    }
+  }
+
+  #joinedAll(line: Line): boolean {
+    return [...this.#store.getSnapshot().rooms.values()].every(
+      (room) => room.status === 'refused' || line.joins.get(room.name)?.answered,
+    );
+  }
+
+  #flush(line: Line, now: number) {
+    for (const { name } of this.#store.getSnapshot().rooms.values()) {
+      if (!line.joins.get(name)?.answered) continue;
+      for (;;) {
+        const room = this.#room(name);
+        const item = room && outbox.due(room.outbox, now);
+        if (!room || !item || !line.pace?.take(now)) break;
+        line.connection.send({ type: 'send', room: name, id: item.id, text: item.text });
+        this.#putRoom({ ...room, outbox: outbox.sent(room.outbox, item.id, now) });
+      }
+    }
+  }
+
+  #nextDueMs(): number {
+    const all = [...this.#store.getSnapshot().rooms.values()];
+    const joins = this.#lines().flatMap((line) => [...line.joins.values()].filter((join) => !join.answered));
+    const sends = all.filter((room) => this.#current?.joins.get(room.name)?.answered);
+    // A send that is due already was held back by the pace.
+    const paceMs = this.#environment.now() + (this.#current?.pace?.waitMs ?? 0);
+    return Math.min(
+      Infinity,
+      ...joins.map((join) => join.sentMs + JOIN_TIMEOUT_MS),
+      ...sends.map((room) => Math.max(paceMs, outbox.nextDueMs(room.outbox))),
+      ...all.flatMap((room) => room.typing.map((typing) => typing.untilMs)),
+    );
+  }
+
+  #forget(name: string) {
+    const { link, rooms: all } = this.#store.getSnapshot();
+    const rest = new Map(all);
+    rest.delete(name);
+    this.#store.set({ link, rooms: rest });
+    for (const line of this.#lines()) {
+      if (line.joins.delete(name)) line.connection.send({ type: 'leave', room: name });
+    }
+  }
+
+  #change(name: string, change: (room: Room) => Room) {
+    const room = this.#room(name);
+    if (room) this.#putRoom(change(room));
+  }
+
+  #putRoom(room: Room) {
+    const { link, rooms: all } = this.#store.getSnapshot();
+    if (all.get(room.name) !== room) this.#store.set({ link, rooms: new Map(all).set(room.name, room) });
+  }
+
+  #setLink(link: Link) {
+    this.#store.set({ link, rooms: this.#store.getSnapshot().rooms });
+  }
+}

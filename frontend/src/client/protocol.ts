@@ -1,0 +1,291 @@
+/**
+ * The client protocol `distr-chat.v1`. The only file that knows the wire: outside of it there are typed messages.
+ * What comes from the network is a value until it is proven: nothing here throws on a bad frame.
+ */
+
+export const SUBPROTOCOL = 'distr-chat.v1';
+
+export interface Limits {
+  frame_bytes: number;
+  text_bytes: number;
+  name_bytes: number;
+  room_bytes: number;
+  id_bytes: number;
+  rooms: number;
+  streams: number;
+  frames_per_second: number;
+  frames_burst: number;
+}
+
+/** What holds until a `welcome` says otherwise. */
+export const DEFAULT_LIMITS: Limits = {
+  frame_bytes: 32_768,
+  text_bytes: 4_096,
+  name_bytes: 64,
+  room_bytes: 64,
+  id_bytes: 64,
+  rooms: 32,
+  streams: 64,
+  frames_per_second: 50,
+  frames_burst: 200,
+};
+
+export type ClientMessage =
+  | { type: 'join'; room: string; user: string; since?: Readonly<Record<string, number>> }
+  | { type: 'send'; room: string; id: string; text: string }
+  | { type: 'typing'; room: string }
+  | { type: 'leave'; room: string }
+  | { type: 'ping' };
+
+export interface Welcome {
+  type: 'welcome';
+  node: string;
+  session: string;
+  limits: Limits;
+}
+
+export interface Joined {
+  type: 'joined';
+  room: string;
+  users: number;
+  /** `null` in large rooms. */
+  roster: readonly string[] | null;
+  history: readonly Message[];
+  complete: boolean;
+}
+
+export interface Message {
+  type: 'message';
+  room: string;
+  from: string;
+  text: string;
+  time: number;
+  stream: string;
+  seq: number;
+  id: string;
+}
+
+export interface Ack {
+  type: 'ack';
+  room: string;
+  id: string;
+  stream: string;
+  seq: number;
+  time: number;
+}
+
+export interface Presence {
+  type: 'presence';
+  room: string;
+  users: number;
+  /** `null` in large rooms, as `left` is. */
+  joined: readonly string[] | null;
+  left: readonly string[] | null;
+}
+
+export interface ServerError {
+  type: 'error';
+  code: string;
+  message: string;
+  room: string | null;
+  id: string | null;
+}
+
+export type ServerMessage =
+  | Welcome
+  | Joined
+  | Message
+  | Ack
+  | Presence
+  | { type: 'typing'; room: string; user: string }
+  | { type: 'left'; room: string }
+  | { type: 'pong' }
+  | ServerError
+  | { type: 'move'; within_ms: number };
+
+/** Why a frame of a server is not a message. `unknown_type` is harmless: servers may grow. */
+export type Fault =
+  | { type: 'fault'; why: 'not_json' }
+  | { type: 'fault'; why: 'unknown_type'; of: string }
+  | { type: 'fault'; why: 'wrong_field'; field: string };
+
+export interface Assigned {
+  url: string;
+  node: string;
+}
+
+export function encode(message: ClientMessage): string {
+  return JSON.stringify(message);
+}
+
+export function decode(data: unknown): ServerMessage | Fault {
+  const frame = json(data);
+  if (!frame) return { type: 'fault', why: 'not_json' };
+  try {
+    return message(frame);
+  } catch (error) {
+    if (error instanceof WrongField) return { type: 'fault', why: 'wrong_field', field: error.field };
+    throw error;
+  }
+}
+
+/** The body of a 200 of `/assign`; `null` when it is not one. */
+export function decodeAssigned(body: string): Assigned | null {
+  const value = json(body);
+  return value && typeof value.url === 'string' && typeof value.node === 'string'
+    ? { url: value.url, node: value.node }
+    : null;
+}
+
+const utf8 = new TextEncoder();
+
+/** The limits of the protocol count bytes of UTF-8. */
+export function byteLength(text: string): number {
+  return utf8.encode(text).length;
+}
+
+type Fields = Record<string, unknown>;
+
+class WrongField extends Error {
+  constructor(readonly field: string) {
+    super(field);
+  }
+}
+
+function json(data: unknown): Fields | null {
+  if (typeof data !== 'string') return null;
+  try {
+    const value: unknown = JSON.parse(data);
+    return isObject(value) ? value : null;
+  } catch {
+    return null;
+  }
+}
+
+function message(frame: Fields): ServerMessage | Fault {
+  const type = text(frame, 'type');
+  switch (type) {
+    case 'welcome':
+      return { type, node: text(frame, 'node'), session: text(frame, 'session'), limits: limits(frame) };
+    case 'joined':
+      return {
+        type,
+        room: text(frame, 'room'),
+        users: count(frame, 'users'),
+        roster: names(frame, 'roster'),
+        history: history(frame),
+        complete: flag(frame, 'complete'),
+      };
+    case 'message':
+      return said(frame);
+    case 'ack':
+      return {
+        type,
+        room: text(frame, 'room'),
+        id: text(frame, 'id'),
+        stream: text(frame, 'stream'),
+        seq: count(frame, 'seq'),
+        time: count(frame, 'time'),
+      };
+    case 'presence':
+      return {
+        type,
+        room: text(frame, 'room'),
+        users: count(frame, 'users'),
+        joined: names(frame, 'joined'),
+        left: names(frame, 'left'),
+      };
+    case 'typing':
+      return { type, room: text(frame, 'room'), user: text(frame, 'user') };
+    case 'left':
+      return { type, room: text(frame, 'room') };
+    case 'pong':
+      return { type };
+    case 'error':
+      return {
+        type,
+        code: text(frame, 'code'),
+        message: text(frame, 'message'),
+        room: optional(frame, 'room'),
+        id: optional(frame, 'id'),
+      };
+    case 'move':
+      return { type, within_ms: count(frame, 'within_ms') };
+    default:
+      return { type: 'fault', why: 'unknown_type', of: type };
+  }
+}
+
+function said(frame: Fields): Message {
+  return {
+    type: 'message',
+    room: text(frame, 'room'),
+    from: text(frame, 'from'),
+    text: text(frame, 'text'),
+    time: count(frame, 'time'),
+    stream: text(frame, 'stream'),
+    seq: count(frame, 'seq'),
+    id: text(frame, 'id'),
+  };
+}
+
+function history(frame: Fields): Message[] {
+  const value = frame.history;
+  if (!Array.isArray(value)) throw new WrongField('history');
+  return value.map((item: unknown) => {
+    if (!isObject(item)) throw new WrongField('history');
+    return said(item);
+  });
+}
+
+function limits(frame: Fields): Limits {
+  const value = frame.limits;
+  if (!isObject(value)) throw new WrongField('limits');
+  return {
+    frame_bytes: count(value, 'frame_bytes'),
+    text_bytes: count(value, 'text_bytes'),
+    name_bytes: count(value, 'name_bytes'),
+    room_bytes: count(value, 'room_bytes'),
+    id_bytes: count(value, 'id_bytes'),
+    rooms: count(value, 'rooms'),
+    streams: count(value, 'streams'),
+    frames_per_second: count(value, 'frames_per_second'),
+    frames_burst: count(value, 'frames_burst'),
+  };
+}
+
+function text(frame: Fields, field: string): string {
+  const value = frame[field];
+  if (typeof value !== 'string') throw new WrongField(field);
+  return value;
+}
+
+function optional(frame: Fields, field: string): string | null {
+  return frame[field] === undefined ? null : text(frame, field);
+}
+
+function count(frame: Fields, field: string): number {
+  const value = frame[field];
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) throw new WrongField(field);
+  return value;
+}
+
+function flag(frame: Fields, field: string): boolean {
+  const value = frame[field];
+  if (typeof value !== 'boolean') throw new WrongField(field);
+  return value;
+}
+
+function names(frame: Fields, field: string): string[] | null {
+  const value = frame[field];
+  if (value === undefined) return null;
+  if (!Array.isArray(value)) throw new WrongField(field);
+  return value.map((item: unknown) => {
+    if (typeof item !== 'string') throw new WrongField(field);
+    return item;
+  });
+}
+
+function isObject(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,118 @@
+import { describe, expect, test } from 'vitest';
+import * as outbox from './outbox';
+import type { Joined, Message } from './protocol';
+import * as rooms from './room';
+
+const message = (seq: number, changes: Partial<Message> = {}): Message => ({
+  ...{ type: 'message', room: 'lobby', from: 'bob', text: `text ${seq}`, time: 1_000 + seq },
+  ...{ stream: 's', seq, id: `b-${seq}`, ...changes },
+});
+const joinedFrame = (changes: Partial<Joined> = {}): Joined => ({
+  ...{ type: 'joined', room: 'lobby', users: 2, roster: ['ann', 'bob'], history: [], complete: true, ...changes },
+});
+const empty = rooms.createRoom('lobby', 'ann');
+const here = rooms.joined(empty, joinedFrame(), false);
+const texts = (room: rooms.Room) => room.timeline.map((entry) => (entry.kind === 'message' ? entry.text : 'gap'));
+
+describe('joining', () => {
+  test('brings users, roster and history', () => {
+    const room = rooms.joined(empty, joinedFrame({ history: [message(1), message(2)] }), false);
+    expect(room).toMatchObject({ status: 'joined', users: 2, roster: ['ann', 'bob'] });
+    expect(texts(room)).toEqual(['text 1', 'text 2']);
+    expect(rooms.resumePoint(room, 64)).toEqual({ s: 2 });
+  });
+
+  test('there is nothing to resume before the first message', () => {
+    expect(rooms.resumePoint(here, 64)).toBeUndefined();
+  });
+
+  test('a first join is never a gap, an incomplete resume is', () => {
+    const late = joinedFrame({ history: [message(9)], complete: false });
+    expect(texts(rooms.joined(empty, late, false))).toEqual(['text 9']);
+    expect(texts(rooms.joined(rooms.received(here, message(1)), late, true))).toEqual(['text 1', 'gap', 'text 9']);
+  });
+
+  test('a resume that repeats what is known doubles nothing', () => {
+    const room = rooms.received(here, message(1));
+    expect(texts(rooms.joined(room, joinedFrame({ history: [message(1), message(2)] }), true))).toEqual([
+      'text 1',
+      'text 2',
+    ]);
+  });
+
+  test('a resume names only as many streams as the server takes, the last heard ones', () => {
+    const room = [1, 2, 3].reduce((so, n) => rooms.received(so, message(n, { stream: `s${n}` })), here);
+    const again = rooms.received(room, message(4, { stream: 's1' }));
+    expect(rooms.resumePoint(again, 2)).toEqual({ s3: 3, s1: 4 });
+  });
+});
+
+describe('sending', () => {
+  const writing = { ...here, outbox: outbox.write([], 'a-1', 'hello') };
+  const own = message(1, { from: 'ann', id: 'a-1', text: 'hello' });
+  const ack = { type: 'ack', room: 'lobby', id: 'a-1', stream: 's', seq: 1, time: 1_001 } as const;
+
+  test('own message, then ack', () => {
+    const placed = rooms.received(writing, own);
+    expect(placed.timeline).toMatchObject([{ text: 'hello', own: true, acknowledged: false }]);
+    expect(placed.outbox).toMatchObject([{ id: 'a-1', placed: true }]);
+    const safe = rooms.acknowledged(placed, ack);
+    expect(safe.timeline).toMatchObject([{ text: 'hello', acknowledged: true }]);
+    expect(safe.outbox).toEqual([]);
+  });
+
+  test('ack, then own message', () => {
+    const safe = rooms.acknowledged(writing, ack);
+    expect(safe.timeline).toMatchObject([{ text: 'hello', seq: 1, own: true, acknowledged: true }]);
+    expect(safe.outbox).toEqual([]);
+    expect(rooms.received(safe, own).timeline).toEqual(safe.timeline);
+  });
+
+  test('an ack does not move the resume point: earlier messages of its stream may be on their way', () => {
+    expect(rooms.resumePoint(rooms.acknowledged(writing, { ...ack, seq: 7 }), 64)).toBeUndefined();
+  });
+
+  test('an ack for nothing changes nothing', () => {
+    expect(rooms.acknowledged(here, ack)).toBe(here);
+  });
+
+  test('what the user said elsewhere is own, and safe', () => {
+    expect(rooms.received(here, own).timeline).toMatchObject([{ own: true, acknowledged: true }]);
+  });
+
+  test('another user with the same id is another message', () => {
+    const room = rooms.received(rooms.received(writing, own), message(2, { id: 'a-1' }));
+    expect(texts(room)).toEqual(['hello', 'text 2']);
+    expect(room.outbox).toHaveLength(1);
+  });
+});
+
+describe('presence', () => {
+  const presence = { type: 'presence', room: 'lobby' } as const;
+
+  test('names come and go', () => {
+    const more = rooms.present(here, { ...presence, users: 2, joined: ['al'], left: ['bob'] });
+    expect(more).toMatchObject({ users: 2, roster: ['al', 'ann'] });
+  });
+
+  test('a room that has grown large has only a number', () => {
+    expect(rooms.present(here, { ...presence, users: 101, joined: null, left: null })).toMatchObject({
+      users: 101,
+      roster: null,
+    });
+  });
+});
+
+describe('typing', () => {
+  test('is shown until it is old, or the message is there', () => {
+    const typing = rooms.typed(here, 'bob', 0);
+    expect(typing.typing).toHaveLength(1);
+    expect(rooms.forgetTyping(typing, rooms.TYPING_SHOWN_MS - 1)).toBe(typing);
+    expect(rooms.forgetTyping(typing, rooms.TYPING_SHOWN_MS).typing).toEqual([]);
+    expect(rooms.received(typing, message(1)).typing).toEqual([]);
+  });
+
+  test('of oneself on another device is no news', () => {
+    expect(rooms.typed(here, 'ann', 0).typing).toEqual([]);
+  });
+});

@@ -1,0 +1,140 @@
+/**
+ * What one user knows of one room. Pure: each function takes a room and gives the room after it.
+ * It knows no connection, so it outlives them: that is what a resume is made of.
+ */
+import * as outbox from './outbox';
+import type { Failure, Outbox } from './outbox';
+import type { Ack, Joined, Message, Presence } from './protocol';
+import { acknowledge, mark, messageKey, place, type Timeline } from './timeline';
+
+export interface Room {
+  name: string;
+  user: string;
+  status: 'joining' | 'joined' | 'refused';
+  /** Why a server will not have us. */
+  failure: Failure | null;
+  users: number;
+  /** Sorted; `null` where only the number is known. */
+  roster: readonly string[] | null;
+  timeline: Timeline;
+  outbox: Outbox;
+  typing: readonly Typing[];
+  /** For each stream the last seq seen, the most recently heard stream last. */
+  since: ReadonlyMap<string, number>;
+}
+
+export interface Typing {
+  user: string;
+  untilMs: number;
+}
+
+export const TYPING_SHOWN_MS = 4_000;
+
+export function createRoom(name: string, user: string): Room {
+  return {
+    name,
+    user,
+    status: 'joining',
+    failure: null,
+    users: 0,
+    roster: null,
+    timeline: [],
+    outbox: [],
+    typing: [],
+    since: new Map(),
+  };
+}
+
+/** `resumed`: the join asked for everything after `since`, so `complete` tells whether we got it. */
+export function joined(room: Room, frame: Joined, resumed: boolean): Room {
+  const [oldest] = frame.history;
+  const timeline = resumed && !frame.complete ? mark(room.timeline, oldest) : room.timeline;
+  const start: Room = {
+    ...room,
+    status: 'joined',
+    failure: null,
+    users: frame.users,
+    roster: frame.roster,
+    timeline,
+  };
+  return frame.history.reduce(received, start);
+}
+
+export function received(room: Room, message: Message): Room {
+  const own = message.from === room.user;
+  const { from, text, time, stream, seq, id } = message;
+  const waiting = own && room.outbox.some((item) => item.id === id);
+  return {
+    ...room,
+    since: advance(room.since, stream, seq),
+    timeline: place(room.timeline, {
+      kind: 'message',
+      key: messageKey(from, id),
+      ...{ from, text, time, stream, seq, id, own, acknowledged: !waiting },
+    }),
+    outbox: waiting ? outbox.placed(room.outbox, id) : room.outbox,
+    typing: room.typing.filter((typing) => typing.user !== from),
+  };
+}
+
+/**
+ * The send is safe. `since` stays as it is: an `ack` may overtake earlier messages of its stream, and a resume has to
+ * ask for those.
+ */
+export function acknowledged(room: Room, ack: Ack): Room {
+  const item = room.outbox.find(({ id }) => id === ack.id);
+  if (!item) return room;
+  const key = messageKey(room.user, ack.id);
+  const { id, stream, seq, time } = ack;
+  const timeline = item.placed
+    ? acknowledge(room.timeline, key)
+    : place(room.timeline, {
+        kind: 'message',
+        key,
+        from: room.user,
+        text: item.text,
+        ...{ time, stream, seq, id, own: true, acknowledged: true },
+      });
+  return { ...room, timeline, outbox: outbox.remove(room.outbox, id) };
+}
+
+export function present(room: Room, { users, joined, left }: Presence): Room {
+  if (!joined || !left || !room.roster) return { ...room, users, roster: null };
+  const gone = new Set(left);
+  const roster = [...new Set([...room.roster.filter((name) => !gone.has(name)), ...joined])].sort();
+  return { ...room, users, roster, typing: room.typing.filter((typing) => !gone.has(typing.user)) };
+}
+
+export function typed(room: Room, user: string, now: number): Room {
+  if (user === room.user) return room;
+  const others = room.typing.filter((typing) => typing.user !== user);
+  return { ...room, typing: [...others, { user, untilMs: now + TYPING_SHOWN_MS }] };
+}
+
+export function forgetTyping(room: Room, now: number): Room {
+  return room.typing.some(({ untilMs }) => untilMs <= now)
+    ? { ...room, typing: room.typing.filter(({ untilMs }) => untilMs > now) }
+    : room;
+}
+
+export function refused(room: Room, failure: Failure): Room {
+  return { ...room, status: 'refused', failure };
+}
+
+/** What a join asks for; `undefined` for a room of which nothing was seen yet. */
+export function resumePoint(room: Room, streamsMax: number): Record<string, number> | undefined {
+  if (room.since.size === 0) return undefined;
+  return Object.fromEntries([...room.since].slice(-streamsMax));
+}
+
+/** More streams than any server takes in one `since`. */
+const STREAMS_KEPT = 256;
+
+function advance(since: Room['since'], stream: string, seq: number): Room['since'] {
+  const next = new Map(since);
+  next.delete(stream);
+  next.set(stream, Math.max(seq, since.get(stream) ?? 0));
+  const [oldest] = next.keys();
+  if (next.size > STREAMS_KEPT && oldest !== undefined) next.delete(oldest);
+  return next;
+}

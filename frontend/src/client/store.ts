@@ -1,0 +1,29 @@
+export interface Store<T> {
+  getSnapshot(): T;
+  /** Calls `listener` after each change until the returned function is called. */
+  subscribe(listener: () => void): () => void;
+}
+
+export interface WritableStore<T> extends Store<T> {
+  set(next: T): void;
+}
+
+/** A value that can be watched. Snapshots are immutable: a change is a new value, never a changed one. */
+export function createStore<T>(initial: T): WritableStore<T> {
+  let value = initial;
+  const listeners = new Set<() => void>();
+  return {
+    getSnapshot: () => value,
+    subscribe(listener) {
+      listeners.add(listener);
+      return () => {
+        listeners.delete(listener);
+      };
+    },
+    set(next) {
+      if (Object.is(next, value)) return;
+      value = next;
+      for (const listener of [...listeners]) listener();
+    },
+  };
+}

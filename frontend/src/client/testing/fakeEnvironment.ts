@@ -1,0 +1,132 @@
+import type { Cancel, Environment, HttpAnswer, SocketEvents } from '../environment';
+
+interface Timer {
+  atMs: number;
+  run: () => void;
+}
+
+interface Request {
+  url: string;
+  answer(answer: HttpAnswer | null): void;
+}
+
+/** The far end of a socket that the client opened. */
+export class FakeSocket {
+  readonly sent: unknown[] = [];
+  /** The code with which the client closed. */
+  closedWith: number | null = null;
+
+  constructor(
+    readonly url: string,
+    readonly protocol: string,
+    private readonly events: SocketEvents,
+  ) {}
+
+  /** What the server says: objects as JSON, strings as they are. */
+  say(...frames: unknown[]) {
+    for (const frame of frames) this.events.received(typeof frame === 'string' ? frame : JSON.stringify(frame));
+  }
+
+  /** The server, or an accident, closes. */
+  drop(code = 1006) {
+    this.events.closed(code);
+  }
+
+  sentOf(type: string): unknown[] {
+    return this.sent.filter((frame) => (frame as { type: string }).type === type);
+  }
+}
+
+/** A world in which nothing happens until a test says so. */
+export class FakeEnvironment implements Environment {
+  nowMs = 1_700_000_000_000;
+  /** Each random choice; the last one repeats. */
+  chances: number[] = [0];
+  readonly sockets: FakeSocket[] = [];
+  requests: Request[] = [];
+  /** Every URL that was ever asked for. */
+  readonly asked: string[] = [];
+  #timers = new Set<Timer>();
+
+  now() {
+    return this.nowMs;
+  }
+
+  random() {
+    const [chance = 0] = this.chances;
+    if (this.chances.length > 1) this.chances.shift();
+    return chance;
+  }
+
+  after(delayMs: number, run: () => void): Cancel {
+    const timer = { atMs: this.nowMs + delayMs, run };
+    this.#timers.add(timer);
+    return () => {
+      this.#timers.delete(timer);
+    };
+  }
+
+  get(url: string, timeoutMs: number, done: (answer: HttpAnswer | null) => void): Cancel {
+    const end = (): boolean => {
+      cancelTimer();
+      const open = this.requests.includes(request);
+      this.requests = this.requests.filter((other) => other !== request);
+      return open;
+    };
+    const request: Request = {
+      url,
+      answer: (answer) => {
+        if (end()) done(answer);
+      },
+    };
+    const cancelTimer = this.after(timeoutMs, () => request.answer(null));
+    this.asked.push(url);
+    this.requests.push(request);
+    return end;
+  }
+
+  open(url: string, protocol: string, events: SocketEvents) {
+    const socket = new FakeSocket(url, protocol, events);
+    this.sockets.push(socket);
+    return {
+      send: (text: string) => {
+        socket.sent.push(JSON.parse(text));
+      },
+      close: (code: number) => {
+        socket.closedWith = code;
+      },
+    };
+  }
+
+  /** Lets time pass; what is due runs in order. */
+  advance(ms: number) {
+    const endMs = this.nowMs + ms;
+    for (;;) {
+      const [next] = [...this.#timers].filter((timer) => timer.atMs <= endMs).sort((a, b) => a.atMs - b.atMs);
+      if (!next) break;
+      this.#timers.delete(next);
+      this.nowMs = Math.max(this.nowMs, next.atMs);
+      next.run();
+    }
+    this.nowMs = endMs;
+  }
+
+  /** Answers the oldest open request. */
+  answer(answer: HttpAnswer | null) {
+    const [request] = this.requests;
+    if (!request) throw new Error('nothing was asked');
+    request.answer(answer);
+  }
+
+  assign(node: string) {
+    this.answer({ status: 200, retryAfter: null, body: JSON.stringify({ url: `ws://${node}/ws?via=lb-1`, node }) });
+  }
+
+  get socket(): FakeSocket {
+    const socket = this.sockets.at(-1);
+    if (!socket) throw new Error('no socket was opened');
+    return socket;
+  }
+}
+
+export const UNAVAILABLE: HttpAnswer = { status: 503, retryAfter: '1', body: '{"error":"unavailable"}' };

@@ -1,0 +1,75 @@
+/** The messages of a room in the order in which every client shows them: by time, ties by stream, then by seq. */
+
+export interface Said {
+  kind: 'message';
+  key: string;
+  from: string;
+  text: string;
+  time: number;
+  stream: string;
+  seq: number;
+  id: string;
+  own: boolean;
+  /** Whether the cluster has promised to keep it. Messages of others come only when it has. */
+  acknowledged: boolean;
+}
+
+/** Here some messages are missing that can no longer be had. */
+export interface Gap {
+  kind: 'gap';
+  key: string;
+  time: number;
+  stream: string;
+  seq: number;
+}
+
+export type Entry = Said | Gap;
+
+export type Timeline = readonly Entry[];
+
+export const TIMELINE_MAX = 1_000;
+
+/**
+ * Adds an entry at its place. One that is already there changes nothing. Neither does the later of two with the same
+ * sender and id: a server died before it could tell the others, and the repeated send got another place.
+ */
+export function place(timeline: Timeline, entry: Entry): Timeline {
+  const twin = timeline.findLastIndex((other) => other.key === entry.key);
+  const known = timeline[twin];
+  if (known && compare(known, entry) <= 0) return timeline;
+  const rest = known ? timeline.toSpliced(twin, 1) : timeline;
+  const before = rest.findLastIndex((other) => compare(other, entry) < 0);
+  return rest.toSpliced(before + 1, 0, entry).slice(-TIMELINE_MAX);
+}
+
+/** The sender's mark that the message is safe now. */
+export function acknowledge(timeline: Timeline, key: string): Timeline {
+  const at = timeline.findLastIndex((entry) => entry.key === key);
+  const entry = timeline[at];
+  return entry?.kind === 'message' && !entry.acknowledged
+    ? timeline.with(at, { ...entry, acknowledged: true })
+    : timeline;
+}
+
+/** A gap just before `next`, or after everything when there is no next. */
+export function mark(timeline: Timeline, next: { time: number } | undefined): Timeline {
+  const last = timeline.at(-1);
+  if (!last) return timeline;
+  const time = next?.time ?? last.time;
+  const stream = next ? BEFORE_ALL : AFTER_ALL;
+  return place(timeline, { kind: 'gap', key: `gap ${stream} ${time}`, time, stream, seq: 0 });
+}
+
+/** A name and an id hold no control characters, so a line feed keeps them apart. */
+export function messageKey(from: string, id: string): string {
+  return `${from}\n${id}`;
+}
+
+const BEFORE_ALL = '';
+const AFTER_ALL = '\uffff';
+
+function compare(a: Entry, b: Entry): number {
+  if (a.time !== b.time) return a.time - b.time;
+  if (a.stream !== b.stream) return a.stream < b.stream ? -1 : 1;
+  return a.seq - b.seq;
+}

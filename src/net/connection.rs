@@ -1,0 +1,127 @@
+//! One accepted socket with what it remembers between turns.
+
+use std::io::{self, Read};
+use std::net::Shutdown;
+
+use bytes::Bytes;
+use mio::net::TcpStream;
+
+use super::outbox::{Flush, Outbox, Overflow};
+use super::poller::Readiness;
+
+/// What a read brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// This many bytes of the buffer are filled: what was held back, then what is new.
+    Bytes(usize),
+    /// Nothing new.
+    Nothing,
+    /// The peer has ended its side, or the connection is broken.
+    End,
+}
+
+/// A socket, its queue, and the part of a message that has arrived. It owns input bytes only while it holds such a
+/// part; reads go to the reactor's buffer.
+#[derive(Debug)]
+pub struct Connection {
+    stream: TcpStream,
+    outbox: Outbox,
+    held: Box<[u8]>,
+    readable: bool,
+    read_closed: bool,
+    partly_sent: bool,
+}
+
+impl Connection {
+    /// Takes a non-blocking socket.
+    pub fn new(stream: TcpStream) -> Self {
+        Self {
+            stream,
+            outbox: Outbox::default(),
+            held: Box::default(),
+            readable: false,
+            read_closed: false,
+            partly_sent: false,
+        }
+    }
+
+    /// The socket, to be registered.
+    pub fn source(&mut self) -> &mut TcpStream {
+        &mut self.stream
+    }
+
+    /// Remembers what the poller told; edges come once.
+    pub fn note(&mut self, readiness: Readiness) {
+        if let Readiness::Connection { readable, read_closed, .. } = readiness {
+            self.readable |= readable | read_closed;
+            self.read_closed |= read_closed;
+        }
+    }
+
+    /// Whether a read may bring something: the edge was told and `WouldBlock` was not reached since.
+    pub fn is_readable(&self) -> bool {
+        self.readable
+    }
+
+    /// One read behind the held bytes, which are put at the front of `buffer`.
+    ///
+    /// # Panics
+    /// If the held bytes fill the buffer: it must be larger than any message that may be held.
+    pub fn receive(&mut self, buffer: &mut [u8]) -> Received {
+        let held = self.held.len();
+        assert!(held < buffer.len(), "the read buffer is larger than any message");
+        match self.stream.read(&mut buffer[held..]) {
+            Ok(0) => Received::End,
+            Ok(count) => {
+                // A short read means that the socket is empty, unless an end follows: that is told only once.
+                self.readable = count == buffer.len() - held || self.read_closed;
+                buffer[..held].copy_from_slice(&std::mem::take(&mut self.held));
+                Received::Bytes(held + count)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.readable = false;
+                Received::Nothing
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Received::Nothing,
+            Err(_) => Received::End,
+        }
+    }
+
+    /// Keeps the part of a message that has arrived, until the next [`Connection::receive`].
+    pub fn hold(&mut self, bytes: &[u8]) {
+        debug_assert!(self.held.is_empty(), "what was held has been given back");
+        self.held = bytes.into();
+    }
+
+    /// How many bytes are held.
+    pub fn held(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Queues bytes; nothing is sent before [`Connection::flush`].
+    pub fn queue(&mut self, bytes: Bytes, bytes_max: usize) -> Result<(), Overflow> {
+        self.outbox.push(bytes, bytes_max)
+    }
+
+    /// Whether everything queued was handed to the kernel.
+    pub fn is_flushed(&self) -> bool {
+        self.outbox.is_empty()
+    }
+
+    /// Drops what waits behind the frame that is under way.
+    pub fn drop_unsent(&mut self) {
+        self.outbox.drop_unsent(self.partly_sent);
+    }
+
+    /// Writes what is queued. An error means that the peer is gone.
+    pub fn flush(&mut self, writes: &mut u64) -> io::Result<Flush> {
+        let flush = self.outbox.flush(&mut self.stream, writes)?;
+        self.partly_sent = flush == Flush::Blocked;
+        Ok(flush)
+    }
+
+    /// Tells the peer that nothing more will come. An error means that it is gone already.
+    pub fn finish(&self) -> io::Result<()> {
+        self.stream.shutdown(Shutdown::Write)
+    }
+}

@@ -1,0 +1,199 @@
+//! What one connection has still to send: shared frames, counted, bounded, written late and in one call.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice, Write};
+
+use bytes::{Buf, Bytes};
+
+/// Most slices in one `writev`; Linux takes 1,024.
+const SLICES_MAX: usize = 64;
+/// Slots kept when the queue runs empty; a burst's larger memory is given back.
+const IDLE_SLOTS: usize = 4;
+
+/// The queue is full: the peer reads too slowly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overflow;
+
+/// How a flush ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flush {
+    /// Nothing is left.
+    Empty,
+    /// The socket is full; the poller will tell when it is not.
+    Blocked,
+}
+
+/// Frames to one peer, in order. 40 bytes and no heap until the first frame.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    frames: VecDeque<Bytes>,
+    bytes: usize,
+}
+
+impl Outbox {
+    /// Queues one frame unless that would make more than `bytes_max` wait.
+    pub fn push(&mut self, frame: Bytes, bytes_max: usize) -> Result<(), Overflow> {
+        if self.bytes + frame.len() > bytes_max {
+            return Err(Overflow);
+        }
+        self.bytes += frame.len();
+        self.frames.push_back(frame);
+        Ok(())
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+
+    /// Drops every frame of which nothing was sent yet; used before a close frame to a peer that does not read. The
+    /// frame that is under way stays, or the peer could not understand what follows.
+    pub fn drop_unsent(&mut self, first_is_partly_sent: bool) {
+        let keep = usize::from(first_is_partly_sent).min(self.frames.len());
+        self.frames.truncate(keep);
+        self.bytes = self.frames.iter().map(Bytes::len).sum();
+    }
+
+    /// Writes with one call for up to [`SLICES_MAX`] frames. `writes` counts the calls.
+    ///
+    /// A short write means that the socket is full: the kernel has noted it and will tell when it drains, so no
+    /// second call is spent to hear `WouldBlock`.
+    pub fn flush(&mut self, writer: &mut impl Write, writes: &mut u64) -> io::Result<Flush> {
+        while !self.frames.is_empty() {
+            let (offered, result) = self.write_once(writer);
+            *writes += 1;
+            match result {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    self.advance(written);
+                    if written < offered {
+                        return Ok(Flush::Blocked);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Flush::Blocked),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.frames.shrink_to(IDLE_SLOTS);
+        Ok(Flush::Empty)
+    }
+
+    fn write_once(&self, writer: &mut impl Write) -> (usize, io::Result<usize>) {
+        if self.frames.len() == 1 {
+            return (self.frames[0].len(), writer.write(&self.frames[0]));
+        }
+        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+        let mut offered = 0;
+        let count = self.frames.len().min(SLICES_MAX);
+        for (slice, frame) in slices.iter_mut().zip(&self.frames) {
+            *slice = IoSlice::new(frame);
+            offered += frame.len();
+        }
+        (offered, writer.write_vectored(&slices[..count]))
+    }
+
+    fn advance(&mut self, mut written: usize) {
+        self.bytes -= written;
+        while let Some(frame) = self.frames.front_mut() {
+            if written < frame.len() {
+                frame.advance(written);
+                return;
+            }
+            written -= frame.len();
+            self.frames.pop_front();
+        }
+        debug_assert_eq!(written, 0, "no more was written than was offered");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Takes as many bytes a call as it is told, then none.
+    struct Socket {
+        room: Vec<usize>,
+        taken: Vec<u8>,
+    }
+
+    impl Write for Socket {
+        fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+            match self.room.pop() {
+                None | Some(0) => Err(io::ErrorKind::WouldBlock.into()),
+                Some(room) => {
+                    let taken = room.min(buf.len());
+                    self.taken.extend_from_slice(&buf[..taken]);
+                    Ok(taken)
+                }
+            }
+        }
+
+        fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+            let all: Vec<u8> = bufs.iter().flat_map(|buf| buf.iter().copied()).collect();
+            self.write(&all)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn many_frames_are_one_write() {
+        let mut outbox = Outbox::default();
+        for _ in 0..SLICES_MAX {
+            outbox.push(Bytes::from_static(b"frame"), usize::MAX).unwrap();
+        }
+        let mut socket = Socket { room: vec![usize::MAX], taken: Vec::new() };
+        let mut writes = 0;
+        assert_eq!(outbox.flush(&mut socket, &mut writes).unwrap(), Flush::Empty);
+        assert_eq!((writes, socket.taken.len()), (1, 5 * SLICES_MAX));
+        assert!(outbox.frames.capacity() <= IDLE_SLOTS, "a burst's memory is given back");
+    }
+
+    #[test]
+    fn a_full_queue_refuses_and_keeps_what_it_has() {
+        let mut outbox = Outbox::default();
+        assert_eq!(outbox.push(Bytes::from_static(b"12345"), 8), Ok(()));
+        assert_eq!(outbox.push(Bytes::from_static(b"1234"), 8), Err(Overflow));
+        assert_eq!(outbox.push(Bytes::from_static(b"123"), 8), Ok(()));
+        assert_eq!(outbox.bytes, 8);
+    }
+
+    #[test]
+    fn the_frame_under_way_survives_a_drop() {
+        let mut outbox = Outbox::default();
+        outbox.push(Bytes::from_static(b"12345"), 100).unwrap();
+        outbox.push(Bytes::from_static(b"678"), 100).unwrap();
+        let mut socket = Socket { room: vec![2], taken: Vec::new() };
+        assert_eq!(outbox.flush(&mut socket, &mut 0).unwrap(), Flush::Blocked);
+        outbox.drop_unsent(true);
+        socket.room = vec![100];
+        assert_eq!(outbox.flush(&mut socket, &mut 0).unwrap(), Flush::Empty);
+        assert_eq!(socket.taken, b"12345");
+    }
+
+    proptest! {
+        #[test]
+        fn any_room_gives_the_same_bytes(
+            frames in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 1..20), 0..90),
+            room in proptest::collection::vec(0..60_usize, 0..200),
+        ) {
+            let mut outbox = Outbox::default();
+            for frame in &frames {
+                outbox.push(Bytes::from(frame.clone()), usize::MAX).unwrap();
+            }
+            let mut socket = Socket { room, taken: Vec::new() };
+            while !socket.room.is_empty() {
+                outbox.flush(&mut socket, &mut 0).unwrap();
+                if outbox.is_empty() { break }
+            }
+            let all = frames.concat();
+            prop_assert_eq!(&socket.taken[..], &all[..socket.taken.len()]);
+            prop_assert_eq!(outbox.bytes, all.len() - socket.taken.len());
+        }
+    }
+}
