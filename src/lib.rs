@@ -1,3 +1,5 @@
 //! Distr Chat.
+pub mod chat;
 pub mod net;
+pub mod serve;
 pub mod wire;

@@ -71,7 +71,7 @@ impl Connection {
         let held = self.held.len();
         assert!(held < buffer.len(), "the read buffer is larger than any message");
         match self.stream.read(&mut buffer[held..]) {
-            Ok(0) => Received::End,
+            Ok(0) => self.end(),
             Ok(count) => {
                 // A short read means that the socket is empty, unless an end follows: that is told only once.
                 self.readable = count == buffer.len() - held || self.read_closed;
@@ -83,8 +83,13 @@ impl Connection {
                 Received::Nothing
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Received::Nothing,
-            Err(_) => Received::End,
+            Err(_) => self.end(),
         }
+    }
+
+    fn end(&mut self) -> Received {
+        self.readable = false;
+        Received::End
     }
 
     /// Keeps the part of a message that has arrived, until the next [`Connection::receive`].

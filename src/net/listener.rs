@@ -20,11 +20,11 @@ const OUT_OF_DESCRIPTORS: [i32; 2] = [24, 23];
 pub enum Accepted {
     /// A connection.
     Stream(TcpStream),
-    /// A connection was closed at once because no descriptor was left for it.
+    /// A connection was closed at once because no descriptor was left for it, or broke while it waited.
     Refused,
     /// None waits.
     Nothing,
-    /// No descriptor is left, not even the spare one: try again in a while, since no event will tell.
+    /// No descriptor or memory is left, not even the spare one: try again in a while, since no event will tell.
     Exhausted,
 }
 
@@ -73,43 +73,39 @@ impl Listener {
     }
 
     /// Takes one connection; call until [`Accepted::Nothing`].
-    pub fn accept(&mut self) -> io::Result<Accepted> {
+    pub fn accept(&mut self) -> Accepted {
         if self.spare.is_none() {
             self.spare = spare();
         }
         match self.listener.accept() {
-            Ok((stream, _)) => {
-                // Chat frames are small and whole: waiting to fill a segment only adds delay.
-                stream.set_nodelay(true)?;
-                Ok(Accepted::Stream(stream))
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Accepted::Nothing),
+            // Chat frames are small and whole: waiting to fill a segment only adds delay.
+            Ok((stream, _)) if stream.set_nodelay(true).is_ok() => Accepted::Stream(stream),
+            Ok(_) => Accepted::Refused,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Accepted::Nothing,
             Err(error) if error.raw_os_error().is_some_and(|code| OUT_OF_DESCRIPTORS.contains(&code)) => {
                 self.turn_away()
             }
-            // The client left while it waited: the next one may be there.
-            Err(error)
-                if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) =>
-            {
-                Ok(Accepted::Refused)
-            }
-            Err(error) => Err(error),
+            // accept(2): what befell a connection while it waited is told here, and the next one may be well.
+            Err(error) => match error.kind() {
+                io::ErrorKind::OutOfMemory => Accepted::Exhausted,
+                _ => Accepted::Refused,
+            },
         }
     }
 
-    fn turn_away(&mut self) -> io::Result<Accepted> {
+    fn turn_away(&mut self) -> Accepted {
         if self.spare.take().is_none() {
-            return Ok(Accepted::Exhausted);
+            return Accepted::Exhausted;
         }
         let outcome = self.listener.accept();
         match outcome {
             Ok((stream, _)) => {
                 drop(stream);
                 self.spare = spare();
-                Ok(Accepted::Refused)
+                Accepted::Refused
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Accepted::Nothing),
-            Err(_) => Ok(Accepted::Exhausted),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Accepted::Nothing,
+            Err(_) => Accepted::Exhausted,
         }
     }
 }

@@ -96,6 +96,14 @@ impl CloseReason {
     }
 }
 
+/// The answer to a peer's close frame: its code again (RFC 6455, section 5.5.1).
+pub fn echo(code: Option<u16>) -> Bytes {
+    let payload = code.map(u16::to_be_bytes);
+    let mut out = Vec::with_capacity(4);
+    frame::encode(OpCode::Control(Control::Close), payload.as_ref().map_or(&[], |code| &code[..]), &mut out);
+    out.into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

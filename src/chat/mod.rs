@@ -1,0 +1,153 @@
+//! What an application server decides, without a socket, a clock, a thread or a random number of its own.
+//!
+//! A frame goes one way: [`session`] (on the reactor) makes an [`Ask`] of it, [`hub`] (on the backplane thread) gives
+//! a message its place in the room's stream and encodes it once, [`members`] (on each reactor) says to whom it goes.
+//! Servers speak to each other through a [`bus`].
+
+pub mod bus;
+pub mod hub;
+pub mod limits;
+pub mod members;
+pub mod presence;
+pub mod rate;
+pub mod ring;
+pub mod room;
+pub mod session;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use crate::wire::StreamId;
+
+pub use bus::{Bus, BusEvent, Envelope};
+pub use hub::{Effect, Hub};
+pub use members::Members;
+pub use session::Session;
+
+/// Both clocks, read once a turn by the shell.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// For intervals.
+    pub instant: Instant,
+    /// For stamps: milliseconds since the epoch.
+    pub unix_ms: u64,
+}
+
+/// A client's connection at this server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Member {
+    /// The reactor that owns it.
+    pub reactor: usize,
+    /// Its key there.
+    pub connection: u64,
+}
+
+/// A room at this server: an index into the tables of hub and reactors. The hub gives it out, and uses it again only
+/// after every reactor has forgotten it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RoomId(pub u32);
+
+/// What a client wants of the hub.
+#[derive(Debug)]
+pub enum Ask {
+    /// Come in.
+    Join {
+        /// The room.
+        room: Arc<str>,
+        /// The name to be known by.
+        user: Arc<str>,
+        /// The session's number for this stay, so that a late answer is not taken for a newer one's.
+        visit: u32,
+        /// Last sequence seen, per stream.
+        since: Option<Vec<(StreamId, u64)>>,
+    },
+    /// Say something.
+    Send {
+        /// The room.
+        room: Arc<str>,
+        /// The speaker.
+        user: Arc<str>,
+        /// The client's id for it.
+        id: Box<str>,
+        /// What is said.
+        text: Box<str>,
+    },
+    /// Tell others that the user is writing.
+    Typing {
+        /// The room.
+        room: Arc<str>,
+        /// The writer.
+        user: Arc<str>,
+    },
+    /// Go; the reactor has forgotten the member already.
+    Leave {
+        /// The room.
+        room: Arc<str>,
+        /// Who goes.
+        user: Arc<str>,
+    },
+}
+
+/// What the hub tells a reactor.
+#[derive(Debug)]
+pub enum Notice {
+    /// The connection is a member from here on: all that follows for the room is for it too.
+    Entered {
+        /// Whose.
+        connection: u64,
+        /// The stay that it asked for.
+        visit: u32,
+        /// The room's index.
+        room: RoomId,
+        /// `joined`.
+        frame: Bytes,
+    },
+    /// The stay was refused.
+    Refused {
+        /// Whose.
+        connection: u64,
+        /// The stay that it asked for.
+        visit: u32,
+        /// `error`.
+        frame: Bytes,
+    },
+    /// Frames for every member of a room.
+    Deliver {
+        /// The room's index.
+        room: RoomId,
+        /// Whole frames, joined.
+        frames: Bytes,
+        /// How many chat messages are among them.
+        messages: u32,
+    },
+    /// A frame for one connection.
+    Reply {
+        /// Whose.
+        connection: u64,
+        /// The frame.
+        frame: Bytes,
+    },
+}
+
+/// A chat message, as it is kept and relayed.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Message {
+    /// The speaker.
+    pub from: Arc<str>,
+    /// The client's id for it; unique per speaker and room.
+    pub id: Box<str>,
+    /// What is said.
+    pub text: Box<str>,
+    /// Milliseconds since the epoch, stamped by the first server.
+    pub time: u64,
+}
+
+impl Message {
+    /// Bytes that it keeps in memory, roughly.
+    pub fn weight(&self) -> usize {
+        const OVERHEAD: usize = 96;
+        self.from.len() + self.id.len() + self.text.len() + OVERHEAD
+    }
+}

@@ -1,0 +1,94 @@
+//! A token bucket (one per connection, 16 bytes).
+
+use std::time::Instant;
+
+/// What a frame costs a client that sends too many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Go on.
+    Allowed,
+    /// Ignore the frame and say so.
+    Limited,
+    /// It does not listen: it has sent a whole burst more than it may.
+    Hopeless,
+}
+
+/// Sustained rate and burst of a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Rate {
+    /// Frames per second.
+    pub per_second: u32,
+    /// Frames at once.
+    pub burst: u32,
+}
+
+/// Counts down from the burst and fills up with time; below zero it counts what was ignored.
+#[derive(Clone, Copy, Debug)]
+pub struct Bucket {
+    filled: Instant,
+    millitokens: i32,
+}
+
+const MILLI: i64 = 1000;
+
+impl Bucket {
+    /// A full bucket.
+    pub fn new(rate: Rate, now: Instant) -> Self {
+        Self { filled: now, millitokens: full(rate) }
+    }
+
+    /// One frame.
+    pub fn take(&mut self, rate: Rate, now: Instant) -> Verdict {
+        let elapsed_ms = now.saturating_duration_since(self.filled).as_millis().min(1 << 32) as i64;
+        let refill = elapsed_ms * i64::from(rate.per_second);
+        if refill > 0 {
+            self.filled = now;
+        }
+        let level = (i64::from(self.millitokens) + refill).min(i64::from(full(rate))) - MILLI;
+        let floor = -i64::from(full(rate));
+        self.millitokens = level.max(floor) as i32;
+        match level {
+            0.. => Verdict::Allowed,
+            level if level >= floor => Verdict::Limited,
+            _ => Verdict::Hopeless,
+        }
+    }
+}
+
+fn full(rate: Rate) -> i32 {
+    (i64::from(rate.burst) * MILLI).min(i64::from(i32::MAX)) as i32
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const RATE: Rate = Rate { per_second: 10, burst: 5 };
+
+    #[test]
+    fn a_burst_then_the_rate_then_the_end() {
+        let start = Instant::now();
+        let mut bucket = Bucket::new(RATE, start);
+        for _ in 0..5 {
+            assert_eq!(bucket.take(RATE, start), Verdict::Allowed);
+        }
+        assert_eq!(bucket.take(RATE, start), Verdict::Limited);
+        let later = start + Duration::from_millis(200);
+        assert_eq!(bucket.take(RATE, later), Verdict::Allowed, "one in debt, two earned");
+        for _ in 0..5 {
+            assert_eq!(bucket.take(RATE, later), Verdict::Limited);
+        }
+        assert_eq!(bucket.take(RATE, later), Verdict::Hopeless);
+    }
+
+    #[test]
+    fn a_long_rest_earns_no_more_than_a_burst() {
+        let start = Instant::now();
+        let mut bucket = Bucket::new(RATE, start);
+        let later = start + Duration::from_secs(1 << 24);
+        let allowed = (0..100).filter(|_| bucket.take(RATE, later) == Verdict::Allowed).count();
+        assert_eq!(allowed, 5);
+    }
+}

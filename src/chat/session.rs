@@ -1,0 +1,293 @@
+//! One client's state on its reactor: which rooms it is in, how much it may still send, and what its frames lead to.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use super::limits::{ROOMLESS_MAX, TYPING_INTERVAL};
+use super::rate::{Bucket, Rate, Verdict};
+use super::{Ask, RoomId};
+use crate::wire::client_message::ErrorCode;
+use crate::wire::limits::ROOMS_MAX;
+use crate::wire::name::Name;
+use crate::wire::{ClientMessage, CloseReason, Refusal, ServerMessage, StreamId};
+
+/// A client between its `welcome` and its end.
+#[derive(Debug)]
+pub struct Session {
+    visits: SmallVec<[Visit; 1]>,
+    visits_made: u32,
+    bucket: Bucket,
+    roomless_since: Instant,
+    typed: Option<Instant>,
+}
+
+/// A stay in a room, from the request to come in.
+#[derive(Debug)]
+struct Visit {
+    number: u32,
+    room: Arc<str>,
+    user: Arc<str>,
+    place: Option<Place>,
+}
+
+/// Where a member stands in its reactor's [`super::Members`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The room.
+    pub room: RoomId,
+    /// The index in its list.
+    pub index: u32,
+}
+
+/// What a frame leads to.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Ask the hub.
+    Ask(Ask),
+    /// Answer the client.
+    Reply(Bytes),
+    /// Answer the client, and count what it did wrong.
+    Refuse(ErrorCode, Bytes),
+    /// The client leaves: take it off the list, tell the hub, answer.
+    Leave {
+        /// Where it stood, if it had come in already.
+        place: Option<Place>,
+        /// For the hub.
+        ask: Ask,
+        /// `left`.
+        reply: Bytes,
+    },
+    /// Nothing: a hint that came too soon after the last.
+    Ignore,
+    /// End the connection.
+    Close(CloseReason, &'static str),
+}
+
+impl Session {
+    /// A client that has just been welcomed.
+    pub fn new(rate: Rate, now: Instant) -> Self {
+        Self {
+            visits: SmallVec::new(),
+            visits_made: 0,
+            bucket: Bucket::new(rate, now),
+            roomless_since: now,
+            typed: None,
+        }
+    }
+
+    /// One text frame.
+    pub fn handle_text(&mut self, text: &str, rate: Rate, now: Instant) -> Outcome {
+        match self.bucket.take(rate, now) {
+            Verdict::Allowed => {}
+            Verdict::Limited => {
+                let message = format!("at most {} frames a second; this one was ignored", rate.per_second);
+                return refuse(&Refusal { code: ErrorCode::RateLimited, message, room: None, id: None });
+            }
+            Verdict::Hopeless => return Outcome::Close(CloseReason::Policy, "far too many frames"),
+        }
+        match ClientMessage::parse(text) {
+            Ok(ClientMessage::Join { room, user, since }) => self.join(&room, &user, since),
+            Ok(ClientMessage::Send { room, id, text }) => self.send(&room, &id, &text),
+            Ok(ClientMessage::Typing { room }) => self.typing(&room, now),
+            Ok(ClientMessage::Leave { room }) => self.leave(&room, now),
+            Ok(ClientMessage::Ping) => Outcome::Reply(ServerMessage::Pong.to_frame()),
+            Err(refusal) => refuse(&refusal),
+        }
+    }
+
+    /// The hub let the client in. False: it has left meanwhile, and is no member.
+    pub fn handle_entered(&mut self, visit: u32, place: impl FnOnce() -> Place) -> bool {
+        let Some(visit) = self.visits.iter_mut().find(|known| known.number == visit) else { return false };
+        debug_assert!(visit.place.is_none(), "a visit is entered once");
+        visit.place = Some(place());
+        true
+    }
+
+    /// The hub did not let the client in.
+    pub fn handle_refused(&mut self, visit: u32, now: Instant) {
+        self.visits.retain(|known| known.number != visit);
+        self.roomless_since = now;
+    }
+
+    /// The member's index changed because another one left the list.
+    pub fn handle_moved(&mut self, to: Place) {
+        for visit in &mut self.visits {
+            if let Some(place) = &mut visit.place
+                && place.room == to.room
+            {
+                *place = to;
+            }
+        }
+    }
+
+    /// The connection is gone: where it stood, and what the hub has to be told, for each room.
+    pub fn handle_gone(self) -> impl Iterator<Item = (Option<Place>, Ask)> {
+        self.visits.into_iter().map(|visit| (visit.place, Ask::Leave { room: visit.room, user: visit.user }))
+    }
+
+    /// Whether the client holds a connection for nothing.
+    pub fn is_idle(&self, now: Instant) -> bool {
+        self.visits.is_empty() && now.saturating_duration_since(self.roomless_since) >= ROOMLESS_MAX
+    }
+
+    fn join(&mut self, room: &Name<'_>, user: &Name<'_>, since: Option<Vec<(StreamId, u64)>>) -> Outcome {
+        if self.visit(room).is_some() {
+            return about(room, ErrorCode::AlreadyJoined, "this connection is in the room already");
+        }
+        if self.visits.len() == ROOMS_MAX {
+            let message = format!("a connection may be in at most {ROOMS_MAX} rooms: leave one first");
+            return about(room, ErrorCode::TooManyRooms, &message);
+        }
+        let (room, user): (Arc<str>, Arc<str>) = (room.as_str().into(), user.as_str().into());
+        let number = self.visits_made;
+        self.visits_made = number.wrapping_add(1);
+        self.visits.push(Visit { number, room: Arc::clone(&room), user: Arc::clone(&user), place: None });
+        Outcome::Ask(Ask::Join { room, user, visit: number, since })
+    }
+
+    fn send(&mut self, room: &Name<'_>, id: &Name<'_>, text: &str) -> Outcome {
+        match self.visit(room) {
+            Some(visit) => Outcome::Ask(Ask::Send {
+                room: Arc::clone(&visit.room),
+                user: Arc::clone(&visit.user),
+                id: id.as_str().into(),
+                text: text.into(),
+            }),
+            None => refuse(&Refusal {
+                code: ErrorCode::NotJoined,
+                message: "join the room first".into(),
+                room: Some(room.as_str().into()),
+                id: Some(id.as_str().into()),
+            }),
+        }
+    }
+
+    fn typing(&mut self, room: &Name<'_>, now: Instant) -> Outcome {
+        let Some(visit) = self.visit(room) else {
+            return about(room, ErrorCode::NotJoined, "join the room first");
+        };
+        if self.typed.is_some_and(|typed| now.saturating_duration_since(typed) < TYPING_INTERVAL) {
+            return Outcome::Ignore;
+        }
+        let ask = Ask::Typing { room: Arc::clone(&visit.room), user: Arc::clone(&visit.user) };
+        self.typed = Some(now);
+        Outcome::Ask(ask)
+    }
+
+    fn leave(&mut self, room: &Name<'_>, now: Instant) -> Outcome {
+        let Some(index) = self.visits.iter().position(|visit| *visit.room == *room.as_str()) else {
+            return about(room, ErrorCode::NotJoined, "this connection is not in the room");
+        };
+        let Visit { room, user, place, .. } = self.visits.swap_remove(index);
+        self.roomless_since = now;
+        let reply = ServerMessage::Left { room: &room }.to_frame();
+        Outcome::Leave { place, ask: Ask::Leave { room, user }, reply }
+    }
+
+    fn visit(&self, room: &Name<'_>) -> Option<&Visit> {
+        self.visits.iter().find(|visit| *visit.room == *room.as_str())
+    }
+}
+
+fn about(room: &Name<'_>, code: ErrorCode, message: &str) -> Outcome {
+    refuse(&Refusal { code, message: message.into(), room: Some(room.as_str().into()), id: None })
+}
+
+fn refuse(refusal: &Refusal<'_>) -> Outcome {
+    let frame = ServerMessage::Error {
+        code: refusal.code.name(),
+        message: &refusal.message,
+        room: refusal.room.as_deref(),
+        id: refusal.id.as_deref(),
+    };
+    Outcome::Refuse(refusal.code, frame.to_frame())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const RATE: Rate = Rate { per_second: 50, burst: 200 };
+
+    fn refused(outcome: &Outcome) -> ErrorCode {
+        match outcome {
+            Outcome::Refuse(code, _) => *code,
+            other => panic!("not refused: {other:?}"),
+        }
+    }
+
+    fn join(session: &mut Session, room: &str, now: Instant) -> Outcome {
+        session.handle_text(&format!(r#"{{"type":"join","room":"{room}","user":"ann"}}"#), RATE, now)
+    }
+
+    #[test]
+    fn a_client_may_send_as_soon_as_it_has_asked_to_come_in() {
+        let now = Instant::now();
+        let mut session = Session::new(RATE, now);
+        let send = r#"{"type":"send","room":"r","id":"1","text":"hi"}"#;
+        assert_eq!(refused(&session.handle_text(send, RATE, now)), ErrorCode::NotJoined);
+        assert!(matches!(join(&mut session, "r", now), Outcome::Ask(Ask::Join { visit: 0, .. })));
+        assert!(matches!(session.handle_text(send, RATE, now), Outcome::Ask(Ask::Send { .. })));
+        assert_eq!(refused(&join(&mut session, "r", now)), ErrorCode::AlreadyJoined);
+    }
+
+    #[test]
+    fn a_late_answer_does_not_make_a_member_of_one_who_left() {
+        let now = Instant::now();
+        let mut session = Session::new(RATE, now);
+        join(&mut session, "r", now);
+        let leave = session.handle_text(r#"{"type":"leave","room":"r"}"#, RATE, now);
+        assert!(matches!(leave, Outcome::Leave { place: None, .. }));
+        join(&mut session, "r", now);
+        assert!(!session.handle_entered(0, || unreachable!("no place is taken")));
+        let place = Place { room: RoomId(4), index: 2 };
+        assert!(session.handle_entered(1, || place));
+        session.handle_moved(Place { room: RoomId(4), index: 0 });
+        let gone: Vec<_> = session.handle_gone().map(|(place, _)| place).collect();
+        assert_eq!(gone, [Some(Place { room: RoomId(4), index: 0 })]);
+    }
+
+    #[test]
+    fn rooms_and_frames_are_limited() {
+        let now = Instant::now();
+        let mut session = Session::new(RATE, now);
+        for room in 0..ROOMS_MAX {
+            assert!(matches!(join(&mut session, &room.to_string(), now), Outcome::Ask(_)));
+        }
+        assert_eq!(refused(&join(&mut session, "one more", now)), ErrorCode::TooManyRooms);
+        let mut outcomes = (0..1000).map(|_| session.handle_text(r#"{"type":"ping"}"#, RATE, now));
+        let limited = outcomes.find(|outcome| !matches!(outcome, Outcome::Reply(_))).unwrap();
+        assert_eq!(refused(&limited), ErrorCode::RateLimited);
+        assert!(outcomes.any(|outcome| matches!(outcome, Outcome::Close(CloseReason::Policy, _))));
+    }
+
+    #[test]
+    fn typing_is_relayed_at_most_once_a_second() {
+        let now = Instant::now();
+        let mut session = Session::new(RATE, now);
+        join(&mut session, "r", now);
+        let typing = r#"{"type":"typing","room":"r"}"#;
+        assert!(matches!(session.handle_text(typing, RATE, now), Outcome::Ask(Ask::Typing { .. })));
+        assert!(matches!(session.handle_text(typing, RATE, now), Outcome::Ignore));
+        let later = now + Duration::from_secs(1);
+        assert!(matches!(session.handle_text(typing, RATE, later), Outcome::Ask(Ask::Typing { .. })));
+    }
+
+    #[test]
+    fn a_client_in_no_room_is_idle_after_a_while() {
+        let now = Instant::now();
+        let mut session = Session::new(RATE, now);
+        let later = now + ROOMLESS_MAX;
+        assert!(!session.is_idle(now));
+        assert!(session.is_idle(later));
+        join(&mut session, "r", now);
+        assert!(!session.is_idle(later));
+        session.handle_refused(0, later);
+        assert!(!session.is_idle(later) && session.is_idle(later + ROOMLESS_MAX));
+    }
+}

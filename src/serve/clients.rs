@@ -1,0 +1,305 @@
+//! The connections of one reactor, as its service sees them: send now, written at the end of the turn.
+
+use std::mem;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use mio::net::TcpStream;
+
+use crate::net::{Connection, Flush, Key, Poller, Slots, TimerWheel};
+use crate::wire::{CloseReason, Decoder, Response, Status, close, frame};
+
+use super::limits::{Limits, TICK};
+use super::metrics::{Metrics, Tally};
+
+/// Where a connection is in its life.
+#[derive(Debug)]
+pub(super) enum Phase<S> {
+    /// A request head is arriving; so many of the held bytes are known not to end it.
+    Head { searched: usize },
+    /// The answer comes later.
+    Waiting { head_only: bool, keep_alive: bool },
+    /// A WebSocket.
+    Open { decoder: Decoder, session: S },
+    /// Our last bytes are on their way, and what the peer sends is thrown away until it ends its side too: closing
+    /// at once would make the kernel tell it "reset" and throw away what it has not read yet.
+    Ending,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub(super) struct Client<S> {
+    pub(super) connection: Connection,
+    pub(super) phase: Phase<S>,
+    pub(super) deadline: Instant,
+    pub(super) heard: Instant,
+    pub(super) is_dirty: bool,
+}
+
+/// All connections of one reactor.
+#[derive(Debug)]
+pub struct Clients<S> {
+    pub(super) slots: Slots<Client<S>>,
+    pub(super) wheel: TimerWheel<Key>,
+    pub(super) limits: Limits,
+    pub(super) tally: Tally,
+    dirty: Vec<Key>,
+    gone: Vec<(Key, S)>,
+    metrics: Arc<Metrics>,
+    now: Instant,
+}
+
+impl<S> Clients<S> {
+    pub(super) fn new(limits: Limits, metrics: Arc<Metrics>, now: Instant) -> Self {
+        Self {
+            slots: Slots::default(),
+            wheel: TimerWheel::new(TICK, now),
+            limits,
+            tally: Tally::default(),
+            dirty: Vec::new(),
+            gone: Vec::new(),
+            metrics,
+            now,
+        }
+    }
+
+    pub(super) fn begin_turn(&mut self, now: Instant) {
+        self.now = now;
+    }
+
+    /// What the service keeps for a client; `None` when it is gone or is no WebSocket.
+    pub fn session(&mut self, id: Key) -> Option<&mut S> {
+        match &mut self.slots.get_mut(id)?.phase {
+            Phase::Open { session, .. } => Some(session),
+            _ => None,
+        }
+    }
+
+    /// Queues a frame. A client that is gone is passed over; one whose queue is full is closed as slow.
+    pub fn send(&mut self, id: Key, frame: Bytes) {
+        let Some(client) = self.slots.get_mut(id) else { return };
+        if !matches!(client.phase, Phase::Open { .. }) {
+            return;
+        }
+        if client.connection.queue(frame, self.limits.queue_bytes_max).is_ok() {
+            mark_dirty(client, id, &mut self.dirty);
+        } else {
+            client.connection.drop_unsent();
+            self.close(id, CloseReason::SlowConsumer, "the client reads too slowly");
+        }
+    }
+
+    /// Queues the same frames, `messages` in number, for many clients.
+    pub fn send_to_all(&mut self, ids: &[Key], frames: &Bytes, messages: u64) {
+        for &id in ids {
+            self.send(id, frames.clone());
+        }
+        self.tally.deliveries += messages * ids.len() as u64;
+    }
+
+    /// Answers a request that was told [`super::Answer::Later`]. A connection that is gone is passed over.
+    pub fn respond(&mut self, id: Key, response: &Response) {
+        if let Some(Client { phase: Phase::Waiting { head_only, keep_alive }, .. }) = self.slots.get(id) {
+            let (head_only, keep_alive) = (*head_only, *keep_alive);
+            self.answer(id, response, head_only, keep_alive);
+        }
+    }
+
+    /// Ends a WebSocket with a close frame.
+    pub fn close(&mut self, id: Key, reason: CloseReason, detail: &str) {
+        let Some(client) = self.slots.get_mut(id) else { return };
+        if !matches!(client.phase, Phase::Open { .. }) {
+            return;
+        }
+        self.metrics.closed(reason);
+        self.end_websocket(id, reason.frame(detail));
+    }
+
+    /// Answers the peer's close frame.
+    pub(super) fn closed_by_peer(&mut self, id: Key, code: Option<u16>) {
+        self.metrics.closed(CloseReason::Normal);
+        self.end_websocket(id, close::echo(code));
+    }
+
+    fn end_websocket(&mut self, id: Key, close_frame: Bytes) {
+        let Some(client) = self.slots.get_mut(id) else { return };
+        if let Phase::Open { session, .. } = mem::replace(&mut client.phase, Phase::Ending) {
+            self.gone.push((id, session));
+        }
+        // The queue's bound does not hold for the one frame that ends it.
+        let _ = client.connection.queue(close_frame, usize::MAX);
+        self.end(id);
+    }
+
+    /// Every client that has an open WebSocket.
+    pub fn open(&self) -> Vec<Key> {
+        let is_open =
+            |key: &Key| matches!(self.slots.get(*key), Some(Client { phase: Phase::Open { .. }, .. }));
+        self.slots.keys().filter(is_open).collect()
+    }
+
+    /// Whether nobody is left who should be told goodbye or is being told.
+    pub(super) fn all_have_ended(&self) -> bool {
+        self.slots
+            .keys()
+            .filter_map(|key| self.slots.get(key))
+            .all(|client| matches!(client.phase, Phase::Head { .. } | Phase::Waiting { .. }))
+    }
+
+    pub(super) fn add(&mut self, stream: TcpStream, poller: &Poller) -> std::io::Result<()> {
+        let key = self.slots.next_key();
+        let mut connection = Connection::new(stream);
+        poller.add_connection(connection.source(), key)?;
+        let deadline = self.now + self.limits.head_timeout;
+        let phase = Phase::Head { searched: 0 };
+        self.slots.insert(Client { connection, phase, deadline, heard: self.now, is_dirty: false });
+        self.wheel.schedule(key, deadline);
+        Ok(())
+    }
+
+    /// The peer will send no more. What it was sent is still written if it waits for that.
+    pub(super) fn ended_by_peer(&mut self, id: Key) {
+        let Some(client) = self.slots.get_mut(id) else { return };
+        if matches!(client.phase, Phase::Open { .. }) || client.connection.is_flushed() {
+            self.remove(id);
+        } else {
+            client.phase = Phase::Ending;
+            self.end(id);
+        }
+    }
+
+    /// Connections whose deadline has come. Each is entered anew by [`Clients::postpone`], or ends.
+    pub(super) fn take_due(&mut self) -> Vec<Key> {
+        let (slots, now) = (&self.slots, self.now);
+        let mut due = Vec::new();
+        self.wheel.expire(now, |key| {
+            let deadline = slots.get(key)?.deadline;
+            if deadline > now {
+                return Some(deadline);
+            }
+            due.push(key);
+            None
+        });
+        due
+    }
+
+    /// Sets the next deadline of a connection that was due.
+    pub(super) fn postpone(&mut self, id: Key, deadline: Instant) {
+        if let Some(client) = self.slots.get_mut(id) {
+            client.deadline = deadline;
+            self.wheel.schedule(id, deadline);
+        }
+    }
+
+    /// Forgets a connection; its socket closes.
+    pub(super) fn remove(&mut self, id: Key) {
+        if let Some(Client { phase: Phase::Open { session, .. }, .. }) = self.slots.remove(id) {
+            self.gone.push((id, session));
+            self.metrics.lost();
+        }
+    }
+
+    /// Sessions that ended since the last call.
+    pub(super) fn take_gone(&mut self) -> Option<(Key, S)> {
+        self.gone.pop()
+    }
+
+    /// Queues an answer; `close` follows it unless the client may ask again.
+    pub(super) fn answer(&mut self, id: Key, response: &Response, head_only: bool, keep_alive: bool) {
+        let Some(client) = self.slots.get_mut(id) else { return };
+        let bytes_max = self.limits.response_bytes_max;
+        let mut queued = client.connection.queue(response.head(keep_alive), bytes_max);
+        if queued.is_ok() && !head_only && !response.body.is_empty() {
+            queued = client.connection.queue(response.body.clone(), bytes_max);
+        }
+        if queued.is_err() {
+            log::warn!(
+                "answers over {bytes_max} bytes wait for a client that asks on without reading: closed"
+            );
+            self.remove(id);
+            return;
+        }
+        if response.status.0 >= 400 {
+            self.metrics.answered_with_error(response.status);
+        }
+        if keep_alive {
+            client.phase = Phase::Head { searched: 0 };
+            client.deadline = self.now + self.limits.keep_alive_timeout;
+            mark_dirty(client, id, &mut self.dirty);
+        } else {
+            client.phase = Phase::Ending;
+            self.end(id);
+        }
+    }
+
+    /// The answer comes later, through [`Clients::respond`].
+    pub(super) fn wait_for_answer(&mut self, id: Key, head_only: bool, keep_alive: bool) {
+        if let Some(client) = self.slots.get_mut(id) {
+            client.phase = Phase::Waiting { head_only, keep_alive };
+            client.deadline = self.now + self.limits.answer_timeout;
+        }
+    }
+
+    /// Opens the WebSocket.
+    pub(super) fn open_websocket(&mut self, id: Key, response: Bytes, session: S) {
+        let Some(client) = self.slots.get_mut(id) else { return };
+        client.phase = Phase::Open { decoder: Decoder::default(), session };
+        client.deadline = self.now + self.limits.ping_after;
+        let _ = client.connection.queue(response, usize::MAX);
+        mark_dirty(client, id, &mut self.dirty);
+    }
+
+    /// Asks a silent client for a sign of life.
+    pub(super) fn ping(&mut self, id: Key) {
+        self.send(id, Bytes::from_static(frame::PING));
+    }
+
+    /// An answer of our own making that ends the connection.
+    pub(super) fn refuse(&mut self, id: Key, status: Status, error: &str, message: &str) {
+        self.answer(id, &Response::error(status, error, message), false, false);
+    }
+
+    /// Writes what the turn queued, one call per connection, and forgets those that are broken.
+    pub(super) fn flush(&mut self) {
+        let mut dirty = mem::take(&mut self.dirty);
+        for id in dirty.drain(..) {
+            let Some(client) = self.slots.get_mut(id) else { continue };
+            client.is_dirty = false;
+            let is_alive = match client.connection.flush(&mut self.tally.writes) {
+                Ok(Flush::Empty) if matches!(client.phase, Phase::Ending) => {
+                    client.connection.finish().is_ok()
+                }
+                Ok(_) => true,
+                Err(_) => false,
+            };
+            if !is_alive {
+                self.remove(id);
+            }
+        }
+        self.dirty = dirty;
+    }
+
+    /// A socket that was full has room again.
+    pub(super) fn mark_writable(&mut self, id: Key) {
+        if let Some(client) = self.slots.get_mut(id)
+            && !client.connection.is_flushed()
+        {
+            mark_dirty(client, id, &mut self.dirty);
+        }
+    }
+
+    fn end(&mut self, id: Key) {
+        let Some(client) = self.slots.get_mut(id) else { return };
+        client.deadline = self.now + self.limits.linger;
+        // Nearer than the entry it has, which finds nothing when its turn comes.
+        self.wheel.schedule(id, client.deadline);
+        mark_dirty(client, id, &mut self.dirty);
+    }
+}
+
+fn mark_dirty<S>(client: &mut Client<S>, id: Key, dirty: &mut Vec<Key>) {
+    if !mem::replace(&mut client.is_dirty, true) {
+        dirty.push(id);
+    }
+}

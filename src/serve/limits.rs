@@ -1,0 +1,56 @@
+//! The limits of a connection, named with their units.
+
+use std::time::Duration;
+
+use crate::wire::limits::FRAME_BYTES_MAX;
+
+/// Each has a reason in docs/operations.md.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections that this process holds, over all its reactors; more are answered 503 or 1013.
+    pub connections_max: u32,
+    /// Largest message from a client, in bytes.
+    pub message_bytes_max: usize,
+    /// Bytes that may wait for one WebSocket client before it is closed as slow.
+    pub queue_bytes_max: usize,
+    /// Bytes of one HTTP answer.
+    pub response_bytes_max: usize,
+    /// From accept to a whole request head.
+    pub head_timeout: Duration,
+    /// From one answer to the next whole request head.
+    pub keep_alive_timeout: Duration,
+    /// From a request to its answer, where that comes from another thread.
+    pub answer_timeout: Duration,
+    /// Silence of a client after which it is pinged.
+    pub ping_after: Duration,
+    /// Silence of a client after which it is closed.
+    pub silence_max: Duration,
+    /// From our close frame, or the end of an answer, to the peer's end of the connection.
+    pub linger: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: 100_000,
+            message_bytes_max: FRAME_BYTES_MAX,
+            queue_bytes_max: 256 * 1024,
+            response_bytes_max: 8 * 1024 * 1024,
+            head_timeout: Duration::from_secs(5),
+            keep_alive_timeout: Duration::from_secs(15),
+            answer_timeout: Duration::from_secs(5),
+            ping_after: Duration::from_secs(25),
+            silence_max: Duration::from_secs(60),
+            linger: Duration::from_secs(2),
+        }
+    }
+}
+
+/// Connections that one reactor accepts in one turn, so that a storm does not starve those it has.
+pub const ACCEPTS_PER_TURN: usize = 256;
+/// Smallest read buffer of a reactor.
+pub const READ_BUFFER_BYTES_MIN: usize = 64 * 1024;
+/// Resolution of all deadlines, and how soon accepting is tried again when descriptors ran out.
+pub const TICK: Duration = Duration::from_millis(100);
+/// How soon a turn follows one that could not hand on its work.
+pub const RETRY: Duration = Duration::from_millis(2);

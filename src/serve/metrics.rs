@@ -1,0 +1,187 @@
+//! What a reactor counts. Everything refused has a counter with the name of the rule that it broke.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use crate::wire::http::HeadError;
+use crate::wire::upgrade::UpgradeError;
+use crate::wire::{CloseReason, Status, Violation};
+
+/// Shared by all reactors of a process; each adds what it tallied once a turn.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    accepted: Counter,
+    turned_away: Counter,
+    lost: Counter,
+    turns: Counter,
+    deliveries: Counter,
+    writes: Counter,
+    messages: Counter,
+    websockets: Gauge,
+    requests_refused: Family<Rule, Counter>,
+    frames_refused: Family<Rule, Counter>,
+    error_answers: Family<Code, Counter>,
+    closed: Family<Reason, Counter>,
+    per_reactor: Vec<AtomicU64>,
+}
+
+/// What one reactor did in one turn.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Messages times the clients that each was queued for.
+    pub deliveries: u64,
+    /// Write calls.
+    pub writes: u64,
+    /// Messages read.
+    pub messages: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Rule {
+    rule: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Code {
+    status: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reason {
+    reason: &'static str,
+}
+
+impl Metrics {
+    /// Counters for so many reactors, under their names in `registry`.
+    pub fn register(registry: &mut Registry, reactors: usize) -> Arc<Self> {
+        let metrics =
+            Self { per_reactor: (0..reactors).map(|_| AtomicU64::new(0)).collect(), ..Self::default() };
+        let m = &metrics;
+        registry.register("connections_accepted", "TCP connections accepted", m.accepted.clone());
+        registry.register(
+            "connections_turned_away",
+            "TCP connections closed at once for lack of descriptors",
+            m.turned_away.clone(),
+        );
+        registry.register("connections_lost", "WebSockets that ended without a close frame", m.lost.clone());
+        registry.register("websockets", "WebSockets open now", m.websockets.clone());
+        registry.register("turns", "turns of the reactors", m.turns.clone());
+        registry.register("deliveries", "messages written, times their receivers", m.deliveries.clone());
+        registry.register("writes", "write system calls", m.writes.clone());
+        registry.register("messages_received", "WebSocket messages read", m.messages.clone());
+        registry.register(
+            "requests_refused",
+            "HTTP requests refused, by the rule they broke",
+            m.requests_refused.clone(),
+        );
+        registry.register(
+            "frames_refused",
+            "WebSocket frames refused, by the rule",
+            m.frames_refused.clone(),
+        );
+        registry.register("error_answers", "HTTP answers from 400, by status", m.error_answers.clone());
+        registry.register("websockets_closed", "WebSockets ended with a close frame", m.closed.clone());
+        Arc::new(metrics)
+    }
+
+    /// WebSockets open now.
+    pub fn websockets(&self) -> u32 {
+        self.websockets.get().max(0) as u32
+    }
+
+    /// TCP connections accepted so far.
+    pub fn accepted_total(&self) -> u64 {
+        self.accepted.get()
+    }
+
+    /// Deliveries, write calls and turns so far.
+    pub fn totals(&self) -> Totals {
+        Totals { deliveries: self.deliveries.get(), writes: self.writes.get(), turns: self.turns.get() }
+    }
+
+    /// Clients closed as slow so far.
+    pub fn closed_slow_total(&self) -> u64 {
+        self.closed.get_or_create(&Reason { reason: CloseReason::SlowConsumer.name() }).get()
+    }
+
+    /// WebSockets open now, for each reactor.
+    pub fn per_reactor(&self) -> Vec<u64> {
+        self.per_reactor.iter().map(|count| count.load(Ordering::Relaxed)).collect()
+    }
+
+    pub(super) fn accepted(&self) {
+        self.accepted.inc();
+    }
+
+    pub(super) fn turned_away(&self) {
+        self.turned_away.inc();
+    }
+
+    pub(super) fn lost(&self) {
+        self.lost.inc();
+    }
+
+    pub(super) fn closed(&self, reason: CloseReason) {
+        self.closed.get_or_create(&Reason { reason: reason.name() }).inc();
+    }
+
+    pub(super) fn head_refused(&self, error: HeadError) {
+        self.requests_refused.get_or_create(&Rule { rule: error.name() }).inc();
+    }
+
+    pub(super) fn upgrade_refused(&self, error: UpgradeError) {
+        self.requests_refused.get_or_create(&Rule { rule: error.name() }).inc();
+    }
+
+    pub(super) fn full(&self) {
+        self.requests_refused.get_or_create(&Rule { rule: "full" }).inc();
+    }
+
+    pub(super) fn frame_refused(&self, violation: Violation) {
+        self.frames_refused.get_or_create(&Rule { rule: violation.name() }).inc();
+    }
+
+    pub(super) fn answered_with_error(&self, status: Status) {
+        self.error_answers.get_or_create(&Code { status: status.0 }).inc();
+    }
+
+    /// Takes a place for one more WebSocket, unless `connections_max` are taken.
+    pub(super) fn take_place(&self, reactor: usize, connections_max: u32) -> bool {
+        if self.websockets.inc() >= i64::from(connections_max) {
+            self.websockets.dec();
+            return false;
+        }
+        self.per_reactor[reactor].fetch_add(1, Ordering::Relaxed);
+        true
+    }
+
+    pub(super) fn free_place(&self, reactor: usize) {
+        self.websockets.dec();
+        self.per_reactor[reactor].fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn add(&self, tally: &mut Tally) {
+        let Tally { deliveries, writes, messages } = std::mem::take(tally);
+        self.turns.inc();
+        self.deliveries.inc_by(deliveries);
+        self.writes.inc_by(writes);
+        self.messages.inc_by(messages);
+    }
+}
+
+/// Running totals of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Totals {
+    /// Messages times the clients that each was queued for.
+    pub deliveries: u64,
+    /// Write calls.
+    pub writes: u64,
+    /// Turns of all reactors.
+    pub turns: u64,
+}

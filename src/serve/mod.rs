@@ -1,0 +1,16 @@
+//! HTTP/1.1 and WebSocket over the event loop: the shell that application server, balancer, frontend server and the
+//! echo example share. What a connection does with its messages is a [`Service`].
+
+pub mod assets;
+pub mod clients;
+pub mod limits;
+pub mod metrics;
+pub mod reactor;
+pub mod server;
+pub mod service;
+
+pub use clients::Clients;
+pub use limits::Limits;
+pub use metrics::Metrics;
+pub use server::Server;
+pub use service::{Answer, Pace, Service};

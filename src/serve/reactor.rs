@@ -1,0 +1,322 @@
+//! The event loop: one thread, one poller, one listener, and the connections that it accepted, for their life.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use mio::Waker;
+
+use crate::net::listener::Accepted;
+use crate::net::{Key, Listener, Poller, Readiness, Received};
+use crate::wire::http::{self, Method, Request};
+use crate::wire::upgrade::Upgrade;
+use crate::wire::{CloseReason, Event, HeadError, Status, frame};
+
+use super::clients::{Clients, Phase};
+use super::limits::{ACCEPTS_PER_TURN, Limits, READ_BUFFER_BYTES_MIN, RETRY, TICK};
+use super::metrics::Metrics;
+use super::service::{Answer, Pace, Service};
+
+/// One core's share of a server.
+pub struct Reactor<S: Service> {
+    index: usize,
+    poller: Poller,
+    listener: Listener,
+    service: S,
+    clients: Clients<S::Session>,
+    buffer: Box<[u8]>,
+    ready: Vec<Key>,
+    may_accept: bool,
+    is_exhausted: bool,
+    pace: Pace,
+    limits: Limits,
+    metrics: Arc<Metrics>,
+    stop: Arc<AtomicBool>,
+}
+
+impl<S: Service> Reactor<S> {
+    /// Registers the listener; `make_service` gets the waker by which other threads reach this reactor.
+    pub fn new(
+        index: usize,
+        mut listener: Listener,
+        limits: Limits,
+        metrics: Arc<Metrics>,
+        stop: Arc<AtomicBool>,
+        make_service: impl FnOnce(Arc<Waker>) -> S,
+    ) -> io::Result<Self> {
+        let poller = Poller::new()?;
+        listener.register(&poller)?;
+        let service = make_service(poller.waker());
+        // A held message and its header must leave room for at least one more byte.
+        let buffer_bytes = READ_BUFFER_BYTES_MIN.max(limits.message_bytes_max + frame::HEADER_BYTES_MAX + 1);
+        Ok(Self {
+            index,
+            poller,
+            listener,
+            service,
+            clients: Clients::new(limits, Arc::clone(&metrics), Instant::now()),
+            buffer: vec![0; buffer_bytes].into(),
+            ready: Vec::new(),
+            may_accept: false,
+            is_exhausted: false,
+            pace: Pace::Wait,
+            limits,
+            metrics,
+            stop,
+        })
+    }
+
+    /// The waker of this reactor.
+    pub fn waker(&self) -> Arc<Waker> {
+        self.poller.waker()
+    }
+
+    /// Turns until it is stopped; then says goodbye to its clients and waits for them, a short while.
+    pub fn run(mut self) -> io::Result<()> {
+        while !self.stop.load(Ordering::Acquire) {
+            self.turn()?;
+        }
+        for id in self.clients.open() {
+            self.clients.close(id, CloseReason::GoingAway, "the server is leaving");
+        }
+        let until = Instant::now() + self.limits.linger;
+        while !self.clients.all_have_ended() && Instant::now() < until {
+            self.pace = Pace::Until(until);
+            self.turn()?;
+        }
+        Ok(())
+    }
+
+    fn turn(&mut self) -> io::Result<()> {
+        let now = self.wait()?;
+        self.accept();
+        self.read(now);
+        self.serve(now);
+        self.expire(now);
+        self.clients.flush();
+        self.bury();
+        self.metrics.add(&mut self.clients.tally);
+        Ok(())
+    }
+
+    /// Sleeps until something happens; the only place that does, and the only clock read of the turn.
+    fn wait(&mut self) -> io::Result<Instant> {
+        let now = Instant::now();
+        self.poller.wait(self.timeout(now))?;
+        for readiness in self.poller.ready() {
+            match readiness {
+                Readiness::Listener => self.may_accept = true,
+                Readiness::Connection { key, writable, .. } => {
+                    let Some(client) = self.clients.slots.get_mut(key) else { continue };
+                    let was_ready = client.connection.is_readable();
+                    client.connection.note(readiness);
+                    if client.connection.is_readable() && !was_ready {
+                        self.ready.push(key);
+                    }
+                    if writable {
+                        self.clients.mark_writable(key);
+                    }
+                }
+            }
+        }
+        let now = Instant::now();
+        self.clients.begin_turn(now);
+        Ok(now)
+    }
+
+    fn timeout(&self, now: Instant) -> Option<Duration> {
+        let has_work = self.may_accept || !self.ready.is_empty();
+        if has_work && self.service.is_congested() {
+            return Some(RETRY);
+        }
+        if self.is_exhausted && self.ready.is_empty() && self.pace != Pace::Again {
+            return Some(TICK);
+        }
+        if has_work || self.pace == Pace::Again {
+            return Some(Duration::ZERO);
+        }
+        let paced = match self.pace {
+            Pace::Until(at) => Some(at),
+            _ => None,
+        };
+        let deadline = [paced, self.clients.wheel.next_deadline()].into_iter().flatten().min();
+        deadline.map(|at| at.saturating_duration_since(now))
+    }
+
+    fn accept(&mut self) {
+        if !self.may_accept {
+            return;
+        }
+        self.is_exhausted = false;
+        for _ in 0..ACCEPTS_PER_TURN {
+            match self.listener.accept() {
+                Accepted::Stream(stream) => match self.clients.add(stream, &self.poller) {
+                    Ok(()) => self.metrics.accepted(),
+                    Err(_) => self.metrics.turned_away(),
+                },
+                Accepted::Refused => self.metrics.turned_away(),
+                Accepted::Nothing => {
+                    self.may_accept = false;
+                    break;
+                }
+                Accepted::Exhausted => {
+                    self.is_exhausted = true;
+                    break;
+                }
+            }
+        }
+    }
+
+    /// One read for each connection that has something; what is left waits for the next turn, so that nobody who
+    /// sends a lot keeps the others waiting.
+    fn read(&mut self, now: Instant) {
+        let mut ready = std::mem::take(&mut self.ready);
+        ready.retain(|&id| {
+            if self.service.is_congested() {
+                return true;
+            }
+            let Some(client) = self.clients.slots.get_mut(id) else { return false };
+            match client.connection.receive(&mut self.buffer) {
+                Received::Bytes(filled) => {
+                    client.heard = now;
+                    self.handle_bytes(id, filled, now);
+                }
+                Received::Nothing => {}
+                Received::End => self.clients.ended_by_peer(id),
+            }
+            self.clients.slots.get(id).is_some_and(|client| client.connection.is_readable())
+        });
+        self.ready = ready;
+    }
+
+    fn handle_bytes(&mut self, id: Key, filled: usize, now: Instant) {
+        let mut from = 0;
+        while let Some(client) = self.clients.slots.get_mut(id) {
+            let bytes = &mut self.buffer[from..filled];
+            match &mut client.phase {
+                Phase::Head { searched } => match http::head_end(bytes, *searched) {
+                    Ok(Some(end)) => {
+                        self.handle_head(id, from, from + end, now);
+                        from += end;
+                    }
+                    Ok(None) => {
+                        *searched = bytes.len();
+                        return client.connection.hold(bytes);
+                    }
+                    Err(error) => return self.refuse_head(id, error),
+                },
+                Phase::Open { decoder, .. } => match decoder.decode(bytes, self.limits.message_bytes_max) {
+                    Ok((0, _)) => return client.connection.hold(bytes),
+                    Ok((used, event)) => {
+                        from += used;
+                        match event {
+                            None | Some(Event::Pong(_)) => {}
+                            Some(Event::Ping(payload)) => {
+                                let mut pong = Vec::with_capacity(payload.len() + 2);
+                                frame::encode_pong(payload, &mut pong);
+                                self.clients.send(id, pong.into());
+                            }
+                            Some(Event::Close(code)) => self.clients.closed_by_peer(id, code),
+                            Some(message) => {
+                                self.clients.tally.messages += 1;
+                                self.service.handle_message(id, message, &mut self.clients, now);
+                            }
+                        }
+                    }
+                    Err(violation) => {
+                        self.metrics.frame_refused(violation);
+                        let detail = violation.to_string();
+                        return self.clients.close(id, violation.close_reason(), &detail);
+                    }
+                },
+                // Nobody here pipelines behind a request that takes time: such a client is answered and closed.
+                Phase::Waiting { keep_alive, .. } => {
+                    *keep_alive &= bytes.is_empty();
+                    return;
+                }
+                Phase::Ending => return,
+            }
+        }
+    }
+
+    fn handle_head(&mut self, id: Key, from: usize, to: usize, now: Instant) {
+        let request = match Request::parse(&self.buffer[from..to]) {
+            Ok(request) => request,
+            Err(error) => return self.refuse_head(id, error),
+        };
+        let (head_only, keep_alive) = (request.method == Method::Head, request.keep_alive);
+        match self.service.handle_request(id, &request, now) {
+            Answer::Respond(response) => self.clients.answer(id, &response, head_only, keep_alive),
+            Answer::Later => self.clients.wait_for_answer(id, head_only, keep_alive),
+            Answer::WebSocket(session) => match Upgrade::parse(&request) {
+                Err(error) => {
+                    self.metrics.upgrade_refused(error);
+                    self.clients.refuse(id, error.status(), error.code(), &error.to_string());
+                }
+                Ok(_) if !self.metrics.take_place(self.index, self.limits.connections_max) => {
+                    self.metrics.full();
+                    let message = "this server holds as many clients as it may: ask a balancer for another";
+                    self.clients.refuse(id, Status::UNAVAILABLE, "full", message);
+                }
+                Ok(upgrade) => {
+                    self.clients.open_websocket(id, upgrade.response(), session);
+                    self.service.handle_open(id, &mut self.clients, now);
+                }
+            },
+        }
+    }
+
+    fn refuse_head(&mut self, id: Key, error: HeadError) {
+        self.metrics.head_refused(error);
+        self.clients.refuse(id, error.status(), error.code(), &error.to_string());
+    }
+
+    fn serve(&mut self, now: Instant) {
+        self.bury();
+        self.pace = self.service.handle_turn(&mut self.clients, now);
+    }
+
+    /// Those whose deadline has come are pinged, answered or ended.
+    fn expire(&mut self, now: Instant) {
+        for id in self.clients.take_due() {
+            let Some(client) = self.clients.slots.get(id) else { continue };
+            match &client.phase {
+                Phase::Head { .. } if client.connection.held() == 0 => self.clients.remove(id),
+                Phase::Head { .. } => self.refuse_head(id, HeadError::TooSlow),
+                Phase::Waiting { .. } => {
+                    let message = "the server is too busy to answer";
+                    self.clients.refuse(id, Status::UNAVAILABLE, "busy", message);
+                }
+                Phase::Open { session, .. } => {
+                    let silence = now.saturating_duration_since(client.heard);
+                    let heard = client.heard;
+                    if silence >= self.limits.silence_max {
+                        self.clients.close(
+                            id,
+                            CloseReason::PingTimeout,
+                            "the client was silent for too long",
+                        );
+                    } else if let Some(reason) = self.service.check(session, now) {
+                        self.clients.close(id, reason, "");
+                    } else if silence >= self.limits.ping_after {
+                        self.clients.ping(id);
+                        let next = (now + self.limits.ping_after).min(heard + self.limits.silence_max);
+                        self.clients.postpone(id, next);
+                    } else {
+                        self.clients.postpone(id, heard + self.limits.ping_after);
+                    }
+                }
+                Phase::Ending => self.clients.remove(id),
+            }
+        }
+    }
+
+    /// Tells the service of those that are gone.
+    fn bury(&mut self) {
+        while let Some((id, session)) = self.clients.take_gone() {
+            self.metrics.free_place(self.index);
+            self.service.handle_gone(id, session);
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The reactors of one listening address, as threads.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+
+use mio::Waker;
+
+use crate::net::Listener;
+
+use super::limits::Limits;
+use super::metrics::Metrics;
+use super::reactor::Reactor;
+use super::service::Service;
+
+/// A server that runs until it is stopped or dropped.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    stop: Arc<AtomicBool>,
+    reactors: Vec<(Arc<Waker>, JoinHandle<()>)>,
+}
+
+impl Server {
+    /// Binds `address` once for each reactor and starts their threads. `make_service` is called for each with its
+    /// index and its waker.
+    pub fn start<S: Service>(
+        name: &str,
+        address: SocketAddr,
+        reactors: usize,
+        limits: Limits,
+        metrics: &Arc<Metrics>,
+        mut make_service: impl FnMut(usize, Arc<Waker>) -> S,
+    ) -> io::Result<Self> {
+        if address.port() != 0 {
+            Listener::probe(address)?;
+        }
+        let mut server = Self { address, stop: Arc::default(), reactors: Vec::new() };
+        for index in 0..reactors {
+            // The first listener settles the port when 0 was asked for.
+            let listener = Listener::bind(server.address)?;
+            server.address = listener.local_address()?;
+            let stop = Arc::clone(&server.stop);
+            let make = |waker| make_service(index, waker);
+            let reactor = Reactor::new(index, listener, limits, Arc::clone(metrics), stop, make)?;
+            let waker = reactor.waker();
+            let name = format!("{name}/{index}");
+            let thread = thread::Builder::new().name(name.clone()).spawn(move || {
+                if let Err(error) = reactor.run() {
+                    log::error!("{name}: the event loop failed: {error}");
+                    std::process::abort();
+                }
+            })?;
+            server.reactors.push((waker, thread));
+        }
+        Ok(server)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Says goodbye to all clients and waits for the threads.
+    pub fn stop(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        for (waker, _) in &self.reactors {
+            // It fails only when the reactor is gone already.
+            let _ = waker.wake();
+        }
+        for (_, thread) in self.reactors.drain(..) {
+            if thread.join().is_err() && !thread::panicking() {
+                log::error!("a reactor of {} panicked", self.address);
+            }
+        }
+    }
+}
