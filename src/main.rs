@@ -1,1 +1,5 @@
-fn main() {}
+//! See [`distr_chat`].
+
+fn main() -> std::process::ExitCode {
+    distr_chat::cli::main()
+}

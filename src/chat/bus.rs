@@ -114,9 +114,12 @@ pub trait Bus {
     /// No longer.
     fn unsubscribe(&mut self, room: &Arc<str>);
 
-    /// Hands an envelope to every other server that subscribed.
+    /// Queues an envelope for every other server that subscribed.
     fn publish(&mut self, envelope: Envelope);
 
-    /// Sends what waits and hands out what arrived, at most `budget` events. True: call again without sleeping.
+    /// Sends what was queued. True: some of it must wait, so call again in a while.
+    fn flush(&mut self) -> bool;
+
+    /// Hands out what arrived, at most `budget` batches of it. True: more waits, so call again without sleeping.
     fn poll(&mut self, budget: usize, handle: &mut dyn FnMut(BusEvent)) -> bool;
 }

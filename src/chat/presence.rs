@@ -121,6 +121,11 @@ impl Presence {
         View { users: names.len(), names: (names.len() <= ROSTER_MAX).then_some(names) }
     }
 
+    /// How many users the members here were last told.
+    pub fn users(&self) -> usize {
+        self.told.users
+    }
+
     /// What the members here have to be told, if anything; they count as told.
     pub fn take_change(&mut self) -> Option<Change> {
         let view = self.view();

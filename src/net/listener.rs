@@ -51,15 +51,17 @@ impl Listener {
     }
 
     /// Whether nobody listens there yet. `SO_REUSEPORT` lets a second server of the same user share the port in
-    /// silence; this bind, without it, does not.
-    pub fn probe(address: SocketAddr) -> io::Result<()> {
+    /// silence; this bind, without it, does not. Returns the address with the port that 0 became.
+    pub fn probe(address: SocketAddr) -> io::Result<SocketAddr> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_reuse_address(true)?;
         if address.is_ipv6() {
             socket.set_only_v6(false)?;
         }
         socket.bind(&address.into())?;
-        socket.listen(1)
+        socket.listen(1)?;
+        let bound = socket.local_addr()?.as_socket();
+        bound.ok_or_else(|| io::Error::other("the kernel told no address"))
     }
 
     /// Where it listens; tells the port when 0 was asked for.

@@ -205,6 +205,11 @@ impl<S> Clients<S> {
         self.gone.pop()
     }
 
+    /// Whether the service has to be told of sessions that ended.
+    pub(super) fn has_gone(&self) -> bool {
+        !self.gone.is_empty()
+    }
+
     /// Queues an answer; `close` follows it unless the client may ask again.
     pub(super) fn answer(&mut self, id: Key, response: &Response, head_only: bool, keep_alive: bool) {
         let Some(client) = self.slots.get_mut(id) else { return };

@@ -95,7 +95,6 @@ impl<S: Service> Reactor<S> {
         self.serve(now);
         self.expire(now);
         self.clients.flush();
-        self.bury();
         self.metrics.add(&mut self.clients.tally);
         Ok(())
     }
@@ -133,7 +132,7 @@ impl<S: Service> Reactor<S> {
         if self.is_exhausted && self.ready.is_empty() && self.pace != Pace::Again {
             return Some(TICK);
         }
-        if has_work || self.pace == Pace::Again {
+        if has_work || self.pace == Pace::Again || self.clients.has_gone() {
             return Some(Duration::ZERO);
         }
         let paced = match self.pace {
@@ -312,11 +311,11 @@ impl<S: Service> Reactor<S> {
         }
     }
 
-    /// Tells the service of those that are gone.
+    /// Tells the service of those that are gone, before it goes through its mail.
     fn bury(&mut self) {
         while let Some((id, session)) = self.clients.take_gone() {
             self.metrics.free_place(self.index);
-            self.service.handle_gone(id, session);
+            self.service.handle_gone(id, session, &mut self.clients);
         }
     }
 }

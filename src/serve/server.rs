@@ -24,6 +24,11 @@ pub struct Server {
 }
 
 impl Server {
+    /// Checks that nobody listens at `address` yet; a port of 0 becomes one that is free.
+    pub fn reserve(address: SocketAddr) -> io::Result<SocketAddr> {
+        Listener::probe(address)
+    }
+
     /// Binds `address` once for each reactor and starts their threads. `make_service` is called for each with its
     /// index and its waker.
     pub fn start<S: Service>(
@@ -34,9 +39,6 @@ impl Server {
         metrics: &Arc<Metrics>,
         mut make_service: impl FnMut(usize, Arc<Waker>) -> S,
     ) -> io::Result<Self> {
-        if address.port() != 0 {
-            Listener::probe(address)?;
-        }
         let mut server = Self { address, stop: Arc::default(), reactors: Vec::new() };
         for index in 0..reactors {
             // The first listener settles the port when 0 was asked for.

@@ -52,7 +52,7 @@ pub trait Service: Send + 'static {
     );
 
     /// The WebSocket is gone, whoever ended it.
-    fn handle_gone(&mut self, _id: Key, _session: Self::Session) {}
+    fn handle_gone(&mut self, _id: Key, _session: Self::Session, _clients: &mut Clients<Self::Session>) {}
 
     /// Once a turn, between reading and writing: mail from other threads, and to them.
     fn handle_turn(&mut self, _clients: &mut Clients<Self::Session>, _now: Instant) -> Pace {

@@ -1,0 +1,168 @@
+//! The thread that owns the hub and the bus.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::chat::bus::Bus;
+use crate::chat::hub::{Effect, Hub};
+use crate::chat::{Member, Now};
+use crate::net::mailbox::{Mailbox, Post, Undelivered};
+use crate::net::poller::Poller;
+
+use super::Node;
+use super::mail::{NOTICES_HELD_MAX, ToHub, ToReactor};
+use super::status;
+
+/// Batches taken from the reactors in one turn, and from the bus.
+const BATCHES_PER_TURN: usize = 64;
+/// How soon a mailbox or bus that was full is tried again.
+const RETRY: Duration = Duration::from_millis(1);
+
+/// Hub, bus, and the mailboxes of the reactors.
+pub struct Backplane<B> {
+    node: Arc<Node>,
+    poller: Poller,
+    asked: Mailbox<Vec<ToHub>>,
+    outlets: Vec<Outlet>,
+    hub: Hub,
+    bus: B,
+    pace: Pace,
+    stop: Arc<AtomicBool>,
+}
+
+/// The way to one reactor.
+#[derive(Debug)]
+pub struct Outlet {
+    post: Post<Vec<ToReactor>>,
+    held: Vec<ToReactor>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pace {
+    Wait,
+    Retry,
+    Again,
+}
+
+impl Outlet {
+    /// Sends through `post`.
+    pub fn new(post: Post<Vec<ToReactor>>) -> Self {
+        Self { post, held: Vec::new() }
+    }
+
+    /// One batch for all that was gathered. True: it has to wait.
+    fn flush(&mut self) -> bool {
+        if self.held.is_empty() {
+            return false;
+        }
+        match self.post.send(std::mem::take(&mut self.held)) {
+            Ok(()) | Err(Undelivered::Closed) => false,
+            Err(Undelivered::Full(held)) => {
+                self.held = held;
+                true
+            }
+        }
+    }
+}
+
+impl<B: Bus> Backplane<B> {
+    /// Everything that the thread will own.
+    pub fn new(
+        node: Arc<Node>,
+        poller: Poller,
+        asked: Mailbox<Vec<ToHub>>,
+        outlets: Vec<Outlet>,
+        hub: Hub,
+        bus: B,
+        stop: Arc<AtomicBool>,
+    ) -> Self {
+        Self { node, poller, asked, outlets, hub, bus, pace: Pace::Again, stop }
+    }
+
+    /// Turns until it is stopped.
+    pub fn run(mut self) {
+        while !self.stop.load(Ordering::Acquire) {
+            self.turn();
+        }
+    }
+
+    fn turn(&mut self) {
+        let now = self.wait();
+        self.pace = Pace::Wait;
+        self.take_in(now);
+        self.hub.handle_timeout(now);
+        self.hub.finish_turn();
+        self.carry_out();
+        self.hand_on();
+        self.node.is_ready.store(self.bus.is_ready(), Ordering::Relaxed);
+        self.node.metrics.add(self.hub.take_counts(), self.hub.rooms().len());
+    }
+
+    /// Sleeps until something happens, and reads both clocks.
+    fn wait(&mut self) -> Now {
+        let timeout = match self.pace {
+            Pace::Again => Duration::ZERO,
+            Pace::Retry => RETRY,
+            Pace::Wait => self.hub.poll_timeout().saturating_duration_since(Instant::now()),
+        };
+        self.poller
+            .wait(Some(timeout))
+            .expect("epoll_wait fails only for arguments that are never wrong here");
+        Now { instant: Instant::now(), unix_ms: unix_ms() }
+    }
+
+    /// Nothing is taken in while a reactor does not take what it led to before.
+    fn take_in(&mut self, now: Now) {
+        if self.outlets.iter().any(|outlet| outlet.held.len() >= NOTICES_HELD_MAX) {
+            self.pace = Pace::Retry;
+            return;
+        }
+        let Self { hub, bus, asked, .. } = self;
+        let mut statuses = Vec::new();
+        let more_asks = asked.drain(BATCHES_PER_TURN, |batch| {
+            for mail in batch {
+                match mail {
+                    ToHub::Ask(member, ask) => hub.handle_ask(member, ask, now),
+                    ToHub::Status(member) => statuses.push(member),
+                }
+            }
+        });
+        let more_envelopes = bus.poll(BATCHES_PER_TURN, &mut |event| hub.handle_bus(event, now));
+        if more_asks || more_envelopes {
+            self.pace = Pace::Again;
+        }
+        statuses.into_iter().for_each(|member| self.tell_status(member, now));
+    }
+
+    fn tell_status(&mut self, member: Member, now: Now) {
+        let response = status::respond(&self.node, &self.hub, self.bus.kind(), now);
+        self.outlets[member.reactor].held.push(ToReactor::Status { connection: member.connection, response });
+    }
+
+    fn carry_out(&mut self) {
+        while let Some(effect) = self.hub.poll_effect() {
+            match effect {
+                Effect::Tell(reactor, notice) => self.outlets[reactor].held.push(ToReactor::Notice(notice)),
+                Effect::Publish(envelope) => self.bus.publish(envelope),
+                Effect::Subscribe(room) => self.bus.subscribe(&room),
+                Effect::Unsubscribe(room) => self.bus.unsubscribe(&room),
+            }
+        }
+    }
+
+    fn hand_on(&mut self) {
+        let mut must_wait = self.bus.flush();
+        for outlet in &mut self.outlets {
+            must_wait |= outlet.flush();
+        }
+        if must_wait && self.pace == Pace::Wait {
+            self.pace = Pace::Retry;
+        }
+    }
+}
+
+/// Milliseconds since the epoch.
+pub fn unix_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}

@@ -1,0 +1,193 @@
+//! The heart: a thread that tells every balancer how the server is, at least every 200 ms, and at once when clients
+//! came or went.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+
+use crate::wire::heartbeat::{BALANCERS_MAX, Heartbeat};
+use crate::wire::limits::NAME_BYTES_MAX;
+
+use super::Node;
+
+/// Longest time between heartbeats.
+pub const INTERVAL: Duration = Duration::from_millis(200);
+/// Shortest time between heartbeats, in which changes are gathered.
+const GATHER: Duration = Duration::from_millis(2);
+/// How often the balancers' names are resolved anew.
+const RESOLVE_INTERVAL: Duration = Duration::from_secs(5);
+/// Changes that may wait for the thread. Beyond it arrivals are not counted for their balancer, whose account of
+/// clients under way then ages out.
+const CHANGES_MAX: usize = 65_536;
+
+/// The reactors' end.
+#[derive(Clone, Debug)]
+pub struct Pulse {
+    changes: Sender<Change>,
+    arriving: Option<String>,
+}
+
+#[derive(Debug)]
+enum Change {
+    Opened { via: Option<String> },
+    Closed,
+    Stop,
+}
+
+impl Pulse {
+    /// A client asks for a WebSocket, and says which balancer sent it.
+    pub fn arriving(&mut self, via: Option<&str>) {
+        self.arriving = via.filter(|name| is_node_name(name)).map(str::to_owned);
+    }
+
+    /// It has got it.
+    pub fn opened(&mut self) {
+        let via = self.arriving.take();
+        let _ = self.changes.try_send(Change::Opened { via });
+    }
+
+    /// A client went.
+    pub fn closed(&self) {
+        let _ = self.changes.try_send(Change::Closed);
+    }
+}
+
+/// Whether a text can be a node's name: it stands in URLs, logs and heartbeats as it is.
+pub fn is_node_name(name: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    !name.is_empty() && name.len() <= NAME_BYTES_MAX && name.bytes().all(is_allowed)
+}
+
+/// The running thread; stops when dropped.
+#[derive(Debug)]
+pub struct Heart {
+    changes: Sender<Change>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Heart {
+    /// Starts it.
+    pub fn start(node: Arc<Node>) -> io::Result<(Self, Pulse)> {
+        let (changes, changed) = bounded(CHANGES_MAX);
+        let ipv4 = UdpSocket::bind("0.0.0.0:0")?;
+        // A machine without IPv6 has no balancers there.
+        let ipv6 = UdpSocket::bind("[::]:0").ok();
+        let beat = Beat {
+            sockets: (ipv4, ipv6),
+            targets: Vec::new(),
+            resolve_at: Instant::now(),
+            number: 0,
+            accepted: VecDeque::new(),
+            node,
+        };
+        let name = format!("{}/heart", beat.node.options.name);
+        let thread = thread::Builder::new().name(name).spawn(move || beat.run(&changed))?;
+        let pulse = Pulse { changes: changes.clone(), arriving: None };
+        Ok((Self { changes, thread: Some(thread) }, pulse))
+    }
+}
+
+impl Drop for Heart {
+    fn drop(&mut self) {
+        // The channel is full only while the thread is busy emptying it, so this waits for a moment at most.
+        let _ = self.changes.send(Change::Stop);
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+            && !thread::panicking()
+        {
+            log::error!("the heartbeat thread panicked");
+        }
+    }
+}
+
+struct Beat {
+    node: Arc<Node>,
+    sockets: (UdpSocket, Option<UdpSocket>),
+    targets: Vec<SocketAddr>,
+    resolve_at: Instant,
+    number: u64,
+    /// Clients accepted, by the balancer that sent them; the one that sent the latest is in front.
+    accepted: VecDeque<(String, u64)>,
+}
+
+impl Beat {
+    fn run(mut self, changed: &Receiver<Change>) {
+        let mut next = Instant::now();
+        loop {
+            match changed.recv_deadline(next) {
+                Ok(Change::Stop) | Err(RecvTimeoutError::Disconnected) => return self.send(true),
+                Ok(change) => {
+                    self.note(change);
+                    next = next.min(Instant::now() + GATHER);
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    self.send(false);
+                    next = Instant::now() + INTERVAL;
+                }
+            }
+        }
+    }
+
+    fn note(&mut self, change: Change) {
+        let Change::Opened { via: Some(via) } = change else { return };
+        let known = self.accepted.iter().position(|(name, _)| *name == via);
+        let (name, count) = match known.and_then(|index| self.accepted.remove(index)) {
+            Some(known) => known,
+            None => (via, 0),
+        };
+        self.accepted.push_front((name, count + 1));
+        self.accepted.truncate(BALANCERS_MAX);
+    }
+
+    fn send(&mut self, is_leaving: bool) {
+        self.resolve();
+        self.number += 1;
+        let options = &self.node.options;
+        let connections = self.node.serving.websockets();
+        let datagram = Heartbeat {
+            name: options.name.clone(),
+            incarnation: options.incarnation,
+            number: self.number,
+            url: options.public_url.clone(),
+            connections,
+            accepted: self.accepted.iter().cloned().collect(),
+            draining: is_leaving,
+            deaf: !self.node.is_ready.load(Ordering::Relaxed),
+            full: connections >= options.limits.connections_max,
+        }
+        .encode();
+        for target in &self.targets {
+            let socket = if target.is_ipv4() { Some(&self.sockets.0) } else { self.sockets.1.as_ref() };
+            // A balancer that is away is no error: it hears the next one when it is back.
+            let _ = socket.map(|socket| socket.send_to(&datagram, target));
+        }
+    }
+
+    fn resolve(&mut self) {
+        let now = Instant::now();
+        if now < self.resolve_at {
+            return;
+        }
+        self.resolve_at = now + RESOLVE_INTERVAL;
+        let names = &self.node.options.balancers;
+        let resolved: Vec<_> = names
+            .iter()
+            .flat_map(|name| match name.to_socket_addrs() {
+                Ok(addresses) => addresses.collect::<Vec<_>>(),
+                Err(error) => {
+                    log::warn!(
+                        "the balancer {name} is not known: {error}; trying again in {RESOLVE_INTERVAL:?}"
+                    );
+                    Vec::new()
+                }
+            })
+            .collect();
+        self.targets = resolved;
+    }
+}

@@ -1,0 +1,71 @@
+//! What the hub counts, as the registry has it.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use crate::chat::hub::Counts;
+use crate::wire::client_message::ErrorCode;
+
+/// Counters of one server's rooms.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    said: Counter,
+    heard: Counter,
+    duplicates: Counter,
+    missing: Counter,
+    dropped: Counter,
+    hub_turns: Counter,
+    rooms: Gauge,
+    errors: Family<Code, Counter>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Code {
+    code: &'static str,
+}
+
+impl Metrics {
+    /// Counters under their names in `registry`.
+    pub fn register(registry: &mut Registry) -> Self {
+        let m = Self::default();
+        registry.register("chat_messages_said", "chat messages that got their place here", m.said.clone());
+        registry.register("chat_messages_heard", "chat messages of other servers", m.heard.clone());
+        registry.register("chat_duplicates", "retries and messages heard twice", m.duplicates.clone());
+        registry.register("chat_missing", "messages of other servers that never arrived", m.missing.clone());
+        registry.register("bus_dropped", "envelopes dropped because a queue was full", m.dropped.clone());
+        registry.register("hub_turns", "turns of the backplane thread", m.hub_turns.clone());
+        registry.register("rooms", "rooms held now", m.rooms.clone());
+        registry.register("client_errors", "error frames, by code", m.errors.clone());
+        m
+    }
+
+    /// One turn of the backplane thread.
+    pub fn add(&self, counts: Counts, rooms: usize) {
+        let Counts { said, heard, duplicates, missing, dropped, refused: _ } = counts;
+        self.said.inc_by(said);
+        self.heard.inc_by(heard);
+        self.duplicates.inc_by(duplicates);
+        self.missing.inc_by(missing);
+        self.dropped.inc_by(dropped);
+        self.hub_turns.inc();
+        self.rooms.set(rooms as i64);
+    }
+
+    /// An `error` frame.
+    pub fn error(&self, code: ErrorCode) {
+        self.errors.get_or_create(&Code { code: code.name() }).inc();
+    }
+
+    /// Messages that got their place here.
+    pub fn said_total(&self) -> u64 {
+        self.said.get()
+    }
+
+    /// `error` frames of all codes.
+    pub fn errors_total(&self) -> u64 {
+        ErrorCode::ALL.iter().map(|code| self.errors.get_or_create(&Code { code: code.name() }).get()).sum()
+    }
+}

@@ -1,0 +1,163 @@
+//! The application server: reactors that hold the clients, and the backplane thread that holds the rooms.
+
+pub mod backplane;
+pub mod heartbeat;
+pub mod loopback;
+pub mod mail;
+pub mod metrics;
+pub mod service;
+pub mod status;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use mio::Waker;
+use prometheus_client::registry::Registry;
+
+use crate::chat::bus::Bus;
+use crate::chat::hub::{Hub, Settings};
+use crate::chat::rate::Rate;
+use crate::net::{Poller, mailbox::mailbox};
+use crate::serve::{self, Server};
+use crate::wire;
+
+use backplane::{Backplane, Outlet};
+use heartbeat::Heart;
+use mail::{ASK_BATCHES_MAX, NOTICE_BATCHES_MAX};
+use metrics::Metrics;
+use service::ChatService;
+
+/// How an application server is set up.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Unique in the cluster.
+    pub name: String,
+    /// Where clients connect.
+    pub listen: SocketAddr,
+    /// What balancers tell clients; `{host}` stands for the host that the client used. Empty: made from `listen`.
+    pub public_url: String,
+    /// `host:port` of the balancers that are told.
+    pub balancers: Vec<String>,
+    /// Reactors, one thread each.
+    pub reactors: usize,
+    /// New at each start; see [`wire::heartbeat`].
+    pub incarnation: u64,
+    /// Random.
+    pub seed: u64,
+    /// What a client may send.
+    pub rate: Rate,
+    /// Limits of its connection.
+    pub limits: serve::Limits,
+}
+
+/// What the threads of a server all know, and never change but for flags and counters.
+#[derive(Debug)]
+pub struct Node {
+    /// The options, with the address in use.
+    pub options: Options,
+    /// What `welcome` tells.
+    pub limits: wire::Limits,
+    /// Counters of the reactors.
+    pub serving: Arc<serve::Metrics>,
+    /// Counters of the hub.
+    pub metrics: Metrics,
+    /// All of them, to be written out.
+    pub registry: Registry,
+    /// Whether the backplane carries.
+    pub is_ready: AtomicBool,
+    /// When it began.
+    pub started: Instant,
+}
+
+/// A server that runs until it is dropped.
+#[derive(Debug)]
+pub struct App {
+    server: Option<Server>,
+    heart: Option<Heart>,
+    backplane: Option<(Arc<AtomicBool>, Arc<Waker>, JoinHandle<()>)>,
+    address: SocketAddr,
+}
+
+impl App {
+    /// Starts the threads. `poller` is the backplane's; its waker is known to whoever feeds `bus`.
+    pub fn start(mut options: Options, poller: Poller, bus: impl Bus + Send + 'static) -> io::Result<Self> {
+        let mut registry = Registry::with_prefix("distr");
+        let serving = serve::Metrics::register(&mut registry, options.reactors);
+        let metrics = Metrics::register(&mut registry);
+        let limits = wire::Limits {
+            frame_bytes: options.limits.message_bytes_max,
+            frames_per_second: options.rate.per_second,
+            frames_burst: options.rate.burst,
+            ..wire::Limits::default()
+        };
+        // The port may be chosen by the kernel, and the public URL names it.
+        options.listen = Server::reserve(options.listen)?;
+        if options.public_url.is_empty() {
+            options.public_url = format!("ws://{{host}}:{}/ws", options.listen.port());
+        }
+        let (is_ready, started) = (AtomicBool::new(bus.is_ready()), Instant::now());
+        let node = Arc::new(Node { options, limits, serving, metrics, registry, is_ready, started });
+        let options = &node.options;
+
+        let (heart, pulse) = Heart::start(Arc::clone(&node))?;
+        let (asks, asked) = mailbox(ASK_BATCHES_MAX, poller.waker());
+        let mut outlets = Vec::new();
+        let server = Server::start(
+            &options.name,
+            options.listen,
+            options.reactors,
+            options.limits,
+            &node.serving,
+            |index, waker| {
+                let (notices, noticed) = mailbox(NOTICE_BATCHES_MAX, waker);
+                outlets.push(Outlet::new(notices));
+                ChatService::new(Arc::clone(&node), index, asks.clone(), noticed, pulse.clone())
+            },
+        )?;
+        let settings = Settings {
+            name: options.name.as_str().into(),
+            incarnation: options.incarnation,
+            reactors: options.reactors,
+            seed: options.seed,
+        };
+        let stop = Arc::new(AtomicBool::new(false));
+        let waker = poller.waker();
+        let hub = Hub::new(settings, node.started);
+        let backplane =
+            Backplane::new(Arc::clone(&node), poller, asked, outlets, hub, bus, Arc::clone(&stop));
+        let thread =
+            thread::Builder::new().name(format!("{}/hub", options.name)).spawn(|| backplane.run())?;
+        log::info!("{} listens at {}", options.name, server.address());
+        Ok(Self {
+            address: server.address(),
+            server: Some(server),
+            heart: Some(heart),
+            backplane: Some((stop, waker, thread)),
+        })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        // Balancers first, so that nobody is sent here any more; then the clients; the rooms last.
+        drop(self.heart.take());
+        drop(self.server.take());
+        if let Some((stop, waker, thread)) = self.backplane.take() {
+            stop.store(true, Ordering::Release);
+            // It fails only when the thread is gone already.
+            let _ = waker.wake();
+            if thread.join().is_err() && !thread::panicking() {
+                log::error!("the backplane thread panicked");
+            }
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! What a reactor of the application server does with requests and frames: sessions here, everything else by mail.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use prometheus_client::encoding::text;
+
+use crate::chat::session::{Outcome, Place};
+use crate::chat::{Ask, Member, Members, Notice, Session};
+use crate::net::Key;
+use crate::net::mailbox::{Mailbox, Post, Undelivered};
+use crate::serve::assets::{self, Page};
+use crate::serve::service::{Answer, Pace, Service};
+use crate::serve::{Clients, limits::RETRY};
+use crate::wire::{CloseReason, Event, Request, Response, ServerMessage, Status};
+
+use super::Node;
+use super::heartbeat::Pulse;
+use super::mail::{ASKS_HELD_MAX, ToHub, ToReactor};
+
+/// Batches of notices taken in one turn.
+const BATCHES_PER_TURN: usize = 64;
+/// The content type of [`text::encode`].
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// One per reactor.
+pub struct ChatService {
+    node: Arc<Node>,
+    reactor: usize,
+    members: Members<Key>,
+    asks: Post<Vec<ToHub>>,
+    held: Vec<ToHub>,
+    noticed: Mailbox<Vec<ToReactor>>,
+    pulse: Pulse,
+}
+
+impl ChatService {
+    /// A service whose hub is reached through `asks` and answers through `noticed`.
+    pub fn new(
+        node: Arc<Node>,
+        reactor: usize,
+        asks: Post<Vec<ToHub>>,
+        noticed: Mailbox<Vec<ToReactor>>,
+        pulse: Pulse,
+    ) -> Self {
+        Self { node, reactor, members: Members::default(), asks, held: Vec::new(), noticed, pulse }
+    }
+
+    fn member(&self, id: Key) -> Member {
+        Member { reactor: self.reactor, connection: id.to_bits() }
+    }
+
+    fn ask(&mut self, id: Key, ask: Ask) {
+        self.held.push(ToHub::Ask(self.member(id), ask));
+    }
+
+    fn vacate(&mut self, place: Place, clients: &mut Clients<Session>) {
+        if let Some(moved) = self.members.remove(place.room, place.index)
+            && let Some(session) = clients.session(moved)
+        {
+            session.handle_moved(place);
+        }
+    }
+
+    fn handle_notice(&mut self, notice: Notice, clients: &mut Clients<Session>, now: Instant) {
+        match notice {
+            Notice::Deliver { room, frames, messages } => {
+                clients.send_to_all(self.members.of(room), &frames, u64::from(messages));
+            }
+            Notice::Reply { connection, frame } => clients.send(Key::from_bits(connection), frame),
+            Notice::Entered { connection, visit, room, frame } => {
+                let (id, members) = (Key::from_bits(connection), &mut self.members);
+                let has_entered = clients.session(id).is_some_and(|session| {
+                    session.handle_entered(visit, || Place { room, index: members.add(room, id) })
+                });
+                if has_entered {
+                    clients.send(id, frame);
+                }
+            }
+            Notice::Refused { connection, visit, frame } => {
+                let id = Key::from_bits(connection);
+                if let Some(session) = clients.session(id) {
+                    session.handle_refused(visit, now);
+                    clients.send(id, frame);
+                }
+            }
+        }
+    }
+
+    /// One batch for all that the turn led to.
+    fn post(&mut self) {
+        if !self.held.is_empty()
+            && let Err(Undelivered::Full(held)) = self.asks.send(std::mem::take(&mut self.held))
+        {
+            self.held = held;
+        }
+    }
+
+    fn metrics(&self) -> Response {
+        let mut body = String::new();
+        text::encode(&mut body, &self.node.registry).expect("writing to a String cannot fail");
+        Response::ok(OPEN_METRICS, body)
+    }
+}
+
+impl Service for ChatService {
+    type Session = Session;
+
+    fn handle_request(&mut self, id: Key, request: &Request<'_>, now: Instant) -> Answer<Session> {
+        Answer::Respond(match request.path {
+            "/ws" => {
+                self.pulse.arriving(request.query_value("via"));
+                return Answer::WebSocket(Session::new(self.node.options.rate, now));
+            }
+            "/status" => {
+                self.held.push(ToHub::Status(self.member(id)));
+                return Answer::Later;
+            }
+            "/metrics" => self.metrics(),
+            "/live" => Response::ok("text/plain", "live\n"),
+            "/ready" if self.node.is_ready.load(Ordering::Relaxed) => Response::ok("text/plain", "ready\n"),
+            "/ready" => Response::error(Status::UNAVAILABLE, "not_ready", "the backplane does not carry"),
+            _ => assets::respond(Page::Server, request).unwrap_or_else(Response::not_found),
+        })
+    }
+
+    fn handle_open(&mut self, id: Key, clients: &mut Clients<Session>, _: Instant) {
+        let session = format!("{:016x}-{:x}", self.node.options.incarnation, id.to_bits());
+        let node = &self.node.options.name;
+        let welcome = ServerMessage::Welcome { node, session: &session, limits: &self.node.limits };
+        clients.send(id, welcome.to_frame());
+        self.pulse.opened();
+    }
+
+    fn handle_message(&mut self, id: Key, message: Event<'_>, clients: &mut Clients<Session>, now: Instant) {
+        let Event::Text(text) = message else {
+            clients.close(
+                id,
+                CloseReason::UnsupportedData,
+                "the protocol is text; a binary message was sent",
+            );
+            return;
+        };
+        let Some(session) = clients.session(id) else { return };
+        match session.handle_text(&text, self.node.options.rate, now) {
+            Outcome::Ask(ask) => self.ask(id, ask),
+            Outcome::Reply(frame) => clients.send(id, frame),
+            Outcome::Refuse(code, frame) => {
+                self.node.metrics.error(code);
+                clients.send(id, frame);
+            }
+            Outcome::Leave { place, ask, reply } => {
+                if let Some(place) = place {
+                    self.vacate(place, clients);
+                }
+                self.ask(id, ask);
+                clients.send(id, reply);
+            }
+            Outcome::Ignore => {}
+            Outcome::Close(reason, detail) => clients.close(id, reason, detail),
+        }
+    }
+
+    fn handle_gone(&mut self, id: Key, session: Session, clients: &mut Clients<Session>) {
+        for (place, ask) in session.handle_gone() {
+            if let Some(place) = place {
+                self.vacate(place, clients);
+            }
+            self.ask(id, ask);
+        }
+        self.pulse.closed();
+    }
+
+    fn handle_turn(&mut self, clients: &mut Clients<Session>, now: Instant) -> Pace {
+        let mut batches = Vec::new();
+        let more = self.noticed.drain(BATCHES_PER_TURN, |batch| batches.push(batch));
+        for mail in batches.into_iter().flatten() {
+            match mail {
+                ToReactor::Notice(notice) => self.handle_notice(notice, clients, now),
+                ToReactor::Status { connection, response } => {
+                    clients.respond(Key::from_bits(connection), &response);
+                }
+            }
+        }
+        self.post();
+        match (more, self.held.is_empty()) {
+            (true, _) => Pace::Again,
+            (false, true) => Pace::Wait,
+            (false, false) => Pace::Until(now + RETRY),
+        }
+    }
+
+    fn check(&self, session: &Session, now: Instant) -> Option<CloseReason> {
+        session.is_idle(now).then_some(CloseReason::Idle)
+    }
+
+    fn is_congested(&self) -> bool {
+        self.held.len() >= ASKS_HELD_MAX
+    }
+}

@@ -1,0 +1,113 @@
+//! `GET /status` of an application server. The shape is docs/status.json's.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use serde::Serialize;
+
+use crate::chat::{Hub, Now};
+use crate::wire::Response;
+
+use super::Node;
+
+/// Rooms listed, those with the most users first.
+const ROOMS_LISTED: usize = 100;
+
+#[derive(Serialize)]
+struct Status<'a> {
+    role: &'static str,
+    node: &'a str,
+    version: &'static str,
+    url: &'a str,
+    uptime_seconds: u64,
+    connections: u32,
+    connections_max: u32,
+    ready: bool,
+    draining: bool,
+    backplane: Backplane,
+    rooms_total: usize,
+    rooms: Vec<Room<'a>>,
+    totals: Totals,
+    reactors: Vec<Reactor>,
+}
+
+#[derive(Serialize)]
+struct Backplane {
+    kind: &'static str,
+    ready: bool,
+    peers: Vec<Peer>,
+}
+
+#[derive(Serialize)]
+struct Peer {
+    name: Arc<str>,
+    up: bool,
+}
+
+#[derive(Serialize)]
+struct Room<'a> {
+    room: &'a str,
+    users: usize,
+    members_here: u32,
+    messages: u64,
+}
+
+#[derive(Serialize)]
+struct Totals {
+    accepted: u64,
+    messages: u64,
+    deliveries: u64,
+    writes: u64,
+    turns: u64,
+    errors: u64,
+    closed_slow: u64,
+}
+
+#[derive(Serialize)]
+struct Reactor {
+    connections: u64,
+}
+
+/// The answer, as the backplane thread sees the server.
+pub fn respond(node: &Node, hub: &Hub, bus: &'static str, now: Now) -> Response {
+    let options = &node.options;
+    let ready = node.is_ready.load(Ordering::Relaxed);
+    let peers = hub.peers(now.instant).into_iter().map(|(name, up)| Peer { name, up }).collect();
+    let mut rooms: Vec<_> = hub
+        .rooms()
+        .map(|room| Room {
+            room: &room.name,
+            users: room.presence.users(),
+            members_here: room.members(),
+            messages: room.messages,
+        })
+        .collect();
+    let rooms_total = rooms.len();
+    rooms.sort_unstable_by(|a, b| b.users.cmp(&a.users).then_with(|| a.room.cmp(b.room)));
+    rooms.truncate(ROOMS_LISTED);
+    let totals = node.serving.totals();
+    Response::json(&Status {
+        role: "app",
+        node: &options.name,
+        version: env!("CARGO_PKG_VERSION"),
+        url: &options.public_url,
+        uptime_seconds: now.instant.saturating_duration_since(node.started).as_secs(),
+        connections: node.serving.websockets(),
+        connections_max: options.limits.connections_max,
+        ready,
+        draining: false,
+        backplane: Backplane { kind: bus, ready, peers },
+        rooms_total,
+        rooms,
+        totals: Totals {
+            accepted: node.serving.accepted_total(),
+            messages: node.metrics.said_total(),
+            deliveries: totals.deliveries,
+            writes: totals.writes,
+            turns: totals.turns,
+            errors: node.metrics.errors_total(),
+            closed_slow: node.serving.closed_slow_total(),
+        },
+        reactors: node.serving.per_reactor().into_iter().map(|connections| Reactor { connections }).collect(),
+    })
+}

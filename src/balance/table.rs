@@ -1,0 +1,188 @@
+//! What a balancer knows of the servers. Soft state: one interval of heartbeats rebuilds it.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::health::Health;
+use super::in_flight::InFlight;
+use crate::wire::Heartbeat;
+
+/// Servers that the table holds.
+pub const SERVERS_MAX: usize = 1000;
+/// A server that is gone is shown for this long.
+pub const SHOWN_WHEN_GONE: Duration = Duration::from_secs(600);
+
+/// One server.
+#[derive(Debug)]
+pub struct Server {
+    /// The last word of it.
+    pub heartbeat: Heartbeat,
+    /// When that came.
+    pub heard: Instant,
+    /// As of the last look.
+    pub health: Health,
+    /// Clients sent there that have not arrived.
+    pub in_flight: InFlight,
+    /// Clients sent there in all.
+    pub assigned: u64,
+}
+
+/// Where a client is sent.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Pick<'a> {
+    /// The server's name.
+    pub name: &'a str,
+    /// Its public URL.
+    pub url: &'a str,
+    /// The connections that it has with this one, as far as is known here.
+    pub connections: u32,
+}
+
+/// Why a heartbeat changed nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// From an earlier run of the server, or late, or heard before.
+    Stale,
+    /// The table is full of servers that live.
+    TableFull,
+}
+
+/// A server's state changed.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Which.
+    pub name: String,
+    /// What it is now.
+    pub health: Health,
+    /// It is a new run of a server that was known.
+    pub has_restarted: bool,
+}
+
+/// The servers by name.
+#[derive(Debug)]
+pub struct Table {
+    balancer: String,
+    /// Where in the list of servers this balancer begins when several are equally loaded. Several balancers with the
+    /// same numbers before them should not all send their next client to the same server; the sum of a name's bytes
+    /// gives names that count up (lb-1, lb-2, …) places that do too.
+    turn: usize,
+    servers: BTreeMap<String, Server>,
+}
+
+impl Table {
+    /// An empty table of the balancer of that name.
+    pub fn new(balancer: String) -> Self {
+        let turn = balancer.bytes().map(usize::from).sum();
+        Self { balancer, turn, servers: BTreeMap::new() }
+    }
+
+    /// Takes a heartbeat. Tells when it changed the server's state.
+    pub fn handle_heartbeat(
+        &mut self,
+        heartbeat: Heartbeat,
+        now: Instant,
+    ) -> Result<Option<Change>, Refused> {
+        if !self.servers.contains_key(&heartbeat.name) {
+            self.make_room()?;
+        }
+        let arrived =
+            heartbeat.accepted.iter().find(|(name, _)| *name == self.balancer).map_or(0, |(_, n)| *n);
+        let Some(server) = self.servers.get_mut(&heartbeat.name) else {
+            let change = Change { name: heartbeat.name.clone(), health: Health::Up, has_restarted: false };
+            let mut in_flight = InFlight::default();
+            in_flight.handle_report(arrived);
+            let server = Server { heard: now, health: Health::Up, in_flight, assigned: 0, heartbeat };
+            self.servers.insert(change.name.clone(), server);
+            return Ok(Some(change));
+        };
+        let known = (server.heartbeat.incarnation, server.heartbeat.number);
+        let news = (heartbeat.incarnation, heartbeat.number);
+        // A server whose clock was set back begins an earlier incarnation: it has to wait until the other is gone.
+        let is_other_run_after_the_end = server.health == Health::Gone && news.0 != known.0;
+        if news <= known && !is_other_run_after_the_end {
+            return Err(Refused::Stale);
+        }
+        let has_restarted = news.0 != known.0;
+        if has_restarted {
+            server.in_flight.restart();
+        }
+        server.in_flight.handle_report(arrived);
+        server.heartbeat = heartbeat;
+        server.heard = now;
+        let was = std::mem::replace(&mut server.health, Health::Up);
+        let is_news = has_restarted || was != Health::Up;
+        let name = || server.heartbeat.name.clone();
+        Ok(is_news.then(|| Change { name: name(), health: Health::Up, has_restarted }))
+    }
+
+    /// Looks at the clock. Tells whose state it changed.
+    pub fn handle_timeout(&mut self, now: Instant) -> Vec<Change> {
+        let mut changes = Vec::new();
+        self.servers.retain(|name, server| {
+            let health = Health::judge(server.heard, now);
+            server.in_flight.expire(now);
+            if health != server.health {
+                server.health = health;
+                changes.push(Change { name: name.clone(), health, has_restarted: false });
+            }
+            now.saturating_duration_since(server.heard) < SHOWN_WHEN_GONE
+        });
+        changes
+    }
+
+    /// When [`Table::handle_timeout`] has something to see.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.servers.values().filter_map(|server| server.health.changes_at(server.heard)).min()
+    }
+
+    /// The least loaded server that may have another client; counts the client as under way to it.
+    pub fn pick(&mut self, now: Instant) -> Option<Pick<'_>> {
+        let (turn, count) = (self.turn, self.servers.len());
+        let (_, (name, server)) = self
+            .servers
+            .iter_mut()
+            .enumerate()
+            .filter(|(_, (_, server))| server.is_eligible(now))
+            .min_by_key(|(index, (_, server))| (server.load(), (index + turn) % count))?;
+        server.in_flight.expire(now);
+        server.in_flight.send(now);
+        server.assigned += 1;
+        Some(Pick { name, url: &server.heartbeat.url, connections: server.load() })
+    }
+
+    /// Whether a client could be sent anywhere.
+    pub fn is_ready(&self, now: Instant) -> bool {
+        self.servers.values().any(|server| server.is_eligible(now))
+    }
+
+    /// All of them, by name.
+    pub fn servers(&self) -> impl Iterator<Item = (&str, &Server)> {
+        self.servers.iter().map(|(name, server)| (name.as_str(), server))
+    }
+
+    fn make_room(&mut self) -> Result<(), Refused> {
+        if self.servers.len() < SERVERS_MAX {
+            return Ok(());
+        }
+        let gone = self.servers.iter().filter(|(_, server)| server.health == Health::Gone);
+        let oldest = gone.min_by_key(|(_, server)| server.heard).map(|(name, _)| name.clone());
+        self.servers.remove(&oldest.ok_or(Refused::TableFull)?);
+        Ok(())
+    }
+}
+
+impl Server {
+    /// Connections reported and clients under way.
+    pub fn load(&self) -> u32 {
+        self.heartbeat.connections.saturating_add(self.in_flight.count())
+    }
+
+    fn is_eligible(&self, now: Instant) -> bool {
+        let Heartbeat { draining, deaf, full, .. } = self.heartbeat;
+        Health::judge(self.heard, now) == Health::Up && !draining && !deaf && !full
+    }
+}
+
+#[cfg(test)]
+#[path = "table_tests.rs"]
+mod tests;

@@ -1,0 +1,163 @@
+use std::collections::BTreeMap;
+
+use super::super::health::{GONE_AFTER, INTERVAL, SUSPECT_AFTER};
+use super::*;
+
+fn beat(name: &str, incarnation: u64, number: u64, connections: u32) -> Heartbeat {
+    Heartbeat {
+        name: name.into(),
+        incarnation,
+        number,
+        url: format!("ws://{name}/ws"),
+        connections,
+        accepted: Vec::new(),
+        draining: false,
+        deaf: false,
+        full: false,
+    }
+}
+
+fn table(servers: &[(&str, u32)], now: Instant) -> Table {
+    let mut table = Table::new("lb-1".into());
+    for (name, connections) in servers {
+        table.handle_heartbeat(beat(name, 1, 1, *connections), now).unwrap();
+    }
+    table
+}
+
+fn picked(table: &mut Table, now: Instant) -> Option<String> {
+    table.pick(now).map(|pick| pick.name.to_owned())
+}
+
+#[test]
+fn the_least_loaded_gets_the_client_and_it_counts_at_once() {
+    let now = Instant::now();
+    let mut table = table(&[("a", 3), ("b", 1), ("c", 2)], now);
+    let picks: Vec<_> = (0..6).filter_map(|_| picked(&mut table, now)).collect();
+    let count = |name: &str| picks.iter().filter(|pick| *pick == name).count();
+    assert_eq!((count("a"), count("b"), count("c")), (1, 3, 2));
+}
+
+#[test]
+fn a_client_that_arrived_is_not_counted_twice() {
+    let now = Instant::now();
+    let mut table = table(&[("a", 0)], now);
+    (0..4).for_each(|_| drop(picked(&mut table, now)));
+    let accepted = vec![("lb-1".into(), 3), ("lb-2".into(), 7)];
+    table.handle_heartbeat(Heartbeat { accepted, ..beat("a", 1, 2, 10) }, now).unwrap();
+    let (_, server) = table.servers().next().unwrap();
+    assert_eq!((server.load(), server.in_flight.count()), (11, 1));
+}
+
+#[test]
+fn late_repeated_and_former_heartbeats_change_nothing() {
+    let now = Instant::now();
+    let mut table = table(&[], now);
+    assert!(table.handle_heartbeat(beat("a", 5, 10, 1), now).unwrap().is_some());
+    assert_eq!(table.handle_heartbeat(beat("a", 5, 10, 9), now), Err(Refused::Stale));
+    assert_eq!(table.handle_heartbeat(beat("a", 5, 9, 9), now), Err(Refused::Stale));
+    assert_eq!(table.handle_heartbeat(beat("a", 4, 99, 9), now), Err(Refused::Stale));
+    assert_eq!(table.handle_heartbeat(beat("a", 5, 11, 2), now), Ok(None));
+    let change = table.handle_heartbeat(beat("a", 6, 1, 0), now).unwrap().unwrap();
+    assert!(change.has_restarted);
+    assert_eq!(table.handle_heartbeat(beat("a", 5, 12, 9), now), Err(Refused::Stale));
+}
+
+#[test]
+fn silence_makes_a_server_suspect_then_gone_and_a_word_brings_it_back() {
+    let start = Instant::now();
+    let mut table = table(&[("a", 0)], start);
+    assert_eq!(table.poll_timeout(), Some(start + SUSPECT_AFTER));
+    assert!(picked(&mut table, start + SUSPECT_AFTER - INTERVAL).is_some());
+    assert!(picked(&mut table, start + SUSPECT_AFTER).is_none(), "also before the clock was looked at");
+    assert_eq!(table.handle_timeout(start + SUSPECT_AFTER)[0].health, Health::Suspect);
+    assert_eq!(table.handle_timeout(start + GONE_AFTER)[0].health, Health::Gone);
+    assert_eq!(table.poll_timeout(), None);
+    let back = start + GONE_AFTER + INTERVAL;
+    assert_eq!(table.handle_heartbeat(beat("a", 1, 1, 0), back), Err(Refused::Stale), "a replay is no life");
+    assert!(table.handle_heartbeat(beat("a", 1, 2, 0), back).unwrap().is_some());
+    assert!(picked(&mut table, back).is_some());
+}
+
+#[test]
+fn a_server_whose_clock_was_set_back_is_taken_once_the_former_run_is_gone() {
+    let start = Instant::now();
+    let mut table = table(&[], start);
+    table.handle_heartbeat(beat("a", 100, 1, 0), start).unwrap();
+    assert_eq!(table.handle_heartbeat(beat("a", 50, 1, 0), start), Err(Refused::Stale));
+    table.handle_timeout(start + GONE_AFTER);
+    assert!(table.handle_heartbeat(beat("a", 50, 2, 0), start + GONE_AFTER).unwrap().is_some());
+}
+
+#[test]
+fn those_that_are_leaving_deaf_or_full_get_nobody() {
+    let now = Instant::now();
+    let mut table = table(&[], now);
+    table.handle_heartbeat(Heartbeat { draining: true, ..beat("a", 1, 1, 0) }, now).unwrap();
+    table.handle_heartbeat(Heartbeat { deaf: true, ..beat("b", 1, 1, 0) }, now).unwrap();
+    table.handle_heartbeat(Heartbeat { full: true, ..beat("c", 1, 1, 0) }, now).unwrap();
+    assert!(!table.is_ready(now));
+    assert!(picked(&mut table, now).is_none());
+}
+
+#[test]
+fn a_full_table_gives_up_a_server_that_is_gone_and_never_one_that_lives() {
+    let start = Instant::now();
+    let mut table = table(&[], start);
+    for index in 0..SERVERS_MAX {
+        table.handle_heartbeat(beat(&format!("s{index}"), 1, 1, 0), start).unwrap();
+    }
+    assert_eq!(table.handle_heartbeat(beat("new", 1, 1, 0), start), Err(Refused::TableFull));
+    let later = start + GONE_AFTER;
+    table.handle_timeout(later);
+    assert!(table.handle_heartbeat(beat("new", 1, 1, 0), later).unwrap().is_some());
+    assert_eq!(table.servers().count(), SERVERS_MAX);
+    table.handle_timeout(start + SHOWN_WHEN_GONE);
+    assert_eq!(table.servers().map(|(name, _)| name).collect::<Vec<_>>(), ["new"]);
+}
+
+#[test]
+fn balancers_with_the_same_numbers_do_not_prefer_the_same_server() {
+    let now = Instant::now();
+    let first_choices: std::collections::BTreeSet<_> = (1..=3)
+        .filter_map(|balancer| {
+            let mut table = Table::new(format!("lb-{balancer}"));
+            for server in 1..=3 {
+                table.handle_heartbeat(beat(&format!("app-{server}"), 1, 1, 0), now).unwrap();
+            }
+            picked(&mut table, now)
+        })
+        .collect();
+    assert_eq!(first_choices.len(), 3, "{first_choices:?}");
+}
+
+/// Three balancers, three servers, clients that arrive one heartbeat late: the whole stays even.
+#[test]
+fn three_balancers_at_once_keep_three_servers_even() {
+    let now = Instant::now();
+    let names = ["app-1", "app-2", "app-3"];
+    let mut tables: Vec<_> = (1..=3).map(|i| Table::new(format!("lb-{i}"))).collect();
+    let mut connections: BTreeMap<&str, u32> = names.map(|name| (name, 0)).into();
+    let mut accepted: BTreeMap<(&str, usize), u64> = BTreeMap::new();
+    for number in 1..=20 {
+        for name in names {
+            let counts = |balancer: usize| accepted.get(&(name, balancer)).copied().unwrap_or(0);
+            let accepted =
+                (0..3).map(|balancer| (format!("lb-{}", balancer + 1), counts(balancer))).collect();
+            let heartbeat = Heartbeat { accepted, ..beat(name, 1, number, connections[name]) };
+            for table in &mut tables {
+                table.handle_heartbeat(heartbeat.clone(), now).unwrap();
+            }
+        }
+        for (balancer, table) in tables.iter_mut().enumerate() {
+            for _ in 0..5 {
+                let picked = table.pick(now).unwrap().name.to_owned();
+                let name = names.into_iter().find(|name| *name == picked).unwrap();
+                *connections.get_mut(name).unwrap() += 1;
+                *accepted.entry((name, balancer)).or_default() += 1;
+            }
+        }
+    }
+    let (min, max) = (connections.values().min().unwrap(), connections.values().max().unwrap());
+    assert!(max - min <= 2, "{connections:?}");
+}

@@ -1,0 +1,63 @@
+//! Flags → options → run. One file per subcommand; every flag is an environment variable too.
+
+mod app;
+mod lb;
+mod shared;
+mod up;
+mod web;
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+
+use crate::net::descriptors;
+
+/// A real-time chat backend that scales out and stays up.
+#[derive(Debug, Parser)]
+#[command(name = "distr-chat", version, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+
+    /// How much to log: error, warn, info, debug; also per module, as in `warn,distr_chat::lb=info`.
+    #[arg(long, env = "DISTR_LOG", default_value = "info", global = true)]
+    log: String,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// An application server: holds clients and rooms.
+    App(app::Flags),
+    /// A balancer: sends each client to the least loaded server.
+    Lb(lb::Flags),
+    /// The frontend server: the chat in the browser.
+    Web(web::Flags),
+    /// Everything on this machine: three servers, three balancers, the frontend.
+    Up(up::Flags),
+}
+
+/// Reads the arguments and runs until it is told to end.
+pub fn main() -> ExitCode {
+    let Cli { command, log } = Cli::parse();
+    env_logger::Builder::new().parse_filters(&log).init();
+    match run(command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // One line: what happened, to which thing, what to do.
+            eprintln!("distr-chat: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    let signals = shared::Signals::catch().context("cannot catch Ctrl-C")?;
+    let descriptors = descriptors::raise_limit();
+    match command {
+        Command::App(flags) => app::run(flags, descriptors, &signals),
+        Command::Lb(flags) => lb::run(flags, &signals),
+        Command::Web(flags) => web::run(flags, &signals),
+        Command::Up(flags) => up::run(&flags, descriptors, &signals),
+    }
+}

@@ -1,0 +1,114 @@
+//! What several subcommands need.
+
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::thread;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crossbeam_channel::{Receiver, bounded};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator;
+
+use crate::app::heartbeat::is_node_name;
+
+/// Descriptors kept for things that are not clients: listeners, pollers, UDP, logs.
+const DESCRIPTORS_RESERVED: u64 = 64;
+/// Below this a server is of little use.
+const DESCRIPTORS_LOW: u64 = 4096;
+
+/// Ctrl-C and SIGTERM, caught from the beginning. A second one ends the process at once.
+pub struct Signals(Receiver<()>);
+
+impl Signals {
+    /// From now on they no longer end the process by themselves.
+    pub fn catch() -> io::Result<Self> {
+        let mut signals = iterator::Signals::new([SIGINT, SIGTERM])?;
+        let (caught, wait) = bounded(1);
+        thread::Builder::new().name("signals".into()).spawn(move || {
+            for signal in signals.forever() {
+                if caught.try_send(()).is_err() {
+                    std::process::exit(128 + signal);
+                }
+            }
+        })?;
+        Ok(Self(wait))
+    }
+
+    /// Waits for one of them.
+    pub fn wait(&self) {
+        // The thread that sends never ends, so this returns for a signal only.
+        let _ = self.0.recv();
+    }
+}
+
+/// A node's name, as it stands in URLs, logs and heartbeats.
+pub fn node_name(text: &str) -> Result<String, String> {
+    match is_node_name(text) {
+        true => Ok(text.to_owned()),
+        false => Err("a name has 1 to 64 of the characters A-Z a-z 0-9 - . _".into()),
+    }
+}
+
+/// Something that may stand in an HTTP header.
+pub fn header_value(text: &str) -> Result<String, String> {
+    match text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
+        true => Ok(text.to_owned()),
+        false => Err("only visible ASCII characters may stand in a header".into()),
+    }
+}
+
+/// How many clients a process may hold with so many descriptors, or fewer if it was told so.
+pub fn connections_max(asked: Option<u32>, descriptors: u64, servers: u64) -> u32 {
+    let share = descriptors.saturating_sub(DESCRIPTORS_RESERVED * servers) / servers;
+    let possible = u32::try_from(share).unwrap_or(u32::MAX);
+    match asked {
+        Some(asked) if asked > possible => {
+            log::warn!(
+                "--max-connections {asked} is more than the {descriptors} descriptors of this process allow: \
+                 taking {possible}; raise the hard limit (ulimit -Hn) for more"
+            );
+            possible
+        }
+        Some(asked) => asked,
+        None => {
+            if descriptors < DESCRIPTORS_LOW {
+                log::warn!(
+                    "this process may have only {descriptors} descriptors open, so {possible} clients a server; \
+                     raise the hard limit (ulimit -Hn)"
+                );
+            }
+            possible
+        }
+    }
+}
+
+/// Reactors to start: as asked, or one for each core.
+pub fn reactors(asked: Option<NonZeroUsize>) -> usize {
+    asked.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get)
+}
+
+/// Orders the runs of a process and differs between processes; see [`crate::wire::heartbeat`].
+pub fn incarnation() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    (since.as_millis() as u64) << 22 | fastrand::u64(..1 << 22)
+}
+
+/// Says which address could not be had, and why, in words.
+pub fn explain_bind(what: &str, address: SocketAddr, error: &io::Error) -> anyhow::Error {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => anyhow::anyhow!(
+            "{what}: port {} is taken; end the program that listens there (`ss -ltnp 'sport = :{}'` names it) \
+             or choose another port",
+            address.port(),
+            address.port()
+        ),
+        io::ErrorKind::PermissionDenied => {
+            anyhow::anyhow!("{what}: not allowed to listen at {address}; ports below 1024 need privileges")
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            anyhow::anyhow!("{what}: {} is no address of this machine", address.ip())
+        }
+        _ => anyhow::anyhow!("{what}: cannot listen at {address}: {error}"),
+    }
+}

@@ -1,0 +1,36 @@
+//! `distr-chat web`
+
+use std::net::SocketAddr;
+
+use clap::Args;
+
+use super::shared::{self, Signals};
+use crate::serve::Limits;
+use crate::web::{Options, Web};
+
+/// The flags of `web`.
+#[derive(Debug, Args)]
+pub struct Flags {
+    /// Where browsers connect
+    #[arg(long, env = "DISTR_LISTEN", default_value = "0.0.0.0:3001")]
+    listen: SocketAddr,
+
+    /// Balancers that the browser asks, as URL,…; {host} stands for the host that the browser used
+    #[arg(
+        long,
+        env = "DISTR_BALANCER_URLS",
+        value_delimiter = ',',
+        default_value = "http://{host}:7001,http://{host}:7002,http://{host}:7003"
+    )]
+    balancers: Vec<String>,
+}
+
+/// Runs the frontend server until it is told to end.
+pub fn run(flags: Flags, signals: &Signals) -> anyhow::Result<()> {
+    let Flags { listen, balancers } = flags;
+    let options = Options { listen, balancers, limits: Limits::default() };
+    let _web = Web::start(options).map_err(|error| shared::explain_bind("web", listen, &error))?;
+    signals.wait();
+    log::info!("leaving");
+    Ok(())
+}

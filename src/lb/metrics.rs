@@ -1,0 +1,110 @@
+//! What a balancer counts.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
+use serde::Serialize;
+
+use crate::balance::Refused;
+use crate::wire::heartbeat::HeartbeatError;
+
+/// Counters of one balancer.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    assigned: Counter,
+    unavailable: Counter,
+    accepted: Counter,
+    refused: Family<Rule, Counter>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Rule {
+    rule: &'static str,
+}
+
+/// Heartbeats by what became of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Heartbeats {
+    /// Taken.
+    pub accepted: u64,
+    /// Not a whole heartbeat.
+    pub malformed: u64,
+    /// Of a version that is not spoken here.
+    pub version: u64,
+    /// Late, repeated, or of an earlier run.
+    pub stale: u64,
+    /// The table is full.
+    pub table_full: u64,
+}
+
+const MALFORMED: Rule = Rule { rule: "malformed" };
+const VERSION: Rule = Rule { rule: "version" };
+const STALE: Rule = Rule { rule: "stale" };
+const TABLE_FULL: Rule = Rule { rule: "table_full" };
+
+impl Metrics {
+    /// Counters under their names in `registry`.
+    pub fn register(registry: &mut Registry) -> Self {
+        let m = Self::default();
+        registry.register("clients_assigned", "clients sent to a server", m.assigned.clone());
+        registry.register(
+            "clients_unavailable",
+            "clients for whom no server was there",
+            m.unavailable.clone(),
+        );
+        registry.register("heartbeats_accepted", "heartbeats taken", m.accepted.clone());
+        registry.register("heartbeats_refused", "heartbeats refused, by the rule", m.refused.clone());
+        m
+    }
+
+    /// A client was sent to a server.
+    pub fn assigned(&self) {
+        self.assigned.inc();
+    }
+
+    /// No server was there for a client.
+    pub fn unavailable(&self) {
+        self.unavailable.inc();
+    }
+
+    /// A heartbeat was taken.
+    pub fn accepted(&self) {
+        self.accepted.inc();
+    }
+
+    /// A datagram was refused.
+    pub fn malformed(&self, error: HeartbeatError) {
+        let rule = match error {
+            HeartbeatError::Malformed => MALFORMED,
+            HeartbeatError::Version => VERSION,
+        };
+        self.refused.get_or_create(&rule).inc();
+    }
+
+    /// A heartbeat was refused.
+    pub fn refused(&self, why: Refused) {
+        let rule = match why {
+            Refused::Stale => STALE,
+            Refused::TableFull => TABLE_FULL,
+        };
+        self.refused.get_or_create(&rule).inc();
+    }
+
+    /// Clients sent, and clients for whom no server was there.
+    pub fn clients(&self) -> (u64, u64) {
+        (self.assigned.get(), self.unavailable.get())
+    }
+
+    /// Heartbeats so far.
+    pub fn heartbeats(&self) -> Heartbeats {
+        let refused = |rule: &Rule| self.refused.get_or_create(rule).get();
+        Heartbeats {
+            accepted: self.accepted.get(),
+            malformed: refused(&MALFORMED),
+            version: refused(&VERSION),
+            stale: refused(&STALE),
+            table_full: refused(&TABLE_FULL),
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! The balancer: a table fed by heartbeats, and a reactor that answers clients from it.
+
+pub mod metrics;
+pub mod receiver;
+pub mod service;
+pub mod status;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use prometheus_client::registry::Registry;
+
+use crate::net::mailbox::mailbox;
+use crate::serve::{self, Server};
+
+use metrics::Metrics;
+use receiver::Receiver;
+use service::AssignService;
+
+/// Batches of heartbeats that may wait for the reactor; beyond it they are thrown away, the next ones are as good.
+const BATCHES_MAX: usize = 64;
+
+/// How a balancer is set up.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Unique among the balancers.
+    pub name: String,
+    /// TCP for clients, and UDP of the same number for heartbeats.
+    pub listen: SocketAddr,
+    /// `Access-Control-Allow-Origin` of `/assign` and `/status`.
+    pub cors_origin: String,
+    /// Limits of a connection.
+    pub limits: serve::Limits,
+}
+
+/// What the threads of a balancer all know.
+#[derive(Debug)]
+pub struct Node {
+    /// The options.
+    pub options: Options,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// All of it, to be written out.
+    pub registry: Registry,
+    /// When it began.
+    pub started: Instant,
+}
+
+/// A balancer that runs until it is dropped.
+#[derive(Debug)]
+pub struct Balancer {
+    server: Server,
+    _receiver: Receiver,
+}
+
+impl Balancer {
+    /// Starts the threads.
+    pub fn start(mut options: Options) -> io::Result<Self> {
+        let mut registry = Registry::with_prefix("distr_lb");
+        let serving = serve::Metrics::register(&mut registry, 1);
+        let metrics = Metrics::register(&mut registry);
+        options.listen = Server::reserve(options.listen)?;
+        let (name, listen, limits) = (options.name.clone(), options.listen, options.limits);
+        let node = Arc::new(Node { options, metrics, registry, started: Instant::now() });
+        let mut post = None;
+        let server = Server::start(&name, listen, 1, limits, &serving, |_, waker| {
+            let (heartbeats, heard) = mailbox(BATCHES_MAX, waker);
+            post = Some(heartbeats);
+            AssignService::new(Arc::clone(&node), heard)
+        })?;
+        let post = post.expect("one reactor was started");
+        let receiver = Receiver::start(&name, server.address(), Arc::clone(&node), post)?;
+        log::info!("{name} listens at {}", server.address());
+        Ok(Self { server, _receiver: receiver })
+    }
+
+    /// Where it listens, for clients and heartbeats.
+    pub fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+}

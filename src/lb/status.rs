@@ -1,0 +1,68 @@
+//! `GET /status` of a balancer. The shape is docs/status.json's.
+
+use std::time::Instant;
+
+use serde::Serialize;
+
+use crate::balance::{Event, EventLog, Table};
+use crate::wire::Response;
+
+use super::Node;
+use super::metrics::Heartbeats;
+
+#[derive(Serialize)]
+struct Status<'a> {
+    role: &'static str,
+    node: &'a str,
+    version: &'static str,
+    uptime_seconds: u64,
+    ready: bool,
+    assigned_total: u64,
+    unavailable_total: u64,
+    servers: Vec<Server<'a>>,
+    heartbeats: Heartbeats,
+    events: Vec<&'a Event>,
+}
+
+#[derive(Serialize)]
+struct Server<'a> {
+    name: &'a str,
+    url: &'a str,
+    state: &'static str,
+    connections: u32,
+    in_flight: u32,
+    assigned: u64,
+    last_heartbeat_ms: u64,
+    draining: bool,
+    deaf: bool,
+    full: bool,
+}
+
+/// The answer.
+pub fn respond(node: &Node, table: &Table, events: &EventLog, now: Instant) -> Response {
+    let (assigned_total, unavailable_total) = node.metrics.clients();
+    let servers = table.servers().map(|(name, server)| Server {
+        name,
+        url: &server.heartbeat.url,
+        state: server.health.name(),
+        connections: server.heartbeat.connections,
+        in_flight: server.in_flight.count(),
+        assigned: server.assigned,
+        last_heartbeat_ms: now.saturating_duration_since(server.heard).as_millis() as u64,
+        draining: server.heartbeat.draining,
+        deaf: server.heartbeat.deaf,
+        full: server.heartbeat.full,
+    });
+    Response::json(&Status {
+        role: "lb",
+        node: &node.options.name,
+        version: env!("CARGO_PKG_VERSION"),
+        uptime_seconds: now.saturating_duration_since(node.started).as_secs(),
+        ready: table.is_ready(now),
+        assigned_total,
+        unavailable_total,
+        servers: servers.collect(),
+        heartbeats: node.metrics.heartbeats(),
+        events: events.iter().collect(),
+    })
+}

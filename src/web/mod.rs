@@ -1,0 +1,83 @@
+//! The frontend server: the chat's files, and where the balancers are.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use prometheus_client::registry::Registry;
+use serde::Serialize;
+
+use crate::net::Key;
+use crate::serve::assets::{self, Page};
+use crate::serve::service::{Answer, Service};
+use crate::serve::{self, Clients, Server};
+use crate::wire::{Event, Request, Response};
+
+/// How a frontend server is set up.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where browsers connect.
+    pub listen: SocketAddr,
+    /// URLs of the balancers; `{host}` stands for the host that the browser used.
+    pub balancers: Vec<String>,
+    /// Limits of a connection.
+    pub limits: serve::Limits,
+}
+
+/// A frontend server that runs until it is dropped.
+#[derive(Debug)]
+pub struct Web {
+    server: Server,
+}
+
+impl Web {
+    /// Starts its thread.
+    pub fn start(mut options: Options) -> io::Result<Self> {
+        if !assets::are_embedded() {
+            log::warn!(
+                "this binary was built without its frontend: run `make build`, which builds the frontend first"
+            );
+        }
+        options.listen = Server::reserve(options.listen)?;
+        let metrics = serve::Metrics::register(&mut Registry::default(), 1);
+        let (listen, limits) = (options.listen, options.limits);
+        let server = Server::start("web", listen, 1, limits, &metrics, |_, _| FileService {
+            balancers: options.balancers.clone(),
+        })?;
+        log::info!("web listens at {}", server.address());
+        Ok(Self { server })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+}
+
+struct FileService {
+    balancers: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Config {
+    balancers: Vec<String>,
+}
+
+impl Service for FileService {
+    type Session = ();
+
+    fn handle_request(&mut self, _: Key, request: &Request<'_>, _: Instant) -> Answer<()> {
+        Answer::Respond(match request.path {
+            "/config.json" => {
+                let here = |url: &String| url.replace("{host}", request.hostname());
+                Response::json(&Config { balancers: self.balancers.iter().map(here).collect() })
+            }
+            "/live" | "/ready" => Response::ok("text/plain", "live\n"),
+            _ => assets::respond(Page::Chat, request).unwrap_or_else(Response::not_found),
+        })
+    }
+
+    fn handle_message(&mut self, _: Key, _: Event<'_>, _: &mut Clients<()>, _: Instant) {
+        unreachable!("the frontend server opens no WebSocket")
+    }
+}
