@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use crate::chat::bus::Bus;
 use crate::chat::hub::{Effect, Hub};
 use crate::chat::{Member, Now};
 use crate::net::mailbox::{Mailbox, Post, Undelivered};
 use crate::net::poller::Poller;
+use crate::serve::clock;
 
 use super::Node;
 use super::mail::{NOTICES_HELD_MAX, ToHub, ToReactor};
@@ -109,7 +110,7 @@ impl<B: Bus> Backplane<B> {
         self.poller
             .wait(Some(timeout))
             .expect("epoll_wait fails only for arguments that are never wrong here");
-        Now { instant: Instant::now(), unix_ms: unix_ms() }
+        Now { instant: Instant::now(), unix_ms: clock::unix_ms() }
     }
 
     /// Nothing is taken in while a reactor does not take what it led to before.
@@ -160,9 +161,4 @@ impl<B: Bus> Backplane<B> {
             self.pace = Pace::Retry;
         }
     }
-}
-
-/// Milliseconds since the epoch.
-pub fn unix_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }

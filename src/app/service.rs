@@ -4,15 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use prometheus_client::encoding::text;
-
 use crate::chat::session::{Outcome, Place};
 use crate::chat::{Ask, Member, Members, Notice, Session};
 use crate::net::Key;
 use crate::net::mailbox::{Mailbox, Post, Undelivered};
 use crate::serve::assets::{self, Page};
 use crate::serve::service::{Answer, Pace, Service};
-use crate::serve::{Clients, limits::RETRY};
+use crate::serve::{Clients, limits::RETRY, metrics};
 use crate::wire::{CloseReason, Event, Request, Response, ServerMessage, Status};
 
 use super::Node;
@@ -21,8 +19,6 @@ use super::mail::{ASKS_HELD_MAX, ToHub, ToReactor};
 
 /// Batches of notices taken in one turn.
 const BATCHES_PER_TURN: usize = 64;
-/// The content type of [`text::encode`].
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// One per reactor.
 pub struct ChatService {
@@ -96,12 +92,6 @@ impl ChatService {
             self.held = held;
         }
     }
-
-    fn metrics(&self) -> Response {
-        let mut body = String::new();
-        text::encode(&mut body, &self.node.registry).expect("writing to a String cannot fail");
-        Response::ok(OPEN_METRICS, body)
-    }
 }
 
 impl Service for ChatService {
@@ -117,7 +107,7 @@ impl Service for ChatService {
                 self.held.push(ToHub::Status(self.member(id)));
                 return Answer::Later;
             }
-            "/metrics" => self.metrics(),
+            "/metrics" => metrics::respond(&self.node.registry),
             "/live" => Response::ok("text/plain", "live\n"),
             "/ready" if self.node.is_ready.load(Ordering::Relaxed) => Response::ok("text/plain", "ready\n"),
             "/ready" => Response::error(Status::UNAVAILABLE, "not_ready", "the backplane does not carry"),

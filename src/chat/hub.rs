@@ -19,7 +19,7 @@ use super::limits::{
     ALIVE_INTERVAL, ENVELOPE_MESSAGES_MAX, LEASE, PRESENCE_DELIVERIES_PER_SECOND, PRESENCE_INTERVAL,
     PRESENCE_INTERVAL_MAX, PRESENCE_REFRESH, ROOM_LINGER, ROOMS_MAX, ROSTER_MAX,
 };
-use super::room::{Heard, Room, Said, Stamp, message_frame};
+use super::room::{Heard, Room, Stamp, message_frame};
 use super::{Ask, Member, Notice, Now, RoomId};
 use crate::wire::client_message::ErrorCode;
 use crate::wire::{ServerMessage, StreamId};
@@ -115,7 +115,7 @@ impl Hub {
     pub fn handle_ask(&mut self, member: Member, ask: Ask, now: Now) {
         match ask {
             Ask::Join { room, user, visit, since } => {
-                self.join(member, room, &user, visit, since.as_deref(), now)
+                self.join(member, &room, &user, visit, since.as_deref(), now);
             }
             Ask::Send { room, user, id, text } => self.send(member, &room, user, id, text, now),
             Ask::Typing { room, user } => self.typing(&room, user),
@@ -230,17 +230,17 @@ impl Hub {
     fn join(
         &mut self,
         member: Member,
-        name: Arc<str>,
+        name: &Arc<str>,
         user: &Arc<str>,
         visit: u32,
         since: Option<&[(StreamId, u64)]>,
         now: Now,
     ) {
         let Member { reactor, connection } = member;
-        let Some(id) = self.room(name.clone(), now) else {
+        let Some(id) = self.room(name, now) else {
             self.counts.refused += 1;
             let message = format!("this server holds {ROOMS_MAX} rooms, as many as it may");
-            let frame = error_frame(ErrorCode::Overloaded, &message, &name, None);
+            let frame = error_frame(ErrorCode::Overloaded, &message, name, None);
             self.effects.push_back(Effect::Tell(reactor, Notice::Refused { connection, visit, frame }));
             return;
         };
@@ -250,7 +250,7 @@ impl Hub {
         room.here[reactor] += 1;
         room.empty_since = None;
         let is_new = room.presence.enter(user);
-        let frame = joined_frame(room, since);
+        let frame = joined_frame(room, user, since);
         self.effects.push_back(Effect::Tell(reactor, Notice::Entered { connection, visit, room: id, frame }));
         if is_new {
             self.note_presence(id, true, now);
@@ -267,31 +267,24 @@ impl Hub {
             return;
         };
         let room = &mut self.rooms[room_id.0 as usize];
-        let said = room.say(Arc::clone(&user), id.clone(), text.clone(), now);
-        let frame = match said {
-            Said::New(stamp) | Said::Again(stamp) => {
-                let Stamp { stream, seq, time } = stamp;
-                ServerMessage::Ack { room: name, id: &id, stream, seq, time }.to_frame()
+        let reply = match room.said_before(&user, &id) {
+            Some((stamp, message)) if message.text == text => {
+                self.counts.duplicates += 1;
+                ack_frame(name, &id, stamp)
             }
-            Said::IdReused => {
+            Some(_) => {
+                self.counts.refused += 1;
                 let message = "this id was used before with another text";
                 error_frame(ErrorCode::IdReused, message, name, Some(&id))
             }
-        };
-        self.effects.push_back(Effect::Tell(reactor, Notice::Reply { connection, frame }));
-        match said {
-            Said::New(stamp) => {
+            None => {
                 self.counts.said += 1;
-                let Stamp { stream, seq, time } = stamp;
-                let (from, text, id) = (&*user, &*text, &*id);
-                self.gather(
-                    room_id,
-                    &ServerMessage::Message { room: name, from, text, time, stream, seq, id },
-                );
+                let (stamp, message) = room.say(user, id, text, now);
+                self.gather(room_id, &message_frame(name, stamp.stream, stamp.seq, &message));
+                ack_frame(name, &message.id, stamp)
             }
-            Said::Again(_) => self.counts.duplicates += 1,
-            Said::IdReused => self.counts.refused += 1,
-        }
+        };
+        self.effects.push_back(Effect::Tell(reactor, Notice::Reply { connection, frame: reply }));
     }
 
     fn typing(&mut self, name: &str, user: Arc<str>) {
@@ -321,8 +314,8 @@ impl Hub {
     }
 
     /// The room of that name, made if there is none; `None` beyond [`ROOMS_MAX`].
-    fn room(&mut self, name: Arc<str>, now: Now) -> Option<RoomId> {
-        if let Some(&id) = self.by_name.get(&name) {
+    fn room(&mut self, name: &Arc<str>, now: Now) -> Option<RoomId> {
+        if let Some(&id) = self.by_name.get(name) {
             return Some(id);
         }
         if self.rooms.len() == ROOMS_MAX {
@@ -331,10 +324,10 @@ impl Hub {
         let Settings { incarnation: origin, reactors, seed, .. } = self.settings;
         let own = StreamId { origin, generation: self.rooms_made };
         self.rooms_made += 1;
-        let id = RoomId(self.rooms.insert(Room::new(Arc::clone(&name), own, reactors, seed, now)) as u32);
-        self.by_name.insert(Arc::clone(&name), id);
-        self.effects.push_back(Effect::Subscribe(Arc::clone(&name)));
-        self.effects.push_back(Effect::Publish(Envelope::Hello { room: name, origin }));
+        let id = RoomId(self.rooms.insert(Room::new(Arc::clone(name), own, reactors, seed, now)) as u32);
+        self.by_name.insert(Arc::clone(name), id);
+        self.effects.push_back(Effect::Subscribe(Arc::clone(name)));
+        self.effects.push_back(Effect::Publish(Envelope::Hello { room: Arc::clone(name), origin }));
         Some(id)
     }
 
@@ -356,13 +349,14 @@ impl Hub {
         }
     }
 
-    /// The roster changed: it is told when enough time has passed for more changes to be told with it.
+    /// The roster changed: it is told in this turn, or when enough time has passed since it was told last.
     fn note_presence(&mut self, id: RoomId, to_others: bool, now: Now) {
         let room = &mut self.rooms[id.0 as usize];
         room.owes_presence |= to_others;
         if room.presence_due.is_none() {
             let cost = Duration::from_secs(1) * room.members() / PRESENCE_DELIVERIES_PER_SECOND;
-            let at = now.instant + cost.clamp(PRESENCE_INTERVAL, PRESENCE_INTERVAL_MAX);
+            let gap = cost.clamp(PRESENCE_INTERVAL, PRESENCE_INTERVAL_MAX);
+            let at = room.presence_flushed.map_or(now.instant, |flushed| now.instant.max(flushed + gap));
             room.presence_due = Some(at);
             self.schedule(id, at);
         }
@@ -403,11 +397,12 @@ impl Hub {
     fn tell_presence(&mut self, id: RoomId, now: Now) {
         let room = &mut self.rooms[id.0 as usize];
         room.presence_due = None;
+        room.presence_flushed = Some(now.instant);
         if let Some(change) = room.presence.take_change()
             && room.members() > 0
         {
-            let joined = change.names.as_ref().map(|(joined, _)| strs(joined));
-            let left = change.names.as_ref().map(|(_, left)| strs(left));
+            let joined = change.names.as_ref().map(|names| strs(&names.joined));
+            let left = change.names.as_ref().map(|names| strs(&names.left));
             let (users, joined, left) = (change.users, joined.as_deref(), left.as_deref());
             let name = Arc::clone(&room.name);
             self.gather(id, &ServerMessage::Presence { room: &name, users, joined, left });
@@ -479,8 +474,8 @@ fn strs(names: &[Arc<str>]) -> Vec<&str> {
     names.iter().map(|name| &**name).collect()
 }
 
-fn joined_frame(room: &Room, since: Option<&[(StreamId, u64)]>) -> Bytes {
-    let view = room.presence.view();
+fn joined_frame(room: &Room, user: &Arc<str>, since: Option<&[(StreamId, u64)]>) -> Bytes {
+    let view = room.presence.view_for(user);
     let roster = view.names.as_deref().map(strs);
     let (entries, complete) = room.history(since);
     let history: Vec<_> = entries
@@ -489,6 +484,10 @@ fn joined_frame(room: &Room, since: Option<&[(StreamId, u64)]>) -> Bytes {
         .collect();
     let (users, roster) = (view.users, roster.as_deref());
     ServerMessage::Joined { room: &room.name, users, roster, history: &history, complete }.to_frame()
+}
+
+fn ack_frame(room: &str, id: &str, Stamp { stream, seq, time }: Stamp) -> Bytes {
+    ServerMessage::Ack { room, id, stream, seq, time }.to_frame()
 }
 
 fn error_frame(code: ErrorCode, message: &str, room: &str, id: Option<&str>) -> Bytes {

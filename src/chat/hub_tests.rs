@@ -47,11 +47,11 @@ impl World {
     fn pass(&mut self, time: Duration) -> Turn {
         self.now.instant += time;
         self.now.unix_ms += time.as_millis() as u64;
-        self.hub.handle_timeout(self.now);
         self.turn()
     }
 
     fn turn(&mut self) -> Turn {
+        self.hub.handle_timeout(self.now);
         self.hub.finish_turn();
         let mut turn = Turn::default();
         while let Some(effect) = self.hub.poll_effect() {
@@ -170,16 +170,22 @@ fn other_servers_messages_are_told_once_and_gaps_are_counted() {
 }
 
 #[test]
-fn presence_is_gathered_and_told_here_and_to_others() {
+fn presence_is_told_at_once_and_then_gathered_here_and_for_others() {
     let mut world = World::new();
     world.join(ANN, "ann");
+    let turn = world.turn();
+    assert_eq!(turn.told(0, "\"presence\""), 1);
+    assert!(
+        matches!(&turn.published[..], [Envelope::Hello { .. }, Envelope::Presence { users: 1, .. }]),
+        "{turn:?}"
+    );
     world.join(BOB, "bob");
     let turn = world.turn();
-    assert_eq!(turn.told(0, "\"presence\""), 0, "not at once");
-    assert!(turn.frames.iter().any(|(_, text)| text.contains(r#""roster":["ann","bob"]"#)));
+    assert_eq!(turn.told(1, r#""roster":["ann","bob"]"#), 1, "{turn:?}");
+    assert_eq!(turn.told(0, "\"presence\""), 0, "not so soon again");
     let turn = world.pass(PRESENCE_INTERVAL);
     assert_eq!((turn.told(0, "\"presence\""), turn.told(1, "\"presence\"")), (1, 1));
-    assert!(matches!(&turn.published[..], [Envelope::Presence { users: 2, version: 1, .. }]), "{turn:?}");
+    assert!(matches!(&turn.published[..], [Envelope::Presence { users: 2, version: 2, .. }]), "{turn:?}");
     world.hear(presence(1, &["cat"]));
     world.leave(BOB, "bob");
     let turn = world.pass(PRESENCE_INTERVAL);
@@ -199,8 +205,7 @@ fn a_newcomers_hello_is_answered_and_silence_ends_a_servers_users() {
     world.hear(Envelope::Alive { origin: 2, name: "app-2".into() });
     world.pass(PRESENCE_INTERVAL);
     assert_eq!(world.hub.peers(world.now.instant), [("app-2".into(), true)]);
-    world.pass(LEASE);
-    let turn = world.pass(PRESENCE_INTERVAL);
+    let turn = world.pass(LEASE);
     assert_eq!(turn.told(0, r#""users":1,"joined":[],"left":["cat"]"#), 1, "{turn:?}");
     assert_eq!(world.hub.peers(world.now.instant), [("app-2".into(), false)]);
 }

@@ -21,7 +21,7 @@ pub const ENVELOPE_MESSAGES_MAX: usize = 256;
 
 /// Largest room whose roster is told, in names.
 pub const ROSTER_MAX: usize = 100;
-/// Changes of a roster are gathered for at least this long.
+/// A roster's changes are told at once, and then not again for at least this long.
 pub const PRESENCE_INTERVAL: Duration = Duration::from_millis(250);
 /// Presence frames that a room's members may cost a second; in larger rooms changes are gathered for longer.
 pub const PRESENCE_DELIVERIES_PER_SECOND: u32 = 2000;

@@ -13,6 +13,8 @@ pub mod rate;
 pub mod ring;
 pub mod room;
 pub mod session;
+#[cfg(test)]
+mod simulation;
 
 use std::sync::Arc;
 use std::time::Instant;

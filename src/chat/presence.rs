@@ -49,8 +49,17 @@ impl Default for View {
 pub struct Change {
     /// Users now.
     pub users: usize,
-    /// Names that came and names that went; `None` in large rooms.
-    pub names: Option<(Vec<Arc<str>>, Vec<Arc<str>>)>,
+    /// The names; `None` in large rooms.
+    pub names: Option<NameChange>,
+}
+
+/// Names that came and names that went, sorted.
+#[derive(Debug, PartialEq, Eq)]
+pub struct NameChange {
+    /// Those that came.
+    pub joined: Vec<Arc<str>>,
+    /// Those that went.
+    pub left: Vec<Arc<str>>,
 }
 
 impl Presence {
@@ -105,7 +114,7 @@ impl Presence {
     }
 
     /// Everybody, as known here.
-    pub fn view(&self) -> View {
+    fn view(&self) -> View {
         let everywhere: usize =
             self.local.len() + self.remote.iter().map(|remote| remote.users).sum::<usize>();
         let all_told = self.remote.iter().all(|remote| remote.names.is_some());
@@ -121,6 +130,22 @@ impl Presence {
         View { users: names.len(), names: (names.len() <= ROSTER_MAX).then_some(names) }
     }
 
+    /// What a newcomer is told: what the others were told last, and itself. Changes since then are told to all of
+    /// them together; a newer view would leave the newcomer with names whose going is never told.
+    pub fn view_for(&self, newcomer: &Arc<str>) -> View {
+        let mut view = self.told.clone();
+        match &mut view.names {
+            Some(names) => {
+                if let Err(place) = names.binary_search(newcomer) {
+                    names.insert(place, Arc::clone(newcomer));
+                    view.users += 1;
+                }
+            }
+            None => view.users = view.users.max(self.view().users),
+        }
+        view
+    }
+
     /// How many users the members here were last told.
     pub fn users(&self) -> usize {
         self.told.users
@@ -134,7 +159,9 @@ impl Presence {
         }
         let told = std::mem::replace(&mut self.told, view);
         let names = match (&self.told.names, &told.names) {
-            (Some(now), Some(before)) => Some((missing_from(before, now), missing_from(now, before))),
+            (Some(now), Some(before)) => {
+                Some(NameChange { joined: missing_from(before, now), left: missing_from(now, before) })
+            }
             _ => None,
         };
         Some(Change { users: self.told.users, names })
@@ -172,12 +199,18 @@ mod tests {
         let mut presence = Presence::default();
         presence.enter(&"ann".into());
         let change = presence.take_change().unwrap();
-        assert_eq!(change, Change { users: 1, names: Some((names(&["ann"]), names(&[]))) });
+        assert_eq!(
+            change,
+            Change { users: 1, names: Some(NameChange { joined: names(&["ann"]), left: Vec::new() }) }
+        );
         assert_eq!(presence.take_change(), None);
         presence.hear(7, 1, 1, Some(names(&["bob"]).into()));
         presence.leave(&"ann".into());
         let change = presence.take_change().unwrap();
-        assert_eq!(change, Change { users: 1, names: Some((names(&["bob"]), names(&["ann"]))) });
+        assert_eq!(
+            change,
+            Change { users: 1, names: Some(NameChange { joined: names(&["bob"]), left: names(&["ann"]) }) }
+        );
     }
 
     #[test]

@@ -25,9 +25,11 @@ pub struct Room {
     pub due: Option<Instant>,
     /// When changes of the roster are told next.
     pub presence_due: Option<Instant>,
+    /// When they were told last.
+    pub presence_flushed: Option<Instant>,
     /// Whether other servers have to be told who is here.
     pub owes_presence: bool,
-    /// When they were told last.
+    /// When those were told last.
     pub presence_told: Instant,
     /// Since when it has no member here.
     pub empty_since: Option<Instant>,
@@ -65,17 +67,6 @@ pub struct Stamp {
     pub time: u64,
 }
 
-/// What became of something said here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Said {
-    /// It has its place.
-    New(Stamp),
-    /// It has had its place before.
-    Again(Stamp),
-    /// Its id was used for another text.
-    IdReused,
-}
-
 /// What became of a message from another server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heard {
@@ -97,6 +88,7 @@ impl Room {
             here: SmallVec::from_elem(0, reactors),
             due: None,
             presence_due: None,
+            presence_flushed: None,
             owes_presence: false,
             presence_told: now.instant,
             empty_since: None,
@@ -117,22 +109,25 @@ impl Room {
         self.here.iter().sum()
     }
 
-    /// Gives a message its place in this server's stream, unless it was said before.
-    pub fn say(&mut self, from: Arc<str>, id: Box<str>, text: Box<str>, now: Now) -> Said {
-        if let Some(entry) = self.ring.find(&from, &id) {
-            let stamp = Stamp { stream: entry.stream, seq: entry.seq, time: entry.message.time };
-            return if entry.message.text == text { Said::Again(stamp) } else { Said::IdReused };
-        }
+    /// What this speaker said under this id, as long as the ring holds it.
+    pub fn said_before(&self, from: &str, id: &str) -> Option<(Stamp, &Message)> {
+        let Entry { stream, seq, message } = self.ring.find(from, id)?;
+        Some((Stamp { stream: *stream, seq: *seq, time: message.time }, message))
+    }
+
+    /// Gives a message its place in this server's stream. It must not have been said before.
+    pub fn say(&mut self, from: Arc<str>, id: Box<str>, text: Box<str>, now: Now) -> (Stamp, Arc<Message>) {
         // A clock that is set back must not put a stream's later message before an earlier one.
         self.time = self.time.max(now.unix_ms);
-        let message = Arc::new(Message { from, id, text, time: self.time });
+        let time = self.time;
+        let message = Arc::new(Message { from, id, text, time });
         let own = self.own;
         let stream = self.stream(own, 0, now.instant);
         stream.last += 1;
         let seq = stream.last;
         self.outgoing.push(Arc::clone(&message));
-        self.keep(Entry { stream: own, seq, message });
-        Said::New(Stamp { stream: own, seq, time: self.time })
+        self.keep(Entry { stream: own, seq, message: Arc::clone(&message) });
+        (Stamp { stream: own, seq, time }, message)
     }
 
     /// Takes a message from another server.

@@ -4,13 +4,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::thread;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, bounded};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator;
 
 use crate::app::heartbeat::is_node_name;
+use crate::serve::clock;
 
 /// Descriptors kept for things that are not clients: listeners, pollers, UDP, logs.
 const DESCRIPTORS_RESERVED: u64 = 64;
@@ -90,8 +90,7 @@ pub fn reactors(asked: Option<NonZeroUsize>) -> usize {
 
 /// Orders the runs of a process and differs between processes; see [`crate::wire::heartbeat`].
 pub fn incarnation() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    (since.as_millis() as u64) << 22 | fastrand::u64(..1 << 22)
+    clock::unix_ms() << 22 | fastrand::u64(..1 << 22)
 }
 
 /// Says which address could not be had, and why, in words.

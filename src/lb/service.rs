@@ -1,17 +1,16 @@
 //! What a balancer answers.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
-use prometheus_client::encoding::text;
 use serde::Serialize;
 
 use crate::balance::{Event, EventLog, Health, Table, table::Change};
 use crate::net::Key;
 use crate::net::mailbox::Mailbox;
-use crate::serve::Clients;
 use crate::serve::assets::{self, Page};
 use crate::serve::service::{Answer, Pace, Service};
+use crate::serve::{Clients, clock, metrics};
 use crate::wire::{self, Heartbeat, Request, Response, Status};
 
 use super::Node;
@@ -23,8 +22,6 @@ const HEARTBEATS_PER_TURN: usize = 1024;
 const UNAVAILABLE: &str = "Client attempted to connect while all app servers were unavailable";
 /// Seconds after which a client that found no server may ask again.
 const RETRY_AFTER_SECONDS: u32 = 1;
-/// The content type of [`text::encode`].
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The balancer's one reactor owns the table.
 pub struct AssignService {
@@ -67,8 +64,7 @@ impl AssignService {
     }
 
     fn note(&mut self, kind: &'static str, text: String) {
-        let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
-        self.events.add(Event { time, kind, text });
+        self.events.add(Event { time: clock::unix_ms(), kind, text });
     }
 
     fn note_change(&mut self, change: &Change) {
@@ -80,12 +76,6 @@ impl AssignService {
         log::info!("{}: {text}", self.node.options.name);
         self.note("server", text);
     }
-
-    fn metrics(&self) -> Response {
-        let mut body = String::new();
-        text::encode(&mut body, &self.node.registry).expect("writing to a String cannot fail");
-        Response::ok(OPEN_METRICS, body)
-    }
 }
 
 impl Service for AssignService {
@@ -96,7 +86,7 @@ impl Service for AssignService {
         let response = match request.path {
             "/assign" => self.assign(request, now),
             "/status" => status::respond(&self.node, &self.table, &self.events, now),
-            "/metrics" => self.metrics(),
+            "/metrics" => metrics::respond(&self.node.registry),
             "/live" => Response::ok("text/plain", "live\n"),
             "/ready" if self.table.is_ready(now) => Response::ok("text/plain", "ready\n"),
             "/ready" => {

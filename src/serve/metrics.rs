@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -11,7 +11,7 @@ use prometheus_client::registry::Registry;
 
 use crate::wire::http::HeadError;
 use crate::wire::upgrade::UpgradeError;
-use crate::wire::{CloseReason, Status, Violation};
+use crate::wire::{CloseReason, Response, Status, Violation};
 
 /// Shared by all reactors of a process; each adds what it tallied once a turn.
 #[derive(Debug, Default)]
@@ -55,6 +55,15 @@ struct Code {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Reason {
     reason: &'static str,
+}
+
+/// The answer to `GET /metrics`.
+pub fn respond(registry: &Registry) -> Response {
+    /// What [`text::encode`] writes.
+    const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let mut body = String::new();
+    text::encode(&mut body, registry).expect("writing to a String cannot fail");
+    Response::ok(OPEN_METRICS, body)
 }
 
 impl Metrics {

@@ -3,6 +3,7 @@
 
 pub mod assets;
 pub mod clients;
+pub mod clock;
 pub mod limits;
 pub mod metrics;
 pub mod reactor;

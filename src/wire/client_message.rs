@@ -362,7 +362,7 @@ impl<'de> Deserialize<'de> for SinceField {
                 while let Some((stream, last)) = entries.next_entry::<Field<'de>, Sequence>()? {
                     match (stream.text().and_then(|text| text.parse().ok()), last.0) {
                         (Some(_), Some(_)) if streams.len() == STREAMS_MAX => {
-                            outcome = Some(SinceField::TooMany)
+                            outcome = Some(SinceField::TooMany);
                         }
                         (Some(stream), Some(last)) => streams.push((stream, last)),
                         _ => outcome = Some(SinceField::NotStreams),

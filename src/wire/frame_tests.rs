@@ -183,7 +183,8 @@ proptest! {
         if let (Some(Heard::Broken(CloseReason::ProtocolError)), Some(Heard::Broken(CloseReason::TooBig))) =
             (ours.last(), theirs.last())
         {
-            (ours.pop(), theirs.pop());
+            ours.pop();
+            theirs.pop();
         }
         prop_assert_eq!(ours, theirs);
     }

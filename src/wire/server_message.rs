@@ -119,7 +119,7 @@ mod tests {
                     room: "lobby",
                     users: 2,
                     roster: Some(&["ann", "bob"]),
-                    history: &[message.clone()],
+                    history: std::slice::from_ref(&message),
                     complete: true,
                 },
             ),
@@ -133,7 +133,7 @@ mod tests {
                     complete: false,
                 },
             ),
-            ("message", message),
+            ("message", message.clone()),
             (
                 "ack",
                 ServerMessage::Ack { room: "lobby", id: "c-1", stream, seq: 18, time: 1_700_000_000_000 },

@@ -1,0 +1,207 @@
+//! The drawing in docs/architecture.md as a test: which layer may import which, which crate may be named where, and
+//! what the pure layers must never mention.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot read its own sources has failed")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Each layer with those that it may import. A layer may import only layers above its own line.
+const LAYERS: [(&str, &[&str]); 10] = [
+    ("wire", &[]),
+    ("net", &[]),
+    ("chat", &["wire"]),
+    ("balance", &["wire"]),
+    ("serve", &["wire", "net"]),
+    ("app", &["wire", "net", "chat", "serve"]),
+    ("lb", &["wire", "net", "balance", "serve"]),
+    ("web", &["wire", "net", "serve"]),
+    ("up", &["net", "serve", "app", "lb", "web"]),
+    ("cli", &["wire", "net", "chat", "serve", "app", "lb", "web", "up"]),
+];
+
+/// Crates that have one home, with the layers that may name them.
+const CRATES: [(&str, &[&str]); 11] = [
+    ("mio", &["net", "serve", "app", "lb"]),
+    ("socket2", &["net"]),
+    ("rustix", &["net"]),
+    ("tungstenite", &["wire"]),
+    ("httparse", &["wire"]),
+    ("crossbeam_channel", &["net", "app", "cli"]),
+    ("slab", &["net", "chat"]),
+    ("rust_embed", &["serve"]),
+    ("prometheus_client", &["serve", "app", "lb", "web"]),
+    ("clap", &["cli"]),
+    ("signal_hook", &["cli"]),
+];
+
+/// Layers without sockets, clocks, threads or chance, and the words that would bring them in.
+const PURE: [&str; 3] = ["wire", "chat", "balance"];
+const IMPURE: [&str; 12] = [
+    "Instant::now",
+    "SystemTime",
+    "std::net",
+    "std::thread",
+    "std::fs",
+    "std::env",
+    "fastrand",
+    "RandomState",
+    "Mutex",
+    "log::",
+    "println!",
+    "Atomic",
+];
+
+/// Longest file of code, in lines without its tests.
+const LINES_MAX: usize = 450;
+
+struct Source {
+    path: PathBuf,
+    layer: String,
+    /// Without comments and without the tests at the end.
+    code: String,
+}
+
+#[test]
+fn imports_go_down_the_drawing() {
+    let allowed: BTreeMap<_, _> = LAYERS.into_iter().collect();
+    let faults = sources()
+        .into_iter()
+        .filter(|source| source.layer != "main" && source.layer != "lib")
+        .flat_map(|source| {
+            let may = allowed
+                .get(source.layer.as_str())
+                .unwrap_or_else(|| panic!("{} is in no layer", source.path.display()));
+            let names: Vec<_> = layers_named(&source.code)
+                .into_iter()
+                .filter(|name| *name != source.layer && !may.contains(&name.as_str()))
+                .map(|name| format!("{}: {} must not import {name}", source.path.display(), source.layer))
+                .collect();
+            names
+        });
+    assert_none(faults);
+}
+
+#[test]
+fn the_drawing_has_no_cycle() {
+    for (index, (layer, may)) in LAYERS.iter().enumerate() {
+        for import in *may {
+            let at = LAYERS.iter().position(|(name, _)| name == import);
+            assert!(at.is_some_and(|at| at < index), "{layer} imports {import}, which is not above it");
+        }
+    }
+}
+
+#[test]
+fn each_crate_is_named_only_in_its_home() {
+    let faults = sources().into_iter().flat_map(|source| {
+        let strangers = CRATES.iter().filter(|(name, homes)| {
+            !homes.contains(&source.layer.as_str()) && names_crate(&source.code, name)
+        });
+        strangers
+            .map(|(name, _)| format!("{} must not name {name}", source.path.display()))
+            .collect::<Vec<_>>()
+    });
+    assert_none(faults);
+}
+
+#[test]
+fn the_pure_layers_are_pure() {
+    let faults =
+        sources().into_iter().filter(|source| PURE.contains(&source.layer.as_str())).flat_map(|source| {
+            let words = IMPURE.iter().filter(|word| source.code.contains(**word));
+            words.map(|word| format!("{} must not mention {word}", source.path.display())).collect::<Vec<_>>()
+        });
+    assert_none(faults);
+}
+
+#[test]
+fn files_are_short_and_say_what_they_are() {
+    let faults = sources().into_iter().filter_map(|source| {
+        let text = fs::read_to_string(&source.path).unwrap();
+        let lines = source.code.lines().filter(|line| !line.trim().is_empty()).count();
+        let path = source.path.display();
+        if !text.starts_with("//!") {
+            Some(format!("{path} has no first line that says what it is"))
+        } else if lines > LINES_MAX {
+            Some(format!("{path} has {lines} lines of code, more than {LINES_MAX}"))
+        } else if source.code.contains("super::super::") {
+            Some(format!("{path} climbs with super::super, which hides an import"))
+        } else {
+            None
+        }
+    });
+    assert_none(faults);
+}
+
+fn assert_none(faults: impl Iterator<Item = String>) {
+    let faults: Vec<_> = faults.collect();
+    assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
+}
+
+/// Every source file but those that hold only tests.
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut sources = Vec::new();
+    let mut folders = vec![root.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap();
+            if path.is_dir() {
+                folders.push(path);
+            } else if name.ends_with(".rs") && !name.ends_with("_tests.rs") && name != "simulation.rs" {
+                let relative = path.strip_prefix(&root).unwrap();
+                let first = relative.components().next().unwrap().as_os_str().to_str().unwrap();
+                let layer = first.trim_end_matches(".rs").to_owned();
+                sources.push(Source { code: code_of(&fs::read_to_string(&path).unwrap()), layer, path });
+            }
+        }
+    }
+    assert!(sources.len() > 40, "the sources were found");
+    sources
+}
+
+fn code_of(text: &str) -> String {
+    let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    let code = code.split("#[cfg(test)]\n#[path").next().unwrap_or_default();
+    code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+/// The layers in `crate::x` and `crate::{x::…, y}`.
+fn layers_named(code: &str) -> Vec<String> {
+    let is_word = |letter: char| letter.is_alphanumeric() || letter == '_';
+    let mut names = Vec::new();
+    for rest in code.split("crate::").skip(1) {
+        if let Some(list) = rest.strip_prefix('{') {
+            let list = list.split(';').next().unwrap_or_default();
+            names.extend(
+                list.split([',', '{', '}']).map(|item| {
+                    item.trim().chars().take_while(|letter| is_word(*letter)).collect::<String>()
+                }),
+            );
+        } else {
+            names.push(rest.chars().take_while(|letter| is_word(*letter)).collect());
+        }
+    }
+    names.retain(|name: &String| LAYERS.iter().any(|(layer, _)| layer == name));
+    names
+}
+
+fn names_crate(code: &str, name: &str) -> bool {
+    let is_word = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == ':';
+    code.match_indices(&format!("{name}::"))
+        .any(|(at, _)| !code[..at].chars().next_back().is_some_and(is_word))
+}
+
+#[test]
+fn the_reading_of_imports_sees_every_form() {
+    assert_eq!(
+        layers_named("use crate::net::Key;\nuse crate::{wire, chat::{Hub, Ask}};"),
+        ["net", "wire", "chat"]
+    );
+    assert_eq!(layers_named("fn f() -> crate::serve::Limits {}"), ["serve"]);
+    assert!(names_crate("use mio::Waker;", "mio") && names_crate("fn f(x: mio::Token)", "mio"));
+    assert!(!names_crate("use crate::mio::X; premio::y", "mio"));
+}
