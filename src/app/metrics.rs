@@ -44,19 +44,26 @@ impl Metrics {
 
     /// One turn of the backplane thread.
     pub fn add(&self, counts: Counts, rooms: usize) {
-        let Counts { said, heard, duplicates, missing, dropped, refused: _ } = counts;
+        let Counts { said, heard, duplicates, missing, dropped, id_reused, overloaded, not_joined } = counts;
         self.said.inc_by(said);
         self.heard.inc_by(heard);
         self.duplicates.inc_by(duplicates);
         self.missing.inc_by(missing);
         self.dropped.inc_by(dropped);
+        self.errors(ErrorCode::IdReused).inc_by(id_reused);
+        self.errors(ErrorCode::Overloaded).inc_by(overloaded);
+        self.errors(ErrorCode::NotJoined).inc_by(not_joined);
         self.hub_turns.inc();
         self.rooms.set(rooms as i64);
     }
 
     /// An `error` frame.
     pub fn error(&self, code: ErrorCode) {
-        self.errors.get_or_create(&Code { code: code.name() }).inc();
+        self.errors(code).inc();
+    }
+
+    fn errors(&self, code: ErrorCode) -> Counter {
+        self.errors.get_or_create(&Code { code: code.name() }).clone()
     }
 
     /// Messages that got their place here.
@@ -66,6 +73,6 @@ impl Metrics {
 
     /// `error` frames of all codes.
     pub fn errors_total(&self) -> u64 {
-        ErrorCode::ALL.iter().map(|code| self.errors.get_or_create(&Code { code: code.name() }).get()).sum()
+        ErrorCode::ALL.iter().map(|code| self.errors(*code).get()).sum()
     }
 }

@@ -116,7 +116,7 @@ impl Service for ChatService {
     }
 
     fn handle_open(&mut self, id: Key, clients: &mut Clients<Session>, _: Instant) {
-        let session = format!("{:016x}-{:x}", self.node.options.incarnation, id.to_bits());
+        let session = format!("{:016x}-{:x}-{:x}", self.node.options.incarnation, self.reactor, id.to_bits());
         let node = &self.node.options.name;
         let welcome = ServerMessage::Welcome { node, session: &session, limits: &self.node.limits };
         clients.send(id, welcome.to_frame());

@@ -63,8 +63,12 @@ pub struct Counts {
     pub missing: u64,
     /// Envelopes that the bus threw away.
     pub dropped: u64,
-    /// Ids that were used for another text, and joins beyond [`ROOMS_MAX`].
-    pub refused: u64,
+    /// Sends whose id was used for another text.
+    pub id_reused: u64,
+    /// Joins beyond [`ROOMS_MAX`].
+    pub overloaded: u64,
+    /// Sends behind a join that was refused.
+    pub not_joined: u64,
 }
 
 /// Another server.
@@ -238,7 +242,7 @@ impl Hub {
     ) {
         let Member { reactor, connection } = member;
         let Some(id) = self.room(name, now) else {
-            self.counts.refused += 1;
+            self.counts.overloaded += 1;
             let message = format!("this server holds {ROOMS_MAX} rooms, as many as it may");
             let frame = error_frame(ErrorCode::Overloaded, &message, name, None);
             self.effects.push_back(Effect::Tell(reactor, Notice::Refused { connection, visit, frame }));
@@ -262,6 +266,7 @@ impl Hub {
         let room_id = self.by_name.get(name).copied();
         let Some(room_id) = room_id.filter(|id| self.rooms[id.0 as usize].here[reactor] > 0) else {
             // The join before it was refused.
+            self.counts.not_joined += 1;
             let frame = error_frame(ErrorCode::NotJoined, "join the room first", name, Some(&id));
             self.effects.push_back(Effect::Tell(reactor, Notice::Reply { connection, frame }));
             return;
@@ -273,7 +278,7 @@ impl Hub {
                 ack_frame(name, &id, stamp)
             }
             Some(_) => {
-                self.counts.refused += 1;
+                self.counts.id_reused += 1;
                 let message = "this id was used before with another text";
                 error_frame(ErrorCode::IdReused, message, name, Some(&id))
             }

@@ -159,8 +159,8 @@ impl Room {
         let entries = self.ring.iter().filter(|entry| entry.seq > seen(entry.stream)).collect();
         let all_known = since.iter().all(|(id, _)| self.streams.iter().any(|known| known.id == *id));
         let all_kept = self.streams.iter().all(|known| {
-            let wanted = seen(known.id) + 1;
-            known.last < wanted || known.kept_from <= wanted
+            let seen = seen(known.id);
+            known.last <= seen || known.kept_from <= seen + 1
         });
         (entries, all_known && all_kept)
     }

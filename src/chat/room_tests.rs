@@ -82,6 +82,8 @@ fn history_is_the_last_messages_or_what_came_after() {
     );
     let (_, complete) = room.history(Some(&[(StreamId { origin: 9, generation: 0 }, 3)]));
     assert!(!complete, "an unknown stream may have gone on");
+    let (history, complete) = room.history(Some(&[(OWN, u64::MAX), (OTHER, u64::MAX)]));
+    assert_eq!((history.len(), complete), (0, true));
 }
 
 #[test]

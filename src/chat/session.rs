@@ -21,7 +21,6 @@ pub struct Session {
     visits_made: u32,
     bucket: Bucket,
     roomless_since: Instant,
-    typed: Option<Instant>,
 }
 
 /// A stay in a room, from the request to come in.
@@ -31,6 +30,7 @@ struct Visit {
     room: Arc<str>,
     user: Arc<str>,
     place: Option<Place>,
+    typed: Option<Instant>,
 }
 
 /// Where a member stands in its reactor's [`super::Members`].
@@ -69,13 +69,7 @@ pub enum Outcome {
 impl Session {
     /// A client that has just been welcomed.
     pub fn new(rate: Rate, now: Instant) -> Self {
-        Self {
-            visits: SmallVec::new(),
-            visits_made: 0,
-            bucket: Bucket::new(rate, now),
-            roomless_since: now,
-            typed: None,
-        }
+        Self { visits: SmallVec::new(), visits_made: 0, bucket: Bucket::new(rate, now), roomless_since: now }
     }
 
     /// One text frame.
@@ -144,7 +138,9 @@ impl Session {
         let (room, user): (Arc<str>, Arc<str>) = (room.as_str().into(), user.as_str().into());
         let number = self.visits_made;
         self.visits_made = number.wrapping_add(1);
-        self.visits.push(Visit { number, room: Arc::clone(&room), user: Arc::clone(&user), place: None });
+        let visit =
+            Visit { number, room: Arc::clone(&room), user: Arc::clone(&user), place: None, typed: None };
+        self.visits.push(visit);
         Outcome::Ask(Ask::Join { room, user, visit: number, since })
     }
 
@@ -166,15 +162,14 @@ impl Session {
     }
 
     fn typing(&mut self, room: &Name<'_>, now: Instant) -> Outcome {
-        let Some(visit) = self.visit(room) else {
+        let Some(visit) = self.visits.iter_mut().find(|visit| *visit.room == *room.as_str()) else {
             return about(room, ErrorCode::NotJoined, "join the room first");
         };
-        if self.typed.is_some_and(|typed| now.saturating_duration_since(typed) < TYPING_INTERVAL) {
+        if visit.typed.is_some_and(|typed| now.saturating_duration_since(typed) < TYPING_INTERVAL) {
             return Outcome::Ignore;
         }
-        let ask = Ask::Typing { room: Arc::clone(&visit.room), user: Arc::clone(&visit.user) };
-        self.typed = Some(now);
-        Outcome::Ask(ask)
+        visit.typed = Some(now);
+        Outcome::Ask(Ask::Typing { room: Arc::clone(&visit.room), user: Arc::clone(&visit.user) })
     }
 
     fn leave(&mut self, room: &Name<'_>, now: Instant) -> Outcome {

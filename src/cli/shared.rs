@@ -26,10 +26,12 @@ impl Signals {
         let mut signals = iterator::Signals::new([SIGINT, SIGTERM])?;
         let (caught, wait) = bounded(1);
         thread::Builder::new().name("signals".into()).spawn(move || {
-            for signal in signals.forever() {
-                if caught.try_send(()).is_err() {
-                    std::process::exit(128 + signal);
-                }
+            let mut signals = signals.forever();
+            signals.next();
+            // It fails only when the process is ending already.
+            let _ = caught.send(());
+            if let Some(signal) = signals.next() {
+                std::process::exit(128 + signal);
             }
         })?;
         Ok(Self(wait))
@@ -97,7 +99,7 @@ pub fn incarnation() -> u64 {
 pub fn explain_bind(what: &str, address: SocketAddr, error: &io::Error) -> anyhow::Error {
     match error.kind() {
         io::ErrorKind::AddrInUse => anyhow::anyhow!(
-            "{what}: port {} is taken; end the program that listens there (`ss -ltnp 'sport = :{}'` names it) \
+            "{what}: port {} is taken; end the program that listens there (`ss -lntup 'sport = :{}'` names it) \
              or choose another port",
             address.port(),
             address.port()

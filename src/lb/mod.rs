@@ -6,7 +6,7 @@ pub mod service;
 pub mod status;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -56,12 +56,18 @@ pub struct Balancer {
 }
 
 impl Balancer {
+    /// Checks that nobody has the TCP port nor the UDP port of `address`; 0 becomes one that is free for TCP.
+    pub fn reserve(address: SocketAddr) -> io::Result<SocketAddr> {
+        let address = Server::reserve(address)?;
+        UdpSocket::bind(address).map(|_| address)
+    }
+
     /// Starts the threads.
     pub fn start(mut options: Options) -> io::Result<Self> {
         let mut registry = Registry::with_prefix("distr_lb");
         let serving = serve::Metrics::register(&mut registry, 1);
         let metrics = Metrics::register(&mut registry);
-        options.listen = Server::reserve(options.listen)?;
+        options.listen = Self::reserve(options.listen)?;
         let (name, listen, limits) = (options.name.clone(), options.listen, options.limits);
         let node = Arc::new(Node { options, metrics, registry, started: Instant::now() });
         let mut post = None;

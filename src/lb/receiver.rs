@@ -41,7 +41,8 @@ fn receive(socket: &UdpSocket, node: &Node, post: &Post<Heartbeat>, stop: &Atomi
         let Ok((length, _)) = socket.recv_from(&mut buffer) else { continue };
         match Heartbeat::parse(&buffer[..length]) {
             Ok(heartbeat) => match post.send(heartbeat) {
-                Ok(()) | Err(Undelivered::Full(_)) => {}
+                Ok(()) => {}
+                Err(Undelivered::Full(_)) => node.metrics.overrun(),
                 Err(Undelivered::Closed) => return,
             },
             Err(_) if stop.load(Ordering::Acquire) => return,

@@ -15,26 +15,32 @@ use super::metrics::{Metrics, Tally};
 
 /// Where a connection is in its life.
 #[derive(Debug)]
-pub(super) enum Phase<S> {
+pub(super) enum Phase {
     /// A request head is arriving; so many of the held bytes are known not to end it.
     Head { searched: usize },
     /// The answer comes later.
     Waiting { head_only: bool, keep_alive: bool },
     /// A WebSocket.
-    Open { decoder: Decoder, session: S },
+    Open { decoder: Decoder },
     /// Our last bytes are on their way, and what the peer sends is thrown away until it ends its side too: closing
     /// at once would make the kernel tell it "reset" and throw away what it has not read yet.
     Ending,
+    /// Broken; it stays until the service was told of its session.
+    Dead,
 }
 
 /// One connection.
 #[derive(Debug)]
 pub(super) struct Client<S> {
     pub(super) connection: Connection,
-    pub(super) phase: Phase<S>,
+    pub(super) phase: Phase,
+    /// Kept until the service was told of its end, for which other members of its rooms may still change it.
+    pub(super) session: Option<S>,
     pub(super) deadline: Instant,
     pub(super) heard: Instant,
-    pub(super) is_dirty: bool,
+    /// When its entry in the wheel comes round; one that comes round earlier is left over from a later deadline.
+    scheduled: Instant,
+    is_dirty: bool,
 }
 
 /// All connections of one reactor.
@@ -45,7 +51,7 @@ pub struct Clients<S> {
     pub(super) limits: Limits,
     pub(super) tally: Tally,
     dirty: Vec<Key>,
-    gone: Vec<(Key, S)>,
+    gone: Vec<Key>,
     metrics: Arc<Metrics>,
     now: Instant,
 }
@@ -68,12 +74,9 @@ impl<S> Clients<S> {
         self.now = now;
     }
 
-    /// What the service keeps for a client; `None` when it is gone or is no WebSocket.
+    /// What the service keeps for a client, until it was told that it is gone.
     pub fn session(&mut self, id: Key) -> Option<&mut S> {
-        match &mut self.slots.get_mut(id)?.phase {
-            Phase::Open { session, .. } => Some(session),
-            _ => None,
-        }
+        self.slots.get_mut(id)?.session.as_mut()
     }
 
     /// Queues a frame. A client that is gone is passed over; one whose queue is full is closed as slow.
@@ -124,9 +127,8 @@ impl<S> Clients<S> {
 
     fn end_websocket(&mut self, id: Key, close_frame: Bytes) {
         let Some(client) = self.slots.get_mut(id) else { return };
-        if let Phase::Open { session, .. } = mem::replace(&mut client.phase, Phase::Ending) {
-            self.gone.push((id, session));
-        }
+        client.phase = Phase::Ending;
+        self.gone.push(id);
         // The queue's bound does not hold for the one frame that ends it.
         let _ = client.connection.queue(close_frame, usize::MAX);
         self.end(id);
@@ -144,7 +146,7 @@ impl<S> Clients<S> {
         self.slots
             .keys()
             .filter_map(|key| self.slots.get(key))
-            .all(|client| matches!(client.phase, Phase::Head { .. } | Phase::Waiting { .. }))
+            .all(|client| matches!(client.phase, Phase::Head { .. } | Phase::Waiting { .. } | Phase::Dead))
     }
 
     pub(super) fn add(&mut self, stream: TcpStream, poller: &Poller) -> std::io::Result<()> {
@@ -152,31 +154,44 @@ impl<S> Clients<S> {
         let mut connection = Connection::new(stream);
         poller.add_connection(connection.source(), key)?;
         let deadline = self.now + self.limits.head_timeout;
-        let phase = Phase::Head { searched: 0 };
-        self.slots.insert(Client { connection, phase, deadline, heard: self.now, is_dirty: false });
+        self.slots.insert(Client {
+            connection,
+            phase: Phase::Head { searched: 0 },
+            session: None,
+            deadline,
+            heard: self.now,
+            scheduled: deadline,
+            is_dirty: false,
+        });
         self.wheel.schedule(key, deadline);
         Ok(())
     }
 
-    /// The peer will send no more. What it was sent is still written if it waits for that.
+    /// The peer will send no more. What it was sent, or will be, is still written if it waits for that.
     pub(super) fn ended_by_peer(&mut self, id: Key) {
         let Some(client) = self.slots.get_mut(id) else { return };
-        if matches!(client.phase, Phase::Open { .. }) || client.connection.is_flushed() {
-            self.remove(id);
-        } else {
-            client.phase = Phase::Ending;
-            self.end(id);
+        match &mut client.phase {
+            Phase::Waiting { keep_alive, .. } => *keep_alive = false,
+            Phase::Head { .. } | Phase::Ending if !client.connection.is_flushed() => {
+                client.phase = Phase::Ending;
+                self.end(id);
+            }
+            _ => self.remove(id),
         }
     }
 
-    /// Connections whose deadline has come. Each is entered anew by [`Clients::postpone`], or ends.
+    /// Connections whose deadline has come. Each ends, or has its deadline set anew.
     pub(super) fn take_due(&mut self) -> Vec<Key> {
-        let (slots, now) = (&self.slots, self.now);
+        let (slots, now) = (&mut self.slots, self.now);
         let mut due = Vec::new();
         self.wheel.expire(now, |key| {
-            let deadline = slots.get(key)?.deadline;
-            if deadline > now {
-                return Some(deadline);
+            let client = slots.get_mut(key)?;
+            if client.scheduled > now {
+                return None;
+            }
+            client.scheduled = client.deadline;
+            if client.deadline > now {
+                return Some(client.deadline);
             }
             due.push(key);
             None
@@ -184,25 +199,40 @@ impl<S> Clients<S> {
         due
     }
 
-    /// Sets the next deadline of a connection that was due.
-    pub(super) fn postpone(&mut self, id: Key, deadline: Instant) {
-        if let Some(client) = self.slots.get_mut(id) {
-            client.deadline = deadline;
+    /// Sets when a connection is looked at next.
+    pub(super) fn set_deadline(&mut self, id: Key, deadline: Instant) {
+        let Some(client) = self.slots.get_mut(id) else { return };
+        client.deadline = deadline;
+        // A later deadline needs no new entry: the one there is comes round first and moves.
+        if deadline < client.scheduled || client.scheduled <= self.now {
+            client.scheduled = deadline;
             self.wheel.schedule(id, deadline);
         }
     }
 
     /// Forgets a connection; its socket closes.
     pub(super) fn remove(&mut self, id: Key) {
-        if let Some(Client { phase: Phase::Open { session, .. }, .. }) = self.slots.remove(id) {
-            self.gone.push((id, session));
-            self.metrics.lost();
+        let Some(client) = self.slots.get_mut(id) else { return };
+        if client.session.is_none() {
+            self.slots.remove(id);
+            return;
         }
+        if matches!(client.phase, Phase::Open { .. }) {
+            self.metrics.lost();
+            self.gone.push(id);
+        }
+        client.phase = Phase::Dead;
     }
 
-    /// Sessions that ended since the last call.
+    /// A session that ended and that the service was not told of.
     pub(super) fn take_gone(&mut self) -> Option<(Key, S)> {
-        self.gone.pop()
+        let id = self.gone.pop()?;
+        let client = self.slots.get_mut(id)?;
+        let session = client.session.take()?;
+        if matches!(client.phase, Phase::Dead) {
+            self.slots.remove(id);
+        }
+        Some((id, session))
     }
 
     /// Whether the service has to be told of sessions that ended.
@@ -230,8 +260,8 @@ impl<S> Clients<S> {
         }
         if keep_alive {
             client.phase = Phase::Head { searched: 0 };
-            client.deadline = self.now + self.limits.keep_alive_timeout;
             mark_dirty(client, id, &mut self.dirty);
+            self.set_deadline(id, self.now + self.limits.keep_alive_timeout);
         } else {
             client.phase = Phase::Ending;
             self.end(id);
@@ -242,17 +272,18 @@ impl<S> Clients<S> {
     pub(super) fn wait_for_answer(&mut self, id: Key, head_only: bool, keep_alive: bool) {
         if let Some(client) = self.slots.get_mut(id) {
             client.phase = Phase::Waiting { head_only, keep_alive };
-            client.deadline = self.now + self.limits.answer_timeout;
+            self.set_deadline(id, self.now + self.limits.answer_timeout);
         }
     }
 
     /// Opens the WebSocket.
     pub(super) fn open_websocket(&mut self, id: Key, response: Bytes, session: S) {
         let Some(client) = self.slots.get_mut(id) else { return };
-        client.phase = Phase::Open { decoder: Decoder::default(), session };
-        client.deadline = self.now + self.limits.ping_after;
+        client.phase = Phase::Open { decoder: Decoder::default() };
+        client.session = Some(session);
         let _ = client.connection.queue(response, usize::MAX);
         mark_dirty(client, id, &mut self.dirty);
+        self.set_deadline(id, self.now + self.limits.ping_after);
     }
 
     /// Asks a silent client for a sign of life.
@@ -261,8 +292,8 @@ impl<S> Clients<S> {
     }
 
     /// An answer of our own making that ends the connection.
-    pub(super) fn refuse(&mut self, id: Key, status: Status, error: &str, message: &str) {
-        self.answer(id, &Response::error(status, error, message), false, false);
+    pub(super) fn refuse(&mut self, id: Key, status: Status, error: &str, message: &str, head_only: bool) {
+        self.answer(id, &Response::error(status, error, message), head_only, false);
     }
 
     /// Writes what the turn queued, one call per connection, and forgets those that are broken.
@@ -271,6 +302,9 @@ impl<S> Clients<S> {
         for id in dirty.drain(..) {
             let Some(client) = self.slots.get_mut(id) else { continue };
             client.is_dirty = false;
+            if matches!(client.phase, Phase::Dead) {
+                continue;
+            }
             let is_alive = match client.connection.flush(&mut self.tally.writes) {
                 Ok(Flush::Empty) if matches!(client.phase, Phase::Ending) => {
                     client.connection.finish().is_ok()
@@ -296,10 +330,8 @@ impl<S> Clients<S> {
 
     fn end(&mut self, id: Key) {
         let Some(client) = self.slots.get_mut(id) else { return };
-        client.deadline = self.now + self.limits.linger;
-        // Nearer than the entry it has, which finds nothing when its turn comes.
-        self.wheel.schedule(id, client.deadline);
         mark_dirty(client, id, &mut self.dirty);
+        self.set_deadline(id, self.now + self.limits.linger);
     }
 }
 

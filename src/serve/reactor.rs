@@ -13,7 +13,7 @@ use crate::wire::http::{self, Method, Request};
 use crate::wire::upgrade::Upgrade;
 use crate::wire::{CloseReason, Event, HeadError, Status, frame};
 
-use super::clients::{Clients, Phase};
+use super::clients::{Client, Clients, Phase};
 use super::limits::{ACCEPTS_PER_TURN, Limits, READ_BUFFER_BYTES_MIN, RETRY, TICK};
 use super::metrics::Metrics;
 use super::service::{Answer, Pace, Service};
@@ -205,7 +205,7 @@ impl<S: Service> Reactor<S> {
                     }
                     Err(error) => return self.refuse_head(id, error),
                 },
-                Phase::Open { decoder, .. } => match decoder.decode(bytes, self.limits.message_bytes_max) {
+                Phase::Open { decoder } => match decoder.decode(bytes, self.limits.message_bytes_max) {
                     Ok((0, _)) => return client.connection.hold(bytes),
                     Ok((used, event)) => {
                         from += used;
@@ -234,7 +234,7 @@ impl<S: Service> Reactor<S> {
                     *keep_alive &= bytes.is_empty();
                     return;
                 }
-                Phase::Ending => return,
+                Phase::Ending | Phase::Dead => return,
             }
         }
     }
@@ -251,12 +251,12 @@ impl<S: Service> Reactor<S> {
             Answer::WebSocket(session) => match Upgrade::parse(&request) {
                 Err(error) => {
                     self.metrics.upgrade_refused(error);
-                    self.clients.refuse(id, error.status(), error.code(), &error.to_string());
+                    self.clients.refuse(id, error.status(), error.code(), &error.to_string(), head_only);
                 }
                 Ok(_) if !self.metrics.take_place(self.index, self.limits.connections_max) => {
                     self.metrics.full();
                     let message = "this server holds as many clients as it may: ask a balancer for another";
-                    self.clients.refuse(id, Status::UNAVAILABLE, "full", message);
+                    self.clients.refuse(id, Status::UNAVAILABLE, "full", message, head_only);
                 }
                 Ok(upgrade) => {
                     self.clients.open_websocket(id, upgrade.response(), session);
@@ -268,7 +268,7 @@ impl<S: Service> Reactor<S> {
 
     fn refuse_head(&mut self, id: Key, error: HeadError) {
         self.metrics.head_refused(error);
-        self.clients.refuse(id, error.status(), error.code(), &error.to_string());
+        self.clients.refuse(id, error.status(), error.code(), &error.to_string(), false);
     }
 
     fn serve(&mut self, now: Instant) {
@@ -280,34 +280,34 @@ impl<S: Service> Reactor<S> {
     fn expire(&mut self, now: Instant) {
         for id in self.clients.take_due() {
             let Some(client) = self.clients.slots.get(id) else { continue };
-            match &client.phase {
+            match client.phase {
                 Phase::Head { .. } if client.connection.held() == 0 => self.clients.remove(id),
                 Phase::Head { .. } => self.refuse_head(id, HeadError::TooSlow),
-                Phase::Waiting { .. } => {
+                Phase::Waiting { head_only, .. } => {
                     let message = "the server is too busy to answer";
-                    self.clients.refuse(id, Status::UNAVAILABLE, "busy", message);
+                    self.clients.refuse(id, Status::UNAVAILABLE, "busy", message, head_only);
                 }
-                Phase::Open { session, .. } => {
-                    let silence = now.saturating_duration_since(client.heard);
-                    let heard = client.heard;
-                    if silence >= self.limits.silence_max {
-                        self.clients.close(
-                            id,
-                            CloseReason::PingTimeout,
-                            "the client was silent for too long",
-                        );
-                    } else if let Some(reason) = self.service.check(session, now) {
-                        self.clients.close(id, reason, "");
-                    } else if silence >= self.limits.ping_after {
-                        self.clients.ping(id);
-                        let next = (now + self.limits.ping_after).min(heard + self.limits.silence_max);
-                        self.clients.postpone(id, next);
-                    } else {
-                        self.clients.postpone(id, heard + self.limits.ping_after);
-                    }
-                }
+                Phase::Open { .. } => self.check(id, now),
                 Phase::Ending => self.clients.remove(id),
+                Phase::Dead => {}
             }
+        }
+    }
+
+    /// A WebSocket is pinged after some silence, and ended after more, or when the service sees a reason.
+    fn check(&mut self, id: Key, now: Instant) {
+        let Some(Client { session: Some(session), heard, .. }) = self.clients.slots.get(id) else { return };
+        let (silence, heard) = (now.saturating_duration_since(*heard), *heard);
+        if silence >= self.limits.silence_max {
+            self.clients.close(id, CloseReason::PingTimeout, "the client was silent for too long");
+        } else if let Some(reason) = self.service.check(session, now) {
+            self.clients.close(id, reason, "");
+        } else if silence >= self.limits.ping_after {
+            self.clients.ping(id);
+            let next = (now + self.limits.ping_after).min(heard + self.limits.silence_max);
+            self.clients.set_deadline(id, next);
+        } else {
+            self.clients.set_deadline(id, heard + self.limits.ping_after);
         }
     }
 

@@ -1,6 +1,7 @@
 //! The supervisor: a whole cluster on one machine.
 
 use std::io;
+use std::iter;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::app::{self, App, loopback};
@@ -108,13 +109,12 @@ fn start_apps(layout: &Layout, balancers: &[String]) -> Result<Vec<(String, App)
 
 /// All addresses are tried before anything is started, so that one message can name all that are taken.
 fn check(layout: &Layout) -> Result<(), StartError> {
-    let mut nodes = vec![("web".to_owned(), layout.frontend)];
-    nodes.extend(named("lb", &layout.balancers).map(|(name, address)| (name, *address)));
-    nodes.extend(named("app", &layout.apps).map(|(name, address)| (name, *address)));
-    let taken = |(name, address): (String, SocketAddr)| {
-        Server::reserve(address).err().map(|error| (name, address, error))
-    };
-    let faults: Vec<_> = nodes.into_iter().filter_map(taken).collect();
+    let web = iter::once(("web".to_owned(), &layout.frontend, Server::reserve(layout.frontend)));
+    let balancers = named("lb", &layout.balancers).map(|(name, at)| (name, at, Balancer::reserve(*at)));
+    let apps = named("app", &layout.apps).map(|(name, at)| (name, at, Server::reserve(*at)));
+    let tried = web.chain(balancers).chain(apps);
+    let faults: Vec<_> =
+        tried.filter_map(|(name, at, outcome)| outcome.err().map(|error| (name, *at, error))).collect();
     if faults.is_empty() { Ok(()) } else { Err(StartError { faults }) }
 }
 

@@ -80,11 +80,11 @@ impl Response {
     pub fn head(&self, keep_alive: bool) -> Bytes {
         use std::fmt::Write;
         let Status(code, phrase) = self.status;
-        let mut head = format!(
-            "HTTP/1.1 {code} {phrase}\r\nContent-Type: {}\r\nContent-Length: {}\r\n",
-            self.content_type,
-            self.body.len()
-        );
+        let mut head = format!("HTTP/1.1 {code} {phrase}\r\nContent-Type: {}\r\n", self.content_type);
+        // RFC 9110, section 8.6: there it would have to be the length that a 200 has.
+        if self.status != Status::NOT_MODIFIED {
+            write!(head, "Content-Length: {}\r\n", self.body.len()).expect("writing to a String cannot fail");
+        }
         for (name, value) in &self.headers {
             write!(head, "{name}: {value}\r\n").expect("writing to a String cannot fail");
         }

@@ -110,7 +110,7 @@ mod tests {
             id: "c-1",
         };
         let welcome =
-            ServerMessage::Welcome { node: "app-1", session: "1933d8a0c8c00001-2a", limits: &limits };
+            ServerMessage::Welcome { node: "app-1", session: "1933d8a0c8c00001-0-2a", limits: &limits };
         let examples = [
             ("welcome", welcome),
             (
