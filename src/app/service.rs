@@ -65,10 +65,10 @@ impl ChatService {
                 clients.send_to_all(self.members.of(room), &frames, u64::from(messages));
             }
             Notice::Reply { connection, frame } => clients.send(Key::from_bits(connection), frame),
-            Notice::Entered { connection, visit, room, frame } => {
+            Notice::Entered { connection, visit, room, name, frame } => {
                 let (id, members) = (Key::from_bits(connection), &mut self.members);
                 let has_entered = clients.session(id).is_some_and(|session| {
-                    session.handle_entered(visit, || Place { room, index: members.add(room, id) })
+                    session.handle_entered(visit, name, || Place { room, index: members.add(room, id) })
                 });
                 if has_entered {
                     clients.send(id, frame);

@@ -255,7 +255,9 @@ impl Hub {
         room.empty_since = None;
         let is_new = room.presence.enter(user);
         let frame = joined_frame(room, user, since);
-        self.effects.push_back(Effect::Tell(reactor, Notice::Entered { connection, visit, room: id, frame }));
+        let name = Arc::clone(&room.name);
+        let entered = Notice::Entered { connection, visit, room: id, name, frame };
+        self.effects.push_back(Effect::Tell(reactor, entered));
         if is_new {
             self.note_presence(id, true, now);
         }

@@ -103,6 +103,8 @@ pub enum Notice {
         visit: u32,
         /// The room's index.
         room: RoomId,
+        /// The room's name, of which one copy serves all its members.
+        name: Arc<str>,
         /// `joined`.
         frame: Bytes,
     },

@@ -93,10 +93,11 @@ impl Session {
     }
 
     /// The hub let the client in. False: it has left meanwhile, and is no member.
-    pub fn handle_entered(&mut self, visit: u32, place: impl FnOnce() -> Place) -> bool {
+    pub fn handle_entered(&mut self, visit: u32, name: Arc<str>, place: impl FnOnce() -> Place) -> bool {
         let Some(visit) = self.visits.iter_mut().find(|known| known.number == visit) else { return false };
         debug_assert!(visit.place.is_none(), "a visit is entered once");
         visit.place = Some(place());
+        visit.room = name;
         true
     }
 
@@ -239,9 +240,9 @@ mod tests {
         let leave = session.handle_text(r#"{"type":"leave","room":"r"}"#, RATE, now);
         assert!(matches!(leave, Outcome::Leave { place: None, .. }));
         join(&mut session, "r", now);
-        assert!(!session.handle_entered(0, || unreachable!("no place is taken")));
+        assert!(!session.handle_entered(0, "r".into(), || unreachable!("no place is taken")));
         let place = Place { room: RoomId(4), index: 2 };
-        assert!(session.handle_entered(1, || place));
+        assert!(session.handle_entered(1, "r".into(), || place));
         session.handle_moved(Place { room: RoomId(4), index: 0 });
         let gone: Vec<_> = session.handle_gone().map(|(place, _)| place).collect();
         assert_eq!(gone, [Some(Place { room: RoomId(4), index: 0 })]);

@@ -1,14 +1,14 @@
 //! What one connection has still to send: shared frames, counted, bounded, written late and in one call.
 
-use std::collections::VecDeque;
 use std::io::{self, IoSlice, Write};
 
 use bytes::{Buf, Bytes};
+use smallvec::SmallVec;
 
 /// Most slices in one `writev`; Linux takes 1,024.
 const SLICES_MAX: usize = 64;
-/// Slots kept when the queue runs empty; a burst's larger memory is given back.
-const IDLE_SLOTS: usize = 4;
+/// Frames held without a heap allocation: what a room says in a turn is one, an acknowledgement the other.
+const INLINE: usize = 2;
 
 /// The queue is full: the peer reads too slowly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,10 +23,10 @@ pub enum Flush {
     Blocked,
 }
 
-/// Frames to one peer, in order. 40 bytes and no heap until the first frame.
+/// Frames to one peer, in order. No heap while at most [`INLINE`] of them wait.
 #[derive(Debug, Default)]
 pub struct Outbox {
-    frames: VecDeque<Bytes>,
+    frames: SmallVec<[Bytes; INLINE]>,
     bytes: usize,
 }
 
@@ -37,7 +37,7 @@ impl Outbox {
             return Err(Overflow);
         }
         self.bytes += frame.len();
-        self.frames.push_back(frame);
+        self.frames.push(frame);
         Ok(())
     }
 
@@ -75,7 +75,7 @@ impl Outbox {
                 Err(error) => return Err(error),
             }
         }
-        self.frames.shrink_to(IDLE_SLOTS);
+        self.frames.shrink_to_fit();
         Ok(Flush::Empty)
     }
 
@@ -95,15 +95,16 @@ impl Outbox {
 
     fn advance(&mut self, mut written: usize) {
         self.bytes -= written;
-        while let Some(frame) = self.frames.front_mut() {
+        let mut whole = 0;
+        for frame in &mut self.frames {
             if written < frame.len() {
                 frame.advance(written);
-                return;
+                break;
             }
             written -= frame.len();
-            self.frames.pop_front();
+            whole += 1;
         }
-        debug_assert_eq!(written, 0, "no more was written than was offered");
+        self.frames.drain(..whole);
     }
 }
 
@@ -151,7 +152,7 @@ mod tests {
         let mut writes = 0;
         assert_eq!(outbox.flush(&mut socket, &mut writes).unwrap(), Flush::Empty);
         assert_eq!((writes, socket.taken.len()), (1, 5 * SLICES_MAX));
-        assert!(outbox.frames.capacity() <= IDLE_SLOTS, "a burst's memory is given back");
+        assert!(!outbox.frames.spilled(), "a burst's memory is given back");
     }
 
     #[test]
