@@ -71,7 +71,7 @@ impl ChatService {
                     session.handle_entered(visit, name, || Place { room, index: members.add(room, id) })
                 });
                 if has_entered {
-                    clients.send(id, frame);
+                    clients.send_answer(id, frame);
                 }
             }
             Notice::Refused { connection, visit, frame } => {

@@ -134,15 +134,14 @@ impl Presence {
     /// them together; a newer view would leave the newcomer with names whose going is never told.
     pub fn view_for(&self, newcomer: &Arc<str>) -> View {
         let mut view = self.told.clone();
-        match &mut view.names {
-            Some(names) => {
-                if let Err(place) = names.binary_search(newcomer) {
-                    names.insert(place, Arc::clone(newcomer));
-                    view.users += 1;
-                }
-            }
-            None => view.users = view.users.max(self.view().users),
+        let Some(names) = &mut view.names else {
+            return View { users: self.view().users, names: None };
+        };
+        if let Err(place) = names.binary_search(newcomer) {
+            names.insert(place, Arc::clone(newcomer));
+            view.users += 1;
         }
+        view.names.take_if(|names| names.len() > ROSTER_MAX);
         view
     }
 
@@ -233,6 +232,7 @@ mod tests {
         assert_eq!(presence.view(), View { users: ROSTER_MAX + 1, names: None });
         assert_eq!(presence.own_word(), (ROSTER_MAX + 1, None));
         presence.take_change();
+        assert_eq!(presence.view_for(&"user 1".into()), View { users: ROSTER_MAX + 1, names: None });
         presence.enter(&"one more".into());
         assert_eq!(presence.take_change().unwrap(), Change { users: ROSTER_MAX + 2, names: None });
     }

@@ -108,6 +108,11 @@ impl Connection {
         self.outbox.push(bytes, bytes_max)
     }
 
+    /// Queues something large that the peer has asked for; see [`Outbox::push_answer`].
+    pub fn queue_answer(&mut self, bytes: Bytes, answers_max: usize) -> Result<(), Overflow> {
+        self.outbox.push_answer(bytes, answers_max)
+    }
+
     /// Whether everything queued was handed to the kernel.
     pub fn is_flushed(&self) -> bool {
         self.outbox.is_empty()

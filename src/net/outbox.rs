@@ -28,17 +28,29 @@ pub enum Flush {
 pub struct Outbox {
     frames: SmallVec<[Bytes; INLINE]>,
     bytes: usize,
+    /// Bytes of answers that were queued since the queue was last empty.
+    answers: usize,
 }
 
 impl Outbox {
-    /// Queues one frame unless that would make more than `bytes_max` wait.
+    /// Queues one frame unless that would make more than `bytes_max` wait, answers not counted.
     pub fn push(&mut self, frame: Bytes, bytes_max: usize) -> Result<(), Overflow> {
-        if self.bytes + frame.len() > bytes_max {
+        if self.bytes + frame.len() > bytes_max.saturating_add(self.answers) {
             return Err(Overflow);
         }
         self.bytes += frame.len();
         self.frames.push(frame);
         Ok(())
+    }
+
+    /// Queues something large that the peer has asked for. It has a bound of its own, `answers_max`: a peer that
+    /// catches up after it was too slow must not be found too slow for the very answer that helps it.
+    pub fn push_answer(&mut self, frame: Bytes, answers_max: usize) -> Result<(), Overflow> {
+        if self.answers + frame.len() > answers_max {
+            return Err(Overflow);
+        }
+        self.answers += frame.len();
+        self.push(frame, usize::MAX)
     }
 
     /// Whether nothing waits.
@@ -76,6 +88,7 @@ impl Outbox {
             }
         }
         self.frames.shrink_to_fit();
+        self.answers = 0;
         Ok(Flush::Empty)
     }
 
@@ -162,6 +175,27 @@ mod tests {
         assert_eq!(outbox.push(Bytes::from_static(b"1234"), 8), Err(Overflow));
         assert_eq!(outbox.push(Bytes::from_static(b"123"), 8), Ok(()));
         assert_eq!(outbox.bytes, 8);
+    }
+
+    #[test]
+    fn an_answer_has_a_bound_of_its_own() {
+        let mut outbox = Outbox::default();
+        assert_eq!(outbox.push(Bytes::from_static(b"1234"), 8), Ok(()));
+        assert_eq!(outbox.push_answer(Bytes::from_static(b"a long answer"), 20), Ok(()));
+        assert_eq!(outbox.push_answer(Bytes::from_static(b"a long answer"), 20), Err(Overflow));
+        assert_eq!(
+            outbox.push(Bytes::from_static(b"1234"), 8),
+            Ok(()),
+            "the answer takes no place from others"
+        );
+        assert_eq!(outbox.push(Bytes::from_static(b"1"), 8), Err(Overflow));
+        let mut socket = Socket { room: vec![100], taken: Vec::new() };
+        assert_eq!(outbox.flush(&mut socket, &mut 0).unwrap(), Flush::Empty);
+        assert_eq!(
+            outbox.push(Bytes::from_static(b"123456789"), 8),
+            Err(Overflow),
+            "the allowance is used up"
+        );
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use mio::net::TcpStream;
 
-use crate::net::{Connection, Flush, Key, Poller, Slots, TimerWheel};
+use crate::net::{Connection, Flush, Key, Poller, Slots, TimerWheel, outbox::Overflow};
 use crate::wire::{CloseReason, Decoder, Response, Status, close, frame};
 
 use super::limits::{Limits, TICK};
@@ -81,11 +81,22 @@ impl<S> Clients<S> {
 
     /// Queues a frame. A client that is gone is passed over; one whose queue is full is closed as slow.
     pub fn send(&mut self, id: Key, frame: Bytes) {
+        let bytes_max = self.limits.queue_bytes_max;
+        self.queue(id, |connection| connection.queue(frame, bytes_max));
+    }
+
+    /// Queues something large that the client has asked for, which has a bound of its own.
+    pub fn send_answer(&mut self, id: Key, frame: Bytes) {
+        let answers_max = self.limits.answer_bytes_max;
+        self.queue(id, |connection| connection.queue_answer(frame, answers_max));
+    }
+
+    fn queue(&mut self, id: Key, queue: impl FnOnce(&mut Connection) -> Result<(), Overflow>) {
         let Some(client) = self.slots.get_mut(id) else { return };
         if !matches!(client.phase, Phase::Open { .. }) {
             return;
         }
-        if client.connection.queue(frame, self.limits.queue_bytes_max).is_ok() {
+        if queue(&mut client.connection).is_ok() {
             mark_dirty(client, id, &mut self.dirty);
         } else {
             client.connection.drop_unsent();
@@ -243,10 +254,10 @@ impl<S> Clients<S> {
     /// Queues an answer; `close` follows it unless the client may ask again.
     pub(super) fn answer(&mut self, id: Key, response: &Response, head_only: bool, keep_alive: bool) {
         let Some(client) = self.slots.get_mut(id) else { return };
-        let bytes_max = self.limits.response_bytes_max;
-        let mut queued = client.connection.queue(response.head(keep_alive), bytes_max);
+        let bytes_max = self.limits.answer_bytes_max;
+        let mut queued = client.connection.queue_answer(response.head(keep_alive), bytes_max);
         if queued.is_ok() && !head_only && !response.body.is_empty() {
-            queued = client.connection.queue(response.body.clone(), bytes_max);
+            queued = client.connection.queue_answer(response.body.clone(), bytes_max);
         }
         if queued.is_err() {
             log::warn!(

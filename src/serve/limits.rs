@@ -13,8 +13,8 @@ pub struct Limits {
     pub message_bytes_max: usize,
     /// Bytes that may wait for one WebSocket client before it is closed as slow.
     pub queue_bytes_max: usize,
-    /// Bytes of one HTTP answer.
-    pub response_bytes_max: usize,
+    /// Bytes of answers that may wait for one client, besides: HTTP answers, and what a WebSocket client asked for.
+    pub answer_bytes_max: usize,
     /// From accept to a whole request head.
     pub head_timeout: Duration,
     /// From one answer to the next whole request head.
@@ -35,7 +35,7 @@ impl Default for Limits {
             connections_max: 100_000,
             message_bytes_max: FRAME_BYTES_MAX,
             queue_bytes_max: 256 * 1024,
-            response_bytes_max: 8 * 1024 * 1024,
+            answer_bytes_max: 8 * 1024 * 1024,
             head_timeout: Duration::from_secs(5),
             keep_alive_timeout: Duration::from_secs(15),
             answer_timeout: Duration::from_secs(5),
