@@ -10,7 +10,7 @@ export default defineConfig({
     // The pages are served under a policy that forbids inline scripts, so nothing may be inlined.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
-    rollupOptions: { input: [page('index.html'), page('server.html'), page('balancer.html')] },
+    rolldownOptions: { input: [page('index.html'), page('server.html'), page('balancer.html')] },
   },
   test: {
     projects: [

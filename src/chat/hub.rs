@@ -21,7 +21,7 @@ use super::limits::{
 };
 use super::room::{Heard, Room, Stamp, message_frame};
 use super::{Ask, Member, Notice, Now, RoomId};
-use crate::wire::client_message::ErrorCode;
+use crate::wire::client_message::{ErrorCode, Since};
 use crate::wire::{ServerMessage, StreamId};
 
 /// What the shell has to do for the hub.
@@ -119,7 +119,7 @@ impl Hub {
     pub fn handle_ask(&mut self, member: Member, ask: Ask, now: Now) {
         match ask {
             Ask::Join { room, user, visit, since } => {
-                self.join(member, &room, &user, visit, since.as_deref(), now);
+                self.join(member, &room, &user, visit, since.as_ref(), now);
             }
             Ask::Send { room, user, id, text } => self.send(member, &room, user, id, text, now),
             Ask::Typing { room, user } => self.typing(&room, user),
@@ -237,7 +237,7 @@ impl Hub {
         name: &Arc<str>,
         user: &Arc<str>,
         visit: u32,
-        since: Option<&[(StreamId, u64)]>,
+        since: Option<&Since>,
         now: Now,
     ) {
         let Member { reactor, connection } = member;
@@ -481,7 +481,7 @@ fn strs(names: &[Arc<str>]) -> Vec<&str> {
     names.iter().map(|name| &**name).collect()
 }
 
-fn joined_frame(room: &Room, user: &Arc<str>, since: Option<&[(StreamId, u64)]>) -> Bytes {
+fn joined_frame(room: &Room, user: &Arc<str>, since: Option<&Since>) -> Bytes {
     let view = room.presence.view_for(user);
     let roster = view.names.as_deref().map(strs);
     let (entries, complete) = room.history(since);

@@ -21,7 +21,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::wire::StreamId;
+use crate::wire::client_message::Since;
 
 pub use bus::{Bus, BusEvent, Envelope};
 pub use hub::{Effect, Hub};
@@ -62,8 +62,8 @@ pub enum Ask {
         user: Arc<str>,
         /// The session's number for this stay, so that a late answer is not taken for a newer one's.
         visit: u32,
-        /// Last sequence seen, per stream.
-        since: Option<Vec<(StreamId, u64)>>,
+        /// What it has seen, if it comes back.
+        since: Option<Since>,
     },
     /// Say something.
     Send {

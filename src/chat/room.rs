@@ -10,6 +10,7 @@ use super::limits::{DELIVER_BYTES_MAX, HISTORY_MESSAGES, STREAMS_PER_ROOM_MAX};
 use super::presence::Presence;
 use super::ring::{Entry, Ring};
 use super::{Message, Now};
+use crate::wire::client_message::Since;
 use crate::wire::{ServerMessage, StreamId};
 
 /// The hub's side of a room.
@@ -149,15 +150,17 @@ impl Room {
     }
 
     /// What a newcomer has to be told: the last messages, or all that came after `since`. False: some are missing.
-    pub fn history(&self, since: Option<&[(StreamId, u64)]>) -> (Vec<&Entry>, bool) {
+    pub fn history(&self, since: Option<&Since>) -> (Vec<&Entry>, bool) {
         let Some(since) = since else {
             let entries = self.ring.iter();
             let skip = entries.len().saturating_sub(HISTORY_MESSAGES);
             return (entries.skip(skip).collect(), true);
         };
-        let seen = |stream| since.iter().find(|(id, _)| *id == stream).map_or(0, |(_, seq)| *seq);
+        let Since { streams, names_strangers } = since;
+        let seen = |stream| streams.iter().find(|(id, _)| *id == stream).map_or(0, |(_, seq)| *seq);
         let entries = self.ring.iter().filter(|entry| entry.seq > seen(entry.stream)).collect();
-        let all_known = since.iter().all(|(id, _)| self.streams.iter().any(|known| known.id == *id));
+        let all_known = !names_strangers
+            && streams.iter().all(|(id, _)| self.streams.iter().any(|known| known.id == *id));
         let all_kept = self.streams.iter().all(|known| {
             let seen = seen(known.id);
             known.last <= seen || known.kept_from <= seen + 1

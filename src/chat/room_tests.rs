@@ -15,6 +15,10 @@ fn message(id: &str) -> Arc<Message> {
     Arc::new(Message { from: "bob".into(), id: id.into(), text: "x".into(), time: 5 })
 }
 
+fn since(streams: &[(StreamId, u64)]) -> Since {
+    Since { streams: streams.to_vec(), names_strangers: false }
+}
+
 fn seqs(entries: &[&Entry]) -> Vec<(u64, u64)> {
     entries.iter().map(|entry| (entry.stream.origin, entry.seq)).collect()
 }
@@ -72,17 +76,19 @@ fn history_is_the_last_messages_or_what_came_after() {
     room.hear(OTHER, 2, &message("2"), now());
     let (history, complete) = room.history(None);
     assert_eq!((history.len(), complete), (HISTORY_MESSAGES, true));
-    let (history, complete) = room.history(Some(&[(OWN, 59), (OTHER, 1)]));
+    let (history, complete) = room.history(Some(&since(&[(OWN, 59), (OTHER, 1)])));
     assert_eq!((seqs(&history), complete), (vec![(1, 60), (2, 2)], true));
-    let (history, complete) = room.history(Some(&[(OWN, 60)]));
+    let (history, complete) = room.history(Some(&since(&[(OWN, 60)])));
     assert_eq!(
         (seqs(&history), complete),
         (vec![(2, 1), (2, 2)], true),
         "a stream that the client never heard"
     );
-    let (_, complete) = room.history(Some(&[(StreamId { origin: 9, generation: 0 }, 3)]));
+    let (_, complete) = room.history(Some(&since(&[(StreamId { origin: 9, generation: 0 }, 3)])));
     assert!(!complete, "an unknown stream may have gone on");
-    let (history, complete) = room.history(Some(&[(OWN, u64::MAX), (OTHER, u64::MAX)]));
+    let stranger = Since { names_strangers: true, ..since(&[(OWN, 60), (OTHER, 2)]) };
+    assert!(!room.history(Some(&stranger)).1);
+    let (history, complete) = room.history(Some(&since(&[(OWN, u64::MAX), (OTHER, u64::MAX)])));
     assert_eq!((history.len(), complete), (0, true));
 }
 
@@ -91,13 +97,13 @@ fn what_is_gone_or_was_never_heard_makes_history_incomplete() {
     let mut room = room();
     room.hear(OTHER, 1, &message("1"), now());
     room.hear(OTHER, 4, &message("4"), now());
-    assert!(!room.history(Some(&[(OTHER, 1)])).1, "2 and 3 were lost");
-    assert!(room.history(Some(&[(OTHER, 3)])).1);
+    assert!(!room.history(Some(&since(&[(OTHER, 1)]))).1, "2 and 3 were lost");
+    assert!(room.history(Some(&since(&[(OTHER, 3)]))).1);
     for id in 0..super::super::limits::RING_MESSAGES_MAX {
         room.say("ann".into(), format!("a{id}").into(), "x".into(), now());
     }
-    assert!(!room.history(Some(&[(OTHER, 3)])).1, "4 has left the ring");
-    assert!(room.history(Some(&[(OTHER, 4)])).1);
+    assert!(!room.history(Some(&since(&[(OTHER, 3)]))).1, "4 has left the ring");
+    assert!(room.history(Some(&since(&[(OTHER, 4)]))).1);
 }
 
 #[test]

@@ -9,10 +9,10 @@ use smallvec::SmallVec;
 use super::limits::{ROOMLESS_MAX, TYPING_INTERVAL};
 use super::rate::{Bucket, Rate, Verdict};
 use super::{Ask, RoomId};
-use crate::wire::client_message::ErrorCode;
+use crate::wire::client_message::{ErrorCode, Since};
 use crate::wire::limits::ROOMS_MAX;
 use crate::wire::name::Name;
-use crate::wire::{ClientMessage, CloseReason, Refusal, ServerMessage, StreamId};
+use crate::wire::{ClientMessage, CloseReason, Refusal, ServerMessage};
 
 /// A client between its `welcome` and its end.
 #[derive(Debug)]
@@ -128,7 +128,7 @@ impl Session {
         self.visits.is_empty() && now.saturating_duration_since(self.roomless_since) >= ROOMLESS_MAX
     }
 
-    fn join(&mut self, room: &Name<'_>, user: &Name<'_>, since: Option<Vec<(StreamId, u64)>>) -> Outcome {
+    fn join(&mut self, room: &Name<'_>, user: &Name<'_>, since: Option<Since>) -> Outcome {
         if self.visit(room).is_some() {
             return about(room, ErrorCode::AlreadyJoined, "this connection is in the room already");
         }

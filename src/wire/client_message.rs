@@ -20,8 +20,8 @@ pub enum ClientMessage<'a> {
         room: Name<'a>,
         /// The name to be known by there.
         user: Name<'a>,
-        /// Last sequence seen, per stream; `None` for a first visit.
-        since: Option<Vec<(StreamId, u64)>>,
+        /// What the client has seen; `None` for a first visit.
+        since: Option<Since>,
     },
     /// Say something.
     Send {
@@ -44,6 +44,15 @@ pub enum ClientMessage<'a> {
     },
     /// Ask for a pong.
     Ping,
+}
+
+/// What a client that comes back has seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Since {
+    /// Last sequence seen, per stream.
+    pub streams: Vec<(StreamId, u64)>,
+    /// It names a stream in a spelling that this server does not know, so that it asks for what is not to be had.
+    pub names_strangers: bool,
 }
 
 /// Why a frame is refused; becomes an `error` frame.
@@ -275,16 +284,16 @@ impl<'a> Field<'a> {
 enum SinceField {
     #[default]
     Absent,
-    Streams(Vec<(StreamId, u64)>),
+    Streams(Since),
     TooMany,
     NotStreams,
 }
 
 impl SinceField {
-    fn streams<'a>(self) -> Result<Option<Vec<(StreamId, u64)>>, Refusal<'a>> {
+    fn streams<'a>(self) -> Result<Option<Since>, Refusal<'a>> {
         match self {
             Self::Absent => Ok(None),
-            Self::Streams(streams) => Ok(Some(streams)),
+            Self::Streams(since) => Ok(Some(since)),
             Self::TooMany => Err(refusal(
                 ErrorCode::TooManyStreams,
                 format!("since names more than {STREAMS_MAX} streams"),
@@ -357,18 +366,20 @@ impl<'de> Deserialize<'de> for SinceField {
                 visit_bool(bool), visit_i64(i64), visit_u64(u64), visit_f64(f64));
 
             fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
-                let mut streams = Vec::new();
+                let mut since = Since::default();
+                let mut names = 0;
                 let mut outcome = None;
                 while let Some((stream, last)) = entries.next_entry::<Field<'de>, Sequence>()? {
-                    match (stream.text().and_then(|text| text.parse().ok()), last.0) {
-                        (Some(_), Some(_)) if streams.len() == STREAMS_MAX => {
-                            outcome = Some(SinceField::TooMany);
-                        }
-                        (Some(stream), Some(last)) => streams.push((stream, last)),
-                        _ => outcome = Some(SinceField::NotStreams),
+                    names += 1;
+                    let stream = stream.text().and_then(|text| text.parse().ok());
+                    match (stream, last.0) {
+                        (_, None) => outcome = Some(SinceField::NotStreams),
+                        _ if names > STREAMS_MAX => outcome = Some(SinceField::TooMany),
+                        (Some(stream), Some(last)) => since.streams.push((stream, last)),
+                        (None, Some(_)) => since.names_strangers = true,
                     }
                 }
-                Ok(outcome.unwrap_or(SinceField::Streams(streams)))
+                Ok(outcome.unwrap_or(SinceField::Streams(since)))
             }
         }
         deserializer.deserialize_any(SinceVisitor)

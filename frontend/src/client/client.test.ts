@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
+import { NEXT_BALANCER_MS, TRIES_PER_BALANCER } from './balancers';
 import { Client, JOIN_TIMEOUT_MS, TYPING_EVERY_MS } from './client';
 import { CLOSE_CODES } from './closeCodes';
 import { CONNECT_TIMEOUT_MS, PONG_TIMEOUT_MS, SILENCE_MS } from './connection';
@@ -398,6 +399,24 @@ describe('moving', () => {
     client.send('lobby', 'still here');
     expect(sends(old)).toHaveLength(1);
     expect(link()).toMatchObject({ phase: 'online', place: { node: 'app-1' } });
+  });
+});
+
+test('the times are those that the protocol and the servers count on', () => {
+  expect({
+    NEXT_BALANCER_MS,
+    TRIES_PER_BALANCER,
+    ACK_TIMEOUT_MS,
+    TYPING_EVERY_MS,
+    SILENCE_MS,
+    PONG_TIMEOUT_MS,
+  }).toEqual({
+    NEXT_BALANCER_MS: 250,
+    TRIES_PER_BALANCER: 3,
+    ACK_TIMEOUT_MS: 5_000,
+    TYPING_EVERY_MS: 2_000,
+    SILENCE_MS: 30_000,
+    PONG_TIMEOUT_MS: 10_000,
   });
 });
 

@@ -7,4 +7,4 @@ export type { Outgoing } from './outbox';
 export { byteLength, DEFAULT_LIMITS, type Limits } from './protocol';
 export type { Room } from './room';
 export type { Store } from './store';
-export type { Entry, Gap, Said } from './timeline';
+export { type Entry, type Gap, messageKey, type Said } from './timeline';

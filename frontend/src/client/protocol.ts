@@ -2,6 +2,7 @@
  * The client protocol `distr-chat.v1`. The only file that knows the wire: outside of it there are typed messages.
  * What comes from the network is a value until it is proven: nothing here throws on a bad frame.
  */
+import { count, type Fields, flag, json, list, names, object, optional, text, WrongField } from './fields';
 
 export const SUBPROTOCOL = 'distr-chat.v1';
 
@@ -144,36 +145,23 @@ export function byteLength(text: string): number {
   return utf8.encode(text).length;
 }
 
-type Fields = Record<string, unknown>;
-
-class WrongField extends Error {
-  constructor(readonly field: string) {
-    super(field);
-  }
-}
-
-function json(data: unknown): Fields | null {
-  if (typeof data !== 'string') return null;
-  try {
-    const value: unknown = JSON.parse(data);
-    return isObject(value) ? value : null;
-  } catch {
-    return null;
-  }
-}
-
 function message(frame: Fields): ServerMessage | Fault {
   const type = text(frame, 'type');
   switch (type) {
     case 'welcome':
-      return { type, node: text(frame, 'node'), session: text(frame, 'session'), limits: limits(frame) };
+      return {
+        type,
+        node: text(frame, 'node'),
+        session: text(frame, 'session'),
+        limits: object(frame, 'limits', limits),
+      };
     case 'joined':
       return {
         type,
         room: text(frame, 'room'),
         users: count(frame, 'users'),
         roster: names(frame, 'roster'),
-        history: history(frame),
+        history: list(frame, 'history', said),
         complete: flag(frame, 'complete'),
       };
     case 'message':
@@ -229,63 +217,16 @@ function said(frame: Fields): Message {
   };
 }
 
-function history(frame: Fields): Message[] {
-  const value = frame.history;
-  if (!Array.isArray(value)) throw new WrongField('history');
-  return value.map((item: unknown) => {
-    if (!isObject(item)) throw new WrongField('history');
-    return said(item);
-  });
-}
-
-function limits(frame: Fields): Limits {
-  const value = frame.limits;
-  if (!isObject(value)) throw new WrongField('limits');
+function limits(fields: Fields): Limits {
   return {
-    frame_bytes: count(value, 'frame_bytes'),
-    text_bytes: count(value, 'text_bytes'),
-    name_bytes: count(value, 'name_bytes'),
-    room_bytes: count(value, 'room_bytes'),
-    id_bytes: count(value, 'id_bytes'),
-    rooms: count(value, 'rooms'),
-    streams: count(value, 'streams'),
-    frames_per_second: count(value, 'frames_per_second'),
-    frames_burst: count(value, 'frames_burst'),
+    frame_bytes: count(fields, 'frame_bytes'),
+    text_bytes: count(fields, 'text_bytes'),
+    name_bytes: count(fields, 'name_bytes'),
+    room_bytes: count(fields, 'room_bytes'),
+    id_bytes: count(fields, 'id_bytes'),
+    rooms: count(fields, 'rooms'),
+    streams: count(fields, 'streams'),
+    frames_per_second: count(fields, 'frames_per_second'),
+    frames_burst: count(fields, 'frames_burst'),
   };
-}
-
-function text(frame: Fields, field: string): string {
-  const value = frame[field];
-  if (typeof value !== 'string') throw new WrongField(field);
-  return value;
-}
-
-function optional(frame: Fields, field: string): string | null {
-  return frame[field] === undefined ? null : text(frame, field);
-}
-
-function count(frame: Fields, field: string): number {
-  const value = frame[field];
-  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) throw new WrongField(field);
-  return value;
-}
-
-function flag(frame: Fields, field: string): boolean {
-  const value = frame[field];
-  if (typeof value !== 'boolean') throw new WrongField(field);
-  return value;
-}
-
-function names(frame: Fields, field: string): string[] | null {
-  const value = frame[field];
-  if (value === undefined) return null;
-  if (!Array.isArray(value)) throw new WrongField(field);
-  return value.map((item: unknown) => {
-    if (typeof item !== 'string') throw new WrongField(field);
-    return item;
-  });
-}
-
-function isObject(value: unknown): value is Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -32,6 +32,13 @@ describe('joining', () => {
     expect(texts(rooms.joined(rooms.received(here, message(1)), late, true))).toEqual(['text 1', 'gap', 'text 9']);
   });
 
+  test('what was only acknowledged is nothing to resume from, so nothing can be missing', () => {
+    const wrote = { ...here, outbox: outbox.write([], 'a-1', 'hello') };
+    const ack = { type: 'ack', room: 'lobby', id: 'a-1', stream: 's', seq: 1, time: 1_001 } as const;
+    const again = rooms.joined(rooms.acknowledged(wrote, ack), joinedFrame({ complete: false }), false);
+    expect(texts(again)).toEqual(['hello']);
+  });
+
   test('a resume that repeats what is known doubles nothing', () => {
     const room = rooms.received(here, message(1));
     expect(texts(rooms.joined(room, joinedFrame({ history: [message(1), message(2)] }), true))).toEqual([

@@ -1,11 +1,11 @@
 export interface Store<T> {
-  getSnapshot(): T;
+  readonly getSnapshot: () => T;
   /** Calls `listener` after each change until the returned function is called. */
-  subscribe(listener: () => void): () => void;
+  readonly subscribe: (listener: () => void) => () => void;
 }
 
 export interface WritableStore<T> extends Store<T> {
-  set(next: T): void;
+  readonly set: (next: T) => void;
 }
 
 /** A value that can be watched. Snapshots are immutable: a change is a new value, never a changed one. */

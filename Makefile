@@ -1,0 +1,70 @@
+# Distr Chat. `make help` says what there is.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help up build test check-rust check-frontend browser bench clean tools-build tools-test
+
+ARGS ?=
+CARGO := cargo
+FRONTEND_SOURCES := $(shell find frontend/src frontend/public -type f 2>/dev/null) \
+	$(wildcard frontend/*.html frontend/*.json frontend/vite.config.ts)
+
+help: ## say what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+up: build ## build what is missing, and run everything on this machine (ARGS="--app-ports 5001,5002")
+	./target/release/distr-chat up $(ARGS)
+
+build: tools-build frontend/dist/index.html ## build the frontend and the release binary
+	$(CARGO) build --release --locked --bin distr-chat
+
+test: tools-test frontend/dist/index.html check-rust check-frontend browser ## everything: format, lints, units, simulation, real sockets, browser
+	@echo "all tests passed"
+
+check-rust: tools-build
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) test --workspace --locked
+
+check-frontend: frontend/node_modules/.package-lock.json
+	cd frontend && npm run check
+
+browser: build
+	cd frontend && npm run e2e
+
+bench: ## benchmarks; docs/performance.md says what they show
+	$(CARGO) bench --locked
+
+clean: ## remove what was built
+	$(CARGO) clean
+	rm -rf frontend/dist frontend/node_modules
+
+frontend/node_modules/.package-lock.json: frontend/package-lock.json
+	cd frontend && npm ci --no-audit --no-fund
+	@touch $@
+
+frontend/dist/index.html: frontend/node_modules/.package-lock.json $(FRONTEND_SOURCES)
+	cd frontend && npm run build
+	@touch $@
+
+# A tool that is missing is named, with what to do; what tests need is installed where that is possible.
+define need
+	@command -v $(1) >/dev/null || { echo "make: $(1) is missing: $(2)" >&2; exit 1; }
+endef
+
+tools-build:
+	$(call need,cargo,install Rust 1.95 with rustup)
+	$(call need,cc,install a C compiler such as gcc)
+	$(call need,node,install Node.js 20 or newer)
+	$(call need,npm,install npm; it comes with Node.js)
+
+tools-test: tools-build
+	@command -v chromium >/dev/null || { \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo "make: installing chromium for the browser tests"; \
+			apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+				apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+		else \
+			echo "make: chromium is missing, the browser tests need it: apt-get install chromium" >&2; exit 1; \
+		fi; }

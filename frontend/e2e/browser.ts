@@ -1,0 +1,54 @@
+import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+
+export function launch(): Promise<Browser> {
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: [
+      '--headless',
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
+  });
+}
+
+/** A page of a user of its own: nothing is shared with the others. */
+export async function newPage(browser: Browser, options: BrowserContextOptions = {}): Promise<Page> {
+  const context = await browser.newContext({ locale: 'en-GB', reducedMotion: 'reduce', ...options });
+  const page = await context.newPage();
+  await page.addInitScript(() => {
+    const sockets: WebSocket[] = [];
+    window.WebSocket = class extends WebSocket {
+      constructor(...args: ConstructorParameters<typeof WebSocket>) {
+        super(...args);
+        sockets.push(this);
+      }
+    };
+    Object.assign(window, { dropSockets: () => sockets.forEach((socket) => socket.close()) });
+  });
+  return page;
+}
+
+/** Closes the page's WebSockets beneath the client, as an accident would. */
+export async function dropSockets(page: Page) {
+  await page.evaluate(() => (window as unknown as { dropSockets: () => void }).dropSockets());
+}
+
+export async function join(page: Page, url: string, user: string, room: string) {
+  await page.goto(url);
+  await page.getByLabel('Your name').fill(user);
+  await page.getByLabel('Room').fill(room);
+  await page.getByRole('button', { name: 'Join the room' }).click();
+  await page.locator('.badge[data-phase=online]').waitFor();
+  await page.getByText(/\d here$|people here$|person here$/).waitFor();
+}
+
+export async function say(page: Page, text: string) {
+  const box = page.getByRole('textbox', { name: /^Message to/ });
+  await box.fill(text);
+  await box.press('Enter');
+}

@@ -1,0 +1,207 @@
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { dropSockets, join, launch, newPage, say } from './browser';
+import { type Cluster, startCluster } from './cluster';
+
+let cluster: Cluster;
+let browser: Browser;
+const pages: Page[] = [];
+const complaints: string[] = [];
+
+beforeAll(async () => {
+  [cluster, browser] = await Promise.all([startCluster(), launch()]);
+});
+
+afterEach(async () => {
+  for (const page of pages.splice(0)) await page.context().close();
+  // A failed request is what some tests bring about; everything else is a fault of the page.
+  const faults = complaints.splice(0).filter((text) => !text.startsWith('Failed to load resource'));
+  expect(faults).toEqual([]);
+});
+
+afterAll(async () => {
+  await browser.close();
+  await cluster.stop();
+});
+
+async function open(url: string): Promise<Page> {
+  const page = await newPage(browser);
+  watch(page);
+  await page.goto(url);
+  return page;
+}
+
+async function enter(user: string, room: string): Promise<Page> {
+  const page = await newPage(browser);
+  watch(page);
+  await join(page, cluster.frontend, user, room);
+  return page;
+}
+
+/** One person at each server, so that every server holds the history of the room. */
+async function fill(room: string): Promise<[Page, Page, Page]> {
+  const three: [Page, Page, Page] = [await enter('ann', room), await enter('bob', room), await enter('cat', room)];
+  expect(new Set(await Promise.all(three.map(nodeOf))).size).toBe(3);
+  return three;
+}
+
+function watch(page: Page) {
+  pages.push(page);
+  page.on('console', (message) => {
+    if (message.type() === 'error') complaints.push(message.text());
+  });
+  page.on('pageerror', (error) => complaints.push(error.message));
+}
+
+const nodeOf = (page: Page) => page.locator('.badge').getAttribute('data-node');
+const phaseIs = (page: Page, phase: string) => page.locator(`.badge[data-phase=${phase}]`).waitFor();
+const texts = (page: Page) => page.locator('.message-text').allTextContents();
+const shown = (page: Page, text: string) => page.locator('.message-text').getByText(text, { exact: true }).waitFor();
+const delivered = (page: Page, text: string) =>
+  page.locator('.message[data-mark=delivered]').getByText(text, { exact: true }).waitFor();
+const person = (page: Page, name: string) => page.locator('.people-name').getByText(name, { exact: true });
+
+describe('two people in one room', () => {
+  test('are at different servers and hear each other', async () => {
+    const ann = await enter('ann', 'talk');
+    const bob = await enter('bob', 'talk');
+    expect(await nodeOf(ann)).not.toBe(await nodeOf(bob));
+    await say(ann, 'hello bob');
+    await shown(bob, 'hello bob');
+    await delivered(ann, 'hello bob');
+    await say(bob, 'hello ann');
+    await shown(ann, 'hello ann');
+    expect(await texts(ann)).toEqual(['hello bob', 'hello ann']);
+    expect(await texts(bob)).toEqual(['hello bob', 'hello ann']);
+  });
+
+  test('see each other come, type, and go', async () => {
+    const ann = await enter('ann', 'doors');
+    await ann.getByText('1 person here').waitFor();
+    const bob = await enter('bob', 'doors');
+    await person(ann, 'bob').waitFor();
+    await person(bob, 'ann').waitFor();
+    await ann.getByText('2 people here').waitFor();
+    await bob.getByRole('textbox').pressSequentially('hm');
+    await ann.getByText('bob is typing').waitFor();
+    await bob.getByRole('button', { name: 'Leave' }).click();
+    await bob.getByRole('button', { name: 'Join the room' }).waitFor();
+    await person(ann, 'bob').waitFor({ state: 'detached' });
+    await ann.getByText('1 person here').waitFor();
+  });
+
+  test('one who comes later reads what was said, and a link leads to the room', async () => {
+    const [ann] = await fill('a room, with ümlauts');
+    await say(ann, 'early');
+    await delivered(ann, 'early');
+    const dan = await open(ann.url());
+    await dan.getByLabel('Your name').fill('dan');
+    await dan.getByRole('button', { name: 'Join the room' }).click();
+    await shown(dan, 'early');
+  });
+});
+
+test('Spam :) says something at each click', async () => {
+  const ann = await enter('ann', 'spam');
+  const bob = await enter('bob', 'spam');
+  for (let click = 0; click < 10; click += 1) {
+    await ann.getByRole('button', { name: 'Spam :)', exact: true }).click();
+  }
+  await shown(bob, 'Spam :) 10');
+  const expected = Array.from({ length: 10 }, (_, index) => `Spam :) ${index + 1}`);
+  expect(await texts(bob)).toEqual(expected);
+  await delivered(ann, 'Spam :) 10');
+  expect(await texts(ann)).toEqual(expected);
+});
+
+test('Shift and Enter makes a line, Enter sends it', async () => {
+  const ann = await enter('ann', 'lines');
+  const box = ann.getByRole('textbox');
+  await box.pressSequentially('one');
+  await box.press('Shift+Enter');
+  await box.pressSequentially('two');
+  await box.press('Enter');
+  await shown(ann, 'one\ntwo');
+  expect(await box.inputValue()).toBe('');
+});
+
+describe('when the connection is lost', () => {
+  test('it comes back, and everything said meanwhile arrives exactly once', async () => {
+    const [ann, bob] = await fill('loss');
+    await say(ann, 'before');
+    await shown(bob, 'before');
+
+    await ann.route('**/assign', (route) => route.abort());
+    await dropSockets(ann);
+    await ann.locator('.notice', { hasText: 'Reconnecting' }).waitFor();
+    await say(ann, 'written offline');
+    await ann.locator('.message[data-mark=waiting]').getByText('written offline').waitFor();
+    await say(bob, 'missed by ann');
+    await delivered(bob, 'missed by ann');
+    await ann.locator('.notice', { hasText: 'No balancer reachable' }).waitFor();
+
+    await ann.unroute('**/assign');
+    await ann.getByRole('button', { name: 'Try now' }).click();
+    await phaseIs(ann, 'online');
+    await delivered(ann, 'written offline');
+    await shown(bob, 'written offline');
+    const everything = ['before', 'missed by ann', 'written offline'];
+    await shown(ann, 'missed by ann');
+    expect(await texts(ann)).toEqual(everything);
+    expect(await texts(bob)).toEqual(everything);
+    expect(await ann.locator('.notice').textContent()).toBe('');
+  });
+
+  test('a killed server is left for another one', async ({ skip }) => {
+    const ann = await enter('ann', 'kill');
+    const bob = await enter('bob', 'kill');
+    const left = await nodeOf(ann);
+    await ann.locator('.badge summary').click();
+    const address = await ann.locator('.badge-panel a').first().getAttribute('href');
+    if (!(await cluster.kill(Number(new URL(address ?? '').port)))) skip('its servers are not processes');
+    await say(ann, 'still here?');
+    await delivered(ann, 'still here?');
+    await shown(bob, 'still here?');
+    await phaseIs(ann, 'online');
+    expect(await nodeOf(ann)).not.toBe(left);
+    await say(bob, 'of course');
+    await shown(ann, 'of course');
+    expect(await texts(ann)).toEqual(['still here?', 'of course']);
+  });
+});
+
+describe('status pages', () => {
+  test('of a server: its rooms, live', async () => {
+    const ann = await enter('ann', 'watched');
+    const node = await nodeOf(ann);
+    await ann.locator('.badge summary').click();
+    const address = await ann.locator('.badge-panel a').first().getAttribute('href');
+    const page = await open(address ?? '');
+    await page.getByRole('heading', { name: node ?? '' }).waitFor();
+    const row = page.getByRole('row', { name: /^watched/ });
+    await row.waitFor();
+    expect(await row.getByRole('cell').allTextContents()).toEqual(['1', '1', '0']);
+    await say(ann, 'hello');
+    await row.getByRole('cell').nth(2).getByText('1', { exact: true }).waitFor();
+  });
+
+  test('of a balancer: its servers and what it does, live', async () => {
+    const page = await open(`http://localhost:${cluster.ports.balancers[0]}/`);
+    await page.getByRole('heading', { name: 'lb-1' }).waitFor();
+    await page.getByRole('row', { name: /^app-3/ }).waitFor();
+    expect(await page.getByRole('row').count()).toBe(1 + 3);
+    const answer = await fetch(`http://localhost:${cluster.ports.balancers[0]}/assign`);
+    const { node } = (await answer.json()) as { node: string };
+    await page.getByText(`Client sent to ${node}`).first().waitFor();
+  });
+
+  test('a node that is silent is shown so, until it speaks again', async () => {
+    const page = await open(`http://localhost:${cluster.ports.balancers[1]}/`);
+    await page.getByText('Read every second').waitFor();
+    await page.getByRole('heading', { name: 'lb-2' }).waitFor();
+    await page.route('**/status', (route) => route.abort());
+    await page.getByText(/Unreachable since \d/).waitFor();
+    await page.unroute('**/status');
+    await page.getByText(/Unreachable since/).waitFor({ state: 'detached' });
+  });
+});

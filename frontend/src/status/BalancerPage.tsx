@@ -1,0 +1,141 @@
+import { exactTime, number, pageOf, plural } from '../ui/format';
+import { Curve } from './Curve';
+import { Frame } from './Frame';
+import { Bar, Card, Counts, Pill, Tile } from './parts';
+import type { Polled } from './poll';
+import type { BalancerEvent, BalancerStatus, ServerRow } from './status';
+import { getsClients, stateOfRow } from './tone';
+
+export function BalancerPage({ polled: { status, unreachableSinceMs, rates } }: { polled: Polled<BalancerStatus> }) {
+  const assigned = rates[0] ?? [];
+  const ready = status?.ready ?? false;
+  const last = assigned.at(-1);
+  return (
+    <Frame
+      role="Load balancer"
+      node={status}
+      state={
+        status
+          ? { tone: ready ? 'good' : 'bad', label: ready ? 'ready' : 'no server' }
+          : { tone: 'off', label: 'asking' }
+      }
+      unreachableSinceMs={unreachableSinceMs}
+    >
+      {status && (
+        <>
+          <div className="tiles">
+            <Tile
+              label="Servers available"
+              value={`${status.servers.filter(getsClients).length} / ${status.servers.length}`}
+              note={`${plural(sum(status.servers.map(({ connections }) => connections)), 'connection')} on all of them`}
+            />
+            <Tile
+              label="Assignments / s"
+              value={last === undefined ? '–' : number(Math.round(last))}
+              note={`${number(status.assignedTotal)} in all`}
+            >
+              <Curve values={assigned} />
+            </Tile>
+            <Tile
+              label="Turned away"
+              value={status.unavailableTotal}
+              note="clients that came while no server was available"
+            />
+          </div>
+          <Servers servers={status.servers} />
+          <div className="columns">
+            <Events events={status.events} />
+            <Card title="Heartbeats" aside="since the start">
+              <Counts
+                counts={[
+                  ['Accepted', status.heartbeats.accepted],
+                  ['Refused: malformed', status.heartbeats.malformed],
+                  ['Refused: another version', status.heartbeats.version],
+                  ['Refused: stale', status.heartbeats.stale],
+                  ['Refused: table full', status.heartbeats.table_full],
+                ]}
+              />
+            </Card>
+          </div>
+        </>
+      )}
+    </Frame>
+  );
+}
+
+function Servers({ servers }: { servers: readonly ServerRow[] }) {
+  const most = Math.max(0, ...servers.map(({ connections, inFlight }) => connections + inFlight));
+  return (
+    <Card title="Servers" aside="the next client goes to the least loaded one">
+      {servers.length === 0 ? (
+        <p className="nothing">No server has sent a heartbeat yet.</p>
+      ) : (
+        <div className="table-scroll">
+          <table>
+            <thead>
+              <tr>
+                <th scope="col">Server</th>
+                <th scope="col">State</th>
+                <th scope="col" className="load">
+                  Connections
+                </th>
+                <th scope="col">In flight</th>
+                <th scope="col">Assigned</th>
+                <th scope="col">Heartbeat</th>
+              </tr>
+            </thead>
+            <tbody>
+              {servers.map((server) => (
+                <tr key={server.name} data-off={!getsClients(server)}>
+                  <th scope="row">
+                    <a href={pageOf(server.url)}>{server.name}</a>
+                  </th>
+                  <td>
+                    <Pill {...stateOfRow(server)} />
+                  </td>
+                  <td className="load">
+                    <Bar value={server.connections + server.inFlight} max={most}>
+                      <span className="bar-value">{number(server.connections)}</span>
+                    </Bar>
+                  </td>
+                  <td>{number(server.inFlight)}</td>
+                  <td>{number(server.assigned)}</td>
+                  <td>{ago(server.lastHeartbeatMs)}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+    </Card>
+  );
+}
+
+function Events({ events }: { events: readonly BalancerEvent[] }) {
+  return (
+    <Card title="Log" aside="newest first">
+      {events.length === 0 ? (
+        <p className="nothing">Nothing has happened yet.</p>
+      ) : (
+        <ol className="events" tabIndex={0} aria-label="Log">
+          {events
+            .map((event, index) => (
+              <li key={index} data-kind={event.kind}>
+                <time dateTime={new Date(event.time).toISOString()}>{exactTime(event.time)}</time>
+                <span>{event.text}</span>
+              </li>
+            ))
+            .reverse()}
+        </ol>
+      )}
+    </Card>
+  );
+}
+
+function ago(ms: number): string {
+  return ms < 1_000 ? `${ms} ms ago` : `${number(Math.round(ms / 1_000))} s ago`;
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}

@@ -1,0 +1,67 @@
+import { type ReactNode, useEffect } from 'react';
+import { Brand } from '../ui/Brand';
+import { duration, exactTime } from '../ui/format';
+import type { Tone } from './tone';
+import { Pill } from './parts';
+import { useNow } from '../ui/useNow';
+
+interface FrameProps {
+  /** What kind of node this is. */
+  role: string;
+  node: { node: string; version: string; uptimeSeconds: number } | null;
+  state: { tone: Tone; label: string };
+  unreachableSinceMs: number | null;
+  children: ReactNode;
+}
+
+/** What both status pages have in common: who the node is, how it is, and whether it still answers. */
+export function Frame({ role, node, state, unreachableSinceMs, children }: FrameProps) {
+  const silent = unreachableSinceMs !== null;
+  const now = useNow(silent);
+  const name = node?.node ?? role;
+
+  useEffect(() => {
+    document.title = `${silent ? '✕ ' : ''}${name} · Distr Chat`;
+  }, [name, silent]);
+
+  return (
+    <div className="status" data-silent={silent}>
+      <header className="status-head">
+        <Brand />
+        <div className="status-name">
+          <p className="eyebrow">{role}</p>
+          <h1>
+            {node?.node ?? '…'} <Pill {...(silent ? { tone: 'bad', label: 'unreachable' } : state)} />
+          </h1>
+        </div>
+        {node && (
+          <dl className="status-facts">
+            <div>
+              <dt>Uptime</dt>
+              <dd>{duration(node.uptimeSeconds)}</dd>
+            </div>
+            <div>
+              <dt>Version</dt>
+              <dd>{node.version}</dd>
+            </div>
+          </dl>
+        )}
+      </header>
+      <p className="status-notice" role="status">
+        {silent && (
+          <>
+            <strong>Unreachable since {exactTime(unreachableSinceMs)}</strong>
+            <span aria-live="off"> ({duration((now - unreachableSinceMs) / 1_000)}).</span>{' '}
+            {node ? 'The numbers are the last ones it told. ' : ''}This page goes on by itself when the node is back.
+          </>
+        )}
+      </p>
+      <main className="status-main">{children}</main>
+      <footer className="status-foot">
+        <a href="/status">JSON</a>
+        <a href="/metrics">Metrics</a>
+        <span>Read every second</span>
+      </footer>
+    </div>
+  );
+}

@@ -1,0 +1,63 @@
+// @vitest-environment happy-dom
+import { cleanup, render, screen, within } from '@testing-library/react';
+import { afterEach, describe, expect, test } from 'vitest';
+import { goldenStatus } from '../client/testing/golden';
+import { BalancerPage } from './BalancerPage';
+import { ServerPage } from './ServerPage';
+import { decodeBalancer, decodeServer } from './status';
+
+afterEach(cleanup);
+
+const server = decodeServer(JSON.stringify(goldenStatus.app));
+const balancer = decodeBalancer(JSON.stringify(goldenStatus.balancer));
+const cells = (name: RegExp) =>
+  within(screen.getByRole('row', { name }))
+    .getAllByRole('cell')
+    .map((cell) => cell.textContent);
+const tile = (name: string) => screen.getByRole('region', { name }).textContent;
+
+describe('a server', () => {
+  test('shows its rooms, its load and its peers', () => {
+    render(<ServerPage polled={{ status: server, unreachableSinceMs: null, rates: [[3, 7.4], [15]] }} />);
+    expect(screen.getByRole('heading', { level: 1 }).textContent).toBe('app-1 ready');
+    expect(cells(/^lobby/)).toEqual(['3', '2', '40']);
+    expect(cells(/^news/)).toEqual(['1', '1', '0']);
+    expect(tile('Connections')).toContain('3of 18,000 at most');
+    expect(tile('Messages / s')).toContain('740 in all');
+    expect(screen.getAllByRole('listitem').map(({ textContent }) => textContent)).toEqual(
+      expect.arrayContaining(['app-2up', 'app-3down']),
+    );
+  });
+
+  test('that is silent keeps its last numbers', () => {
+    render(<ServerPage polled={{ status: server, unreachableSinceMs: Date.now(), rates: [] }} />);
+    expect(screen.getByText(/Unreachable since/)).toBeTruthy();
+    expect(screen.getByRole('heading', { level: 1 }).textContent).toBe('app-1 unreachable');
+    expect(cells(/^lobby/)).toEqual(['3', '2', '40']);
+  });
+
+  test('that never answered has nothing to show', () => {
+    render(<ServerPage polled={{ status: null, unreachableSinceMs: Date.now(), rates: [] }} />);
+    expect(screen.getByText(/Unreachable since/)).toBeTruthy();
+    expect(screen.queryByRole('table')).toBeNull();
+  });
+});
+
+describe('a balancer', () => {
+  test('shows its servers, and leads to their pages', () => {
+    render(<BalancerPage polled={{ status: balancer, unreachableSinceMs: null, rates: [[2]] }} />);
+    expect(cells(/^app-1/)).toEqual(['up', '12', '1', '34', '120 ms ago']);
+    expect(cells(/^app-2/)).toEqual(['gone', '0', '0', '3', '5 s ago']);
+    expect(screen.getByRole('link', { name: 'app-1' }).getAttribute('href')).toBe('http://localhost:5001/');
+    expect(tile('Servers available')).toContain('1 / 2');
+    expect(tile('Assignments / s')).toContain('234 in all');
+    expect(tile('Turned away')).toContain('1');
+  });
+
+  test('logs the newest first', () => {
+    render(<BalancerPage polled={{ status: balancer, unreachableSinceMs: null, rates: [] }} />);
+    const [newest, , oldest] = within(screen.getByRole('list', { name: 'Log' })).getAllByRole('listitem');
+    expect(newest?.textContent).toContain('app-1 is up');
+    expect(oldest?.textContent).toContain('Client sent to app-2');
+  });
+});

@@ -1,0 +1,130 @@
+/** What `/status` of a server and of a balancer says. docs/status.json has an example of each. */
+import { count, type Fields, flag, json, list, object, text, WrongField } from '../client/fields';
+
+export interface ServerStatus {
+  node: string;
+  version: string;
+  uptimeSeconds: number;
+  connections: number;
+  connectionsMax: number;
+  ready: boolean;
+  draining: boolean;
+  backplane: { kind: string; ready: boolean; peers: readonly { name: string; up: boolean }[] };
+  roomsTotal: number;
+  rooms: readonly RoomStatus[];
+  totals: Readonly<Record<(typeof TOTALS)[number], number>>;
+  reactors: readonly { connections: number }[];
+}
+
+export interface RoomStatus {
+  room: string;
+  users: number;
+  membersHere: number;
+  messages: number;
+}
+
+const TOTALS = ['accepted', 'messages', 'deliveries', 'writes', 'turns', 'errors', 'closed_slow'] as const;
+
+export interface BalancerStatus {
+  node: string;
+  version: string;
+  uptimeSeconds: number;
+  ready: boolean;
+  assignedTotal: number;
+  unavailableTotal: number;
+  servers: readonly ServerRow[];
+  heartbeats: Readonly<Record<(typeof HEARTBEATS)[number], number>>;
+  events: readonly BalancerEvent[];
+}
+
+export interface ServerRow {
+  name: string;
+  url: string;
+  state: string;
+  connections: number;
+  inFlight: number;
+  assigned: number;
+  lastHeartbeatMs: number;
+  draining: boolean;
+  deaf: boolean;
+  full: boolean;
+}
+
+const HEARTBEATS = ['accepted', 'malformed', 'version', 'stale', 'table_full'] as const;
+
+export interface BalancerEvent {
+  time: number;
+  kind: string;
+  text: string;
+}
+
+export function decodeServer(body: string): ServerStatus | null {
+  return attempt(body, (status) => ({
+    node: text(status, 'node'),
+    version: text(status, 'version'),
+    uptimeSeconds: count(status, 'uptime_seconds'),
+    connections: count(status, 'connections'),
+    connectionsMax: count(status, 'connections_max'),
+    ready: flag(status, 'ready'),
+    draining: flag(status, 'draining'),
+    backplane: object(status, 'backplane', (backplane) => ({
+      kind: text(backplane, 'kind'),
+      ready: flag(backplane, 'ready'),
+      peers: list(backplane, 'peers', (peer) => ({ name: text(peer, 'name'), up: flag(peer, 'up') })),
+    })),
+    roomsTotal: count(status, 'rooms_total'),
+    rooms: list(status, 'rooms', (room) => ({
+      room: text(room, 'room'),
+      users: count(room, 'users'),
+      membersHere: count(room, 'members_here'),
+      messages: count(room, 'messages'),
+    })),
+    totals: object(status, 'totals', counts(TOTALS)),
+    reactors: list(status, 'reactors', (reactor) => ({ connections: count(reactor, 'connections') })),
+  }));
+}
+
+export function decodeBalancer(body: string): BalancerStatus | null {
+  return attempt(body, (status) => ({
+    node: text(status, 'node'),
+    version: text(status, 'version'),
+    uptimeSeconds: count(status, 'uptime_seconds'),
+    ready: flag(status, 'ready'),
+    assignedTotal: count(status, 'assigned_total'),
+    unavailableTotal: count(status, 'unavailable_total'),
+    servers: list(status, 'servers', (server) => ({
+      name: text(server, 'name'),
+      url: text(server, 'url'),
+      state: text(server, 'state'),
+      connections: count(server, 'connections'),
+      inFlight: count(server, 'in_flight'),
+      assigned: count(server, 'assigned'),
+      lastHeartbeatMs: count(server, 'last_heartbeat_ms'),
+      draining: flag(server, 'draining'),
+      deaf: flag(server, 'deaf'),
+      full: flag(server, 'full'),
+    })),
+    heartbeats: object(status, 'heartbeats', counts(HEARTBEATS)),
+    events: list(status, 'events', (event) => ({
+      time: count(event, 'time'),
+      kind: text(event, 'kind'),
+      text: text(event, 'text'),
+    })),
+  }));
+}
+
+function counts<Name extends string>(names: readonly Name[]) {
+  return (fields: Fields) =>
+    Object.fromEntries(names.map((name) => [name, count(fields, name)])) as Record<Name, number>;
+}
+
+function attempt<T>(body: string, read: (status: Fields) => T): T | null {
+  const status = json(body);
+  if (!status) return null;
+  try {
+    return read(status);
+  } catch (error) {
+    if (error instanceof WrongField) return null;
+    throw error;
+  }
+}

@@ -1,0 +1,30 @@
+import type { ServerRow, ServerStatus } from './status';
+
+export type Tone = 'good' | 'busy' | 'bad' | 'off';
+
+export interface State {
+  tone: Tone;
+  label: string;
+}
+
+/** How a server sees itself. */
+export function stateOfServer(status: ServerStatus | null): State {
+  if (!status) return { tone: 'off', label: 'asking' };
+  if (status.draining) return { tone: 'busy', label: 'draining' };
+  if (!status.backplane.ready) return { tone: 'bad', label: 'no backplane' };
+  return status.ready ? { tone: 'good', label: 'ready' } : { tone: 'busy', label: 'not ready' };
+}
+
+/** How a balancer sees a server: why it gets clients, or why not. */
+export function stateOfRow({ state, draining, deaf, full }: ServerRow): State {
+  if (state === 'gone') return { tone: 'bad', label: 'gone' };
+  if (state === 'suspect') return { tone: 'busy', label: 'suspect' };
+  if (draining) return { tone: 'busy', label: 'draining' };
+  if (deaf) return { tone: 'bad', label: 'deaf' };
+  if (full) return { tone: 'busy', label: 'full' };
+  return state === 'up' ? { tone: 'good', label: 'up' } : { tone: 'off', label: state };
+}
+
+export function getsClients(row: ServerRow): boolean {
+  return stateOfRow(row).tone === 'good';
+}

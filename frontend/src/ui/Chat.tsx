@@ -1,0 +1,113 @@
+import { useCallback, useEffect, useState } from 'react';
+import type { Client } from '../client';
+import { Brand } from './Brand';
+import { Composer } from './Composer';
+import { ConnectionBadge } from './ConnectionBadge';
+import { ConnectionNotice } from './ConnectionNotice';
+import { plural } from './format';
+import { Icon } from './Icon';
+import { JoinForm } from './JoinForm';
+import { MessageList } from './MessageList';
+import { People } from './People';
+import { TypingLine } from './TypingLine';
+import { useStore } from './useStore';
+import { useUnreadTitle } from './useUnreadTitle';
+import type { Visit } from './visit';
+
+interface ChatProps {
+  client: Client;
+  visit: Visit;
+  onLeave: () => void;
+  onRetry: (visit: Visit) => void;
+}
+
+/** One room, from the first try to come in until the user leaves. */
+export function Chat({ client, visit, onLeave, onRetry }: ChatProps) {
+  const { link, rooms } = useStore(client.store);
+  const [peopleOpen, setPeopleOpen] = useState(false);
+  const room = rooms.get(visit.room);
+  useUnreadTitle(visit.room, room);
+  const discard = useCallback((id: string) => client.discard(visit.room, id), [client, visit.room]);
+
+  useEffect(() => {
+    const close = (event: KeyboardEvent) => {
+      if (event.key === 'Escape') setPeopleOpen(false);
+    };
+    window.addEventListener('keydown', close);
+    return () => window.removeEventListener('keydown', close);
+  }, []);
+
+  if (!room) return null;
+  if (room.status === 'refused') {
+    return <JoinForm initial={visit} trouble={room.failure?.message ?? null} ready onJoin={onRetry} />;
+  }
+  const share = `${location.origin}${location.pathname}${location.hash}`;
+
+  return (
+    <div className="chat" data-people={peopleOpen}>
+      <header className="chat-head">
+        <Brand />
+        <div className="chat-title">
+          <h1>
+            <span className="hash">#</span>
+            {room.name}
+          </h1>
+          <p>{room.status === 'joined' ? `${plural(room.users, 'person', 'people')} here` : 'Coming in…'}</p>
+        </div>
+        <ConnectionBadge link={link} />
+        <div className="chat-tools">
+          <CopyLink address={share} />
+          <button
+            type="button"
+            className="button quiet people-toggle"
+            aria-expanded={peopleOpen}
+            aria-controls="people"
+            onClick={() => setPeopleOpen(!peopleOpen)}
+          >
+            <Icon name="people" />
+            <span className="visually-hidden">People</span>
+          </button>
+          <button type="button" className="button quiet" onClick={onLeave}>
+            <Icon name="leave" />
+            <span className="tool-label">Leave</span>
+          </button>
+        </div>
+      </header>
+      <ConnectionNotice link={link} onReconnect={() => client.reconnect()} />
+      <main className="chat-main">
+        <MessageList room={room} onDiscard={discard} />
+        <TypingLine names={room.typing.map(({ user }) => user)} />
+        <Composer
+          room={room.name}
+          maxBytes={client.limits.text_bytes}
+          onSend={(text) => client.send(room.name, text)}
+          onTyping={() => client.typing(room.name)}
+        />
+      </main>
+      <People room={room} onClose={() => setPeopleOpen(false)} />
+    </div>
+  );
+}
+
+/** Absent where the browser gives pages no clipboard: plain HTTP from another machine. */
+function CopyLink({ address }: { address: string }) {
+  const [copied, setCopied] = useState(false);
+  useEffect(() => {
+    if (!copied) return;
+    const timer = setTimeout(() => setCopied(false), 2_000);
+    return () => clearTimeout(timer);
+  }, [copied]);
+  if (!window.isSecureContext) return null;
+  return (
+    <button
+      type="button"
+      className="button quiet"
+      onClick={() => void navigator.clipboard.writeText(address).then(() => setCopied(true))}
+    >
+      <Icon name={copied ? 'check' : 'link'} />
+      <span className="tool-label" role="status">
+        {copied ? 'Copied' : 'Copy link'}
+      </span>
+    </button>
+  );
+}

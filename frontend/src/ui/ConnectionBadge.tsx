@@ -1,0 +1,64 @@
+import { type KeyboardEvent, useRef } from 'react';
+import type { Link } from '../client';
+import { hostOf, pageOf } from './format';
+import { linkWords } from './linkWords';
+import { useNow } from './useNow';
+
+/** The state of the connection in one line; opened, the whole route with the pages of its nodes. */
+export function ConnectionBadge({ link }: { link: Link }) {
+  const details = useRef<HTMLDetailsElement>(null);
+  const words = linkWords(link, useNow(link.phase === 'waiting'));
+  const place = link.phase === 'online' || link.phase === 'connecting' ? link.place : null;
+
+  const close = (event: KeyboardEvent) => {
+    if (event.key === 'Escape') details.current?.removeAttribute('open');
+  };
+
+  return (
+    <details
+      ref={details}
+      className="badge"
+      data-phase={link.phase}
+      data-tone={words.tone}
+      data-node={link.phase === 'online' ? link.place.node : undefined}
+      onKeyDown={close}
+      onBlur={({ currentTarget, relatedTarget }) => {
+        if (!currentTarget.contains(relatedTarget)) currentTarget.removeAttribute('open');
+      }}
+    >
+      <summary aria-label={words.label}>
+        <span className="dot" />
+        <span className="badge-label">{link.phase === 'online' ? link.place.node : words.label}</span>
+        {link.phase === 'online' && <span className="badge-route">via {hostOf(link.place.balancer)}</span>}
+      </summary>
+      <div className="badge-panel">
+        <p className="badge-title">{words.label}</p>
+        {place ? (
+          <dl className="facts">
+            <dt>Server</dt>
+            <dd>
+              <a href={pageOf(place.url)} target="_blank" rel="noreferrer">
+                {place.node}
+              </a>
+              <span className="faint"> {hostOf(pageOf(place.url))}</span>
+            </dd>
+            <dt>Assigned by</dt>
+            <dd>
+              <a href={`${place.balancer}/`} target="_blank" rel="noreferrer">
+                {hostOf(place.balancer)}
+              </a>
+            </dd>
+            {link.phase === 'online' && (
+              <>
+                <dt>Session</dt>
+                <dd className="mono">{link.session}</dd>
+              </>
+            )}
+          </dl>
+        ) : (
+          <p className="faint">{words.detail || 'Asking the balancers for a server.'}</p>
+        )}
+      </div>
+    </details>
+  );
+}

@@ -1,0 +1,56 @@
+import { useMemo } from 'react';
+import type { Room } from '../client';
+import { dayName } from './format';
+import { Icon } from './Icon';
+import { MessageRow } from './MessageRow';
+import { rowsOf } from './rows';
+import { useStickyEnd } from './useStickyEnd';
+
+export function MessageList({ room, onDiscard }: { room: Room; onDiscard: (id: string) => void }) {
+  const rows = useMemo(() => rowsOf(room), [room]);
+  const lastOwn = room.outbox.at(-1)?.id;
+  const { box, unseen, toEnd } = useStickyEnd(rows.at(-1)?.key, rows.length, lastOwn);
+
+  return (
+    <div className="messages-frame">
+      {/* The keyboard has to reach what scrolls. */}
+      <div ref={box} className="messages" role="log" aria-label={`Messages in ${room.name}`} tabIndex={0}>
+        <div className="messages-column">
+          {rows.length === 0 && room.status === 'joined' && (
+            <div className="empty">
+              <p className="empty-title">Nobody has said anything yet.</p>
+              <p>Share the link to this room, or break the ice yourself.</p>
+            </div>
+          )}
+          {rows.map((row) => {
+            switch (row.kind) {
+              case 'day':
+                return (
+                  <p key={row.key} className="divider">
+                    <span>{dayName(row.time)}</span>
+                  </p>
+                );
+              case 'gap':
+                return (
+                  <p key={row.key} className="divider gap">
+                    <span>
+                      <Icon name="gap" />
+                      Some messages from your absence are no longer available
+                    </span>
+                  </p>
+                );
+              case 'message':
+                return <MessageRow key={row.key} {...row.line} onDiscard={onDiscard} />;
+            }
+          })}
+        </div>
+      </div>
+      {unseen > 0 && (
+        <button type="button" className="button to-end" onClick={toEnd}>
+          <Icon name="down" />
+          {unseen === 1 ? '1 new message' : `${unseen} new messages`}
+        </button>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,30 @@
+import { expect, test } from 'vitest';
+import { DEFAULT_LIMITS, type Link } from '../client';
+import { linkWords, routeOf } from './linkWords';
+
+const place = { node: 'app-2', url: 'ws://localhost:5002/ws', balancer: 'http://localhost:7001' };
+
+test.each<[Link, string, string | null]>([
+  [{ phase: 'idle' }, 'Not connected', null],
+  [{ phase: 'connecting', trouble: null, place: null }, 'Connecting', null],
+  [{ phase: 'connecting', trouble: 'lost', place }, 'Reconnecting', null],
+  [{ phase: 'connecting', trouble: 'no_balancer', place: null }, 'No balancer reachable', 'Try now'],
+  [{ phase: 'online', place, session: 's', limits: DEFAULT_LIMITS }, 'Connected to app-2', null],
+  [{ phase: 'waiting', trouble: 'lost', retryMs: 0 }, 'Reconnecting', null],
+  [{ phase: 'waiting', trouble: 'no_balancer', retryMs: 0 }, 'No balancer reachable', 'Try now'],
+  [{ phase: 'waiting', trouble: 'no_server', retryMs: 0 }, 'No server available', 'Try now'],
+  [{ phase: 'stopped', code: 1008, meaning: 'too fast' }, 'Disconnected', 'Reconnect'],
+])('%o is "%s"', (link, label, action) => {
+  expect(linkWords(link, 0)).toMatchObject({ label, action });
+});
+
+test('the wait is counted down, and never below nothing', () => {
+  const link = { phase: 'waiting', trouble: 'no_server', retryMs: 4_200 } as const;
+  expect(linkWords(link, 1_000).detail).toContain('in 4 s');
+  expect(linkWords(link, 9_000).detail).toContain('in 0 s');
+});
+
+test('the route names the balancer', () => {
+  expect(routeOf({ phase: 'online', place, session: 's', limits: DEFAULT_LIMITS })).toBe('via localhost:7001');
+  expect(routeOf({ phase: 'idle' })).toBeNull();
+});
