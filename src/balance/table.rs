@@ -147,7 +147,7 @@ impl Table {
         server.in_flight.expire(now);
         server.in_flight.send(now);
         server.assigned += 1;
-        Some(Pick { name, url: &server.heartbeat.url, connections: server.load() })
+        Some(Pick { name, url: &server.heartbeat.url, connections: server.connections() })
     }
 
     /// Whether a client could be sent anywhere.
@@ -172,9 +172,16 @@ impl Table {
 }
 
 impl Server {
-    /// Connections reported and clients under way.
-    pub fn load(&self) -> u32 {
+    /// Connections reported, and this balancer's clients under way.
+    pub fn connections(&self) -> u32 {
         self.heartbeat.connections.saturating_add(self.in_flight.count())
+    }
+
+    /// What a pick goes by. The other balancers have clients under way too, and cannot be asked; that they send as
+    /// many as this one keeps several balancers from filling up the server whose heartbeat is a little late.
+    fn load(&self) -> u32 {
+        let balancers = self.heartbeat.accepted.len().max(1) as u32;
+        self.heartbeat.connections.saturating_add(self.in_flight.count().saturating_mul(balancers))
     }
 
     fn is_eligible(&self, now: Instant) -> bool {
