@@ -1,0 +1,51 @@
+//! `/status` has the shape of docs/status.json, which the status pages are written against.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod support;
+
+use std::collections::BTreeSet;
+
+use distr_chat::up::Role;
+use serde_json::Value;
+use support::client::Client;
+use support::http::{http_get, status};
+
+#[test]
+fn a_server_tells_what_the_docs_say() {
+    let cluster = support::cluster(2, 1);
+    let server = support::addresses(&cluster, Role::App)[0];
+    let mut client = Client::connect(server);
+    client.join("lobby", "ann");
+    support::eventually("the servers know each other", || {
+        status(server)["backplane"]["peers"].as_array().is_some_and(|peers| !peers.is_empty())
+    });
+    assert_same_shape("app", &status(server));
+}
+
+#[test]
+fn a_balancer_tells_what_the_docs_say() {
+    let cluster = support::cluster(1, 1);
+    let balancer = support::addresses(&cluster, Role::Balancer)[0];
+    support::eventually("a client can be sent somewhere", || http_get(balancer, "/assign").status == 200);
+    assert_same_shape("balancer", &status(balancer));
+}
+
+fn assert_same_shape(example: &str, told: &Value) {
+    let docs: Value = serde_json::from_str(include_str!("../docs/status.json")).unwrap();
+    assert_eq!(shape("", told), shape("", &docs[example]));
+}
+
+/// Every path with the kind of value there; a list has the shape of all its items together.
+fn shape(path: &str, value: &Value) -> BTreeSet<String> {
+    match value {
+        Value::Object(fields) => {
+            fields.iter().flat_map(|(name, value)| shape(&format!("{path}.{name}"), value)).collect()
+        }
+        Value::Array(items) => items.iter().flat_map(|item| shape(&format!("{path}[]"), item)).collect(),
+        Value::String(_) => [format!("{path}: string")].into(),
+        Value::Number(_) => [format!("{path}: number")].into(),
+        Value::Bool(_) => [format!("{path}: bool")].into(),
+        Value::Null => [format!("{path}: null")].into(),
+    }
+}
