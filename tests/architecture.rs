@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot read its own sources has failed")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -91,6 +91,48 @@ fn the_drawing_has_no_cycle() {
             assert!(at.is_some_and(|at| at < index), "{layer} imports {import}, which is not above it");
         }
     }
+}
+
+/// `mod.rs` puts a layer together from its files, which may use the words that it defines; among themselves the files
+/// of a layer have an order.
+#[test]
+fn the_files_of_a_layer_have_no_cycle() {
+    let mut imports: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for source in sources() {
+        let (layer, file) = (&source.layer, source.path.file_stem().unwrap().to_str().unwrap());
+        let siblings = |start: String| {
+            let names = source.code.split(&start).skip(1).map(str::to_owned).collect::<Vec<_>>();
+            names
+                .into_iter()
+                .map(|rest| rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>())
+        };
+        let named = siblings("super::".into()).chain(siblings(format!("crate::{layer}::")));
+        if file != "mod" {
+            imports.insert(format!("{layer}/{file}"), named.map(|name| format!("{layer}/{name}")).collect());
+        }
+    }
+    // What imports only files that are placed already is placed; what is left over goes round in circles.
+    let mut placed = BTreeSet::new();
+    loop {
+        let is_placed = |name: &String| placed.contains(name) || !imports.contains_key(name);
+        let next: Vec<_> = imports
+            .iter()
+            .filter(|(file, named)| {
+                !placed.contains(*file) && named.iter().all(|name| name == *file || is_placed(name))
+            })
+            .map(|(file, _)| file.clone())
+            .collect();
+        if next.is_empty() {
+            break;
+        }
+        placed.extend(next);
+    }
+    assert_none(
+        imports
+            .into_keys()
+            .filter(|file| !placed.contains(file))
+            .map(|file| format!("{file} is in a circle")),
+    );
 }
 
 #[test]

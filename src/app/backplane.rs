@@ -11,8 +11,8 @@ use crate::net::mailbox::{Mailbox, Post, Undelivered};
 use crate::net::poller::Poller;
 use crate::serve::clock;
 
-use super::Node;
 use super::mail::{NOTICES_HELD_MAX, ToHub, ToReactor};
+use super::node::Node;
 use super::status;
 
 /// Batches taken from the reactors in one turn, and from the bus.

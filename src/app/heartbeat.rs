@@ -14,7 +14,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use crate::wire::heartbeat::{BALANCERS_MAX, Heartbeat};
 use crate::wire::limits::NAME_BYTES_MAX;
 
-use super::Node;
+use super::node::Node;
 
 /// Longest time between heartbeats.
 pub const INTERVAL: Duration = Duration::from_millis(200);

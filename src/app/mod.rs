@@ -5,6 +5,7 @@ pub mod heartbeat;
 pub mod loopback;
 pub mod mail;
 pub mod metrics;
+pub mod node;
 pub mod service;
 pub mod status;
 
@@ -20,7 +21,6 @@ use prometheus_client::registry::Registry;
 
 use crate::chat::bus::Bus;
 use crate::chat::hub::{Hub, Settings};
-use crate::chat::rate::Rate;
 use crate::net::{Poller, mailbox::mailbox};
 use crate::serve::{self, Server};
 use crate::wire;
@@ -31,47 +31,7 @@ use mail::{ASK_BATCHES_MAX, NOTICE_BATCHES_MAX};
 use metrics::Metrics;
 use service::ChatService;
 
-/// How an application server is set up.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Unique in the cluster.
-    pub name: String,
-    /// Where clients connect.
-    pub listen: SocketAddr,
-    /// What balancers tell clients; `{host}` stands for the host that the client used. Empty: made from `listen`.
-    pub public_url: String,
-    /// `host:port` of the balancers that are told.
-    pub balancers: Vec<String>,
-    /// Reactors, one thread each.
-    pub reactors: usize,
-    /// New at each start; see [`wire::heartbeat`].
-    pub incarnation: u64,
-    /// Random.
-    pub seed: u64,
-    /// What a client may send.
-    pub rate: Rate,
-    /// Limits of its connection.
-    pub limits: serve::Limits,
-}
-
-/// What the threads of a server all know, and never change but for flags and counters.
-#[derive(Debug)]
-pub struct Node {
-    /// The options, with the address in use.
-    pub options: Options,
-    /// What `welcome` tells.
-    pub limits: wire::Limits,
-    /// Counters of the reactors.
-    pub serving: Arc<serve::Metrics>,
-    /// Counters of the hub.
-    pub metrics: Metrics,
-    /// All of them, to be written out.
-    pub registry: Registry,
-    /// Whether the backplane carries.
-    pub is_ready: AtomicBool,
-    /// When it began.
-    pub started: Instant,
-}
+pub use node::{Node, Options};
 
 /// A server that runs until it is dropped.
 #[derive(Debug)]

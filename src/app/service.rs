@@ -13,9 +13,9 @@ use crate::serve::service::{Answer, Pace, Service};
 use crate::serve::{Clients, limits::RETRY, metrics};
 use crate::wire::{CloseReason, Event, Request, Response, ServerMessage, Status};
 
-use super::Node;
 use super::heartbeat::Pulse;
 use super::mail::{ASKS_HELD_MAX, ToHub, ToReactor};
+use super::node::Node;
 
 /// Batches of notices taken in one turn.
 const BATCHES_PER_TURN: usize = 64;

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::chat::{Hub, Now};
 use crate::wire::Response;
 
-use super::Node;
+use super::node::Node;
 
 /// Rooms listed, those with the most users first.
 const ROOMS_LISTED: usize = 100;

@@ -1,6 +1,7 @@
 //! The balancer: a table fed by heartbeats, and a reactor that answers clients from it.
 
 pub mod metrics;
+pub mod node;
 pub mod receiver;
 pub mod service;
 pub mod status;
@@ -19,34 +20,10 @@ use metrics::Metrics;
 use receiver::Receiver;
 use service::AssignService;
 
+pub use node::{Node, Options};
+
 /// Batches of heartbeats that may wait for the reactor; beyond it they are thrown away, the next ones are as good.
 const BATCHES_MAX: usize = 64;
-
-/// How a balancer is set up.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Unique among the balancers.
-    pub name: String,
-    /// TCP for clients, and UDP of the same number for heartbeats.
-    pub listen: SocketAddr,
-    /// `Access-Control-Allow-Origin` of `/assign` and `/status`.
-    pub cors_origin: String,
-    /// Limits of a connection.
-    pub limits: serve::Limits,
-}
-
-/// What the threads of a balancer all know.
-#[derive(Debug)]
-pub struct Node {
-    /// The options.
-    pub options: Options,
-    /// What is counted.
-    pub metrics: Metrics,
-    /// All of it, to be written out.
-    pub registry: Registry,
-    /// When it began.
-    pub started: Instant,
-}
 
 /// A balancer that runs until it is dropped.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use crate::net::mailbox::{Post, Undelivered};
 use crate::wire::Heartbeat;
 use crate::wire::heartbeat::DATAGRAM_BYTES_MAX;
 
-use super::Node;
+use super::node::Node;
 
 /// Runs until it is dropped.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use crate::serve::service::{Answer, Pace, Service};
 use crate::serve::{Clients, clock, metrics};
 use crate::wire::{self, Heartbeat, Request, Response, Status};
 
-use super::Node;
+use super::node::Node;
 use super::status;
 
 /// Heartbeats taken in one turn.

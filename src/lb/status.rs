@@ -7,8 +7,8 @@ use serde::Serialize;
 use crate::balance::{Event, EventLog, Table};
 use crate::wire::Response;
 
-use super::Node;
 use super::metrics::Heartbeats;
+use super::node::Node;
 
 #[derive(Serialize)]
 struct Status<'a> {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use mio::net::TcpStream;
 
 use crate::net::{Connection, Flush, Key, Poller, Slots, TimerWheel, outbox::Overflow};
-use crate::wire::{CloseReason, Decoder, Response, Status, close, frame};
+use crate::wire::{CloseReason, Decoder, Response, Status, frame};
 
 use super::limits::{Limits, TICK};
 use super::metrics::{Metrics, Tally};
@@ -127,13 +127,13 @@ impl<S> Clients<S> {
             return;
         }
         self.metrics.closed(reason);
-        self.end_websocket(id, reason.frame(detail));
+        self.end_websocket(id, frame::close(reason, detail));
     }
 
     /// Answers the peer's close frame.
     pub(super) fn closed_by_peer(&mut self, id: Key, code: Option<u16>) {
         self.metrics.closed(CloseReason::Normal);
-        self.end_websocket(id, close::echo(code));
+        self.end_websocket(id, frame::close_echo(code));
     }
 
     fn end_websocket(&mut self, id: Key, close_frame: Bytes) {

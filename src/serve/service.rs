@@ -3,8 +3,7 @@
 use std::time::Instant;
 
 use crate::net::Key;
-use crate::wire::frame::Event;
-use crate::wire::{CloseReason, Request, Response};
+use crate::wire::{CloseReason, Event, Request, Response};
 
 use super::clients::Clients;
 

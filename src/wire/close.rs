@@ -1,10 +1,5 @@
 //! The close-code table (docs/protocol.md, section 7), shared by server, clients and docs.
 
-use bytes::Bytes;
-use tungstenite::protocol::frame::coding::{Control, OpCode};
-
-use super::frame;
-
 /// Why a connection ends, with the code of RFC 6455 section 7.4 or our own from 4000.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CloseReason {
@@ -82,26 +77,6 @@ impl CloseReason {
             Self::Idle => (4002, "idle", false),
         }
     }
-
-    /// The close frame, with `detail` (cut to what a control frame holds) as its reason.
-    pub fn frame(self, detail: &str) -> Bytes {
-        const REASON_BYTES_MAX: usize = frame::CONTROL_BYTES_MAX - 2;
-        let text = if detail.is_empty() { self.name() } else { detail };
-        let mut payload = Vec::with_capacity(2 + text.len());
-        payload.extend_from_slice(&self.code().to_be_bytes());
-        payload.extend_from_slice(&text.as_bytes()[..text.floor_char_boundary(REASON_BYTES_MAX)]);
-        let mut out = Vec::with_capacity(2 + payload.len());
-        frame::encode(OpCode::Control(Control::Close), &payload, &mut out);
-        out.into()
-    }
-}
-
-/// The answer to a peer's close frame: its code again (RFC 6455, section 5.5.1).
-pub fn echo(code: Option<u16>) -> Bytes {
-    let payload = code.map(u16::to_be_bytes);
-    let mut out = Vec::with_capacity(4);
-    frame::encode(OpCode::Control(Control::Close), payload.as_ref().map_or(&[], |code| &code[..]), &mut out);
-    out.into()
 }
 
 #[cfg(test)]
@@ -126,12 +101,5 @@ mod tests {
         let ours: Vec<_> =
             CloseReason::ALL.iter().map(|r| (u64::from(r.code()), r.name(), r.reconnect())).collect();
         assert_eq!(ours, rows);
-    }
-
-    #[test]
-    fn a_long_reason_is_cut_at_a_character() {
-        let frame = CloseReason::TooBig.frame(&"é".repeat(100));
-        assert_eq!(&frame[..4], &[0x88, 124, 0x03, 0xf1]);
-        assert!(std::str::from_utf8(&frame[4..]).is_ok());
     }
 }

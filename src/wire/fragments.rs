@@ -1,8 +1,15 @@
 //! The message that a connection is receiving in fragments (RFC 6455, section 5.4).
 
-use std::borrow::Cow;
+use super::violation::Violation;
 
-use super::frame::{Event, Violation};
+/// A message whose last fragment has come.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Whole {
+    /// A text message.
+    Text(String),
+    /// A binary message.
+    Binary(Vec<u8>),
+}
 
 /// Grows with each fragment; the caller bounds its length. Text is checked as it comes, so that a bad byte is
 /// refused in the fragment that brings it and not at the end.
@@ -44,12 +51,11 @@ impl Fragments {
     }
 
     /// The whole message. A character that was never completed is a violation.
-    pub fn finish(self) -> Result<Event<'static>, Violation> {
+    pub fn finish(self) -> Result<Whole, Violation> {
         if self.is_text {
-            let text = String::from_utf8(self.bytes).map_err(|_| Violation::Utf8)?;
-            Ok(Event::Text(Cow::Owned(text)))
+            String::from_utf8(self.bytes).map(Whole::Text).map_err(|_| Violation::Utf8)
         } else {
-            Ok(Event::Binary(Cow::Owned(self.bytes)))
+            Ok(Whole::Binary(self.bytes))
         }
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod client_message;
 pub mod close;
+pub mod decoder;
 pub mod fragments;
 pub mod frame;
 pub mod heartbeat;
@@ -13,13 +14,15 @@ pub mod response;
 pub mod server_message;
 pub mod stream;
 pub mod upgrade;
+pub mod violation;
 
 pub use client_message::{ClientMessage, Refusal};
 pub use close::CloseReason;
-pub use frame::{Decoder, Event, Violation};
+pub use decoder::{Decoder, Event};
 pub use heartbeat::Heartbeat;
 pub use http::{HeadError, Request};
 pub use limits::Limits;
 pub use response::{Response, Status};
 pub use server_message::ServerMessage;
 pub use stream::StreamId;
+pub use violation::Violation;
