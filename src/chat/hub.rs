@@ -17,7 +17,8 @@ use slab::Slab;
 use super::bus::{BusEvent, Envelope};
 use super::limits::{
     ALIVE_INTERVAL, ENVELOPE_MESSAGES_MAX, LEASE, PRESENCE_DELIVERIES_PER_SECOND, PRESENCE_INTERVAL,
-    PRESENCE_INTERVAL_MAX, PRESENCE_REFRESH, ROOM_LINGER, ROOMS_MAX, ROSTER_MAX,
+    PRESENCE_INTERVAL_MAX, PRESENCE_REFRESH, RING_BYTES_MIN, RINGS_BYTES_MAX, ROOM_LINGER, ROOMS_MAX,
+    ROSTER_MAX,
 };
 use super::room::{Heard, Room, Stamp, message_frame};
 use super::{Ask, Member, Notice, Now, RoomId};
@@ -87,6 +88,8 @@ pub struct Hub {
     peers: HashMap<u64, Peer, FixedState>,
     agenda: BTreeSet<(Instant, RoomId)>,
     alive_due: Instant,
+    /// Bytes that all rings hold.
+    ring_bytes: usize,
     rooms_made: u32,
     presence_version: u64,
     dirty: Vec<RoomId>,
@@ -106,6 +109,7 @@ impl Hub {
             peers: HashMap::with_hasher(hasher),
             agenda: BTreeSet::new(),
             alive_due: now,
+            ring_bytes: 0,
             rooms_made: 0,
             presence_version: 0,
             dirty: Vec::new(),
@@ -151,7 +155,7 @@ impl Hub {
         match envelope {
             Envelope::Messages { room: name, stream, first_seq, messages } => {
                 for (seq, message) in (first_seq..).zip(messages.iter()) {
-                    match self.rooms[room.0 as usize].hear(stream, seq, message, now) {
+                    match self.with_ring(room, |room| room.hear(stream, seq, message, now)) {
                         Heard::New { missing } => {
                             self.counts.heard += 1;
                             self.counts.missing += missing;
@@ -286,7 +290,7 @@ impl Hub {
             }
             None => {
                 self.counts.said += 1;
-                let (stamp, message) = room.say(user, id, text, now);
+                let (stamp, message) = self.with_ring(room_id, |room| room.say(user, id, text, now));
                 self.gather(room_id, &message_frame(name, stamp.stream, stamp.seq, &message));
                 ack_frame(name, &message.id, stamp)
             }
@@ -336,6 +340,18 @@ impl Hub {
         self.effects.push_back(Effect::Subscribe(Arc::clone(name)));
         self.effects.push_back(Effect::Publish(Envelope::Hello { room: Arc::clone(name), origin }));
         Some(id)
+    }
+
+    /// Lets a room's ring grow, within what all of them may hold together.
+    fn with_ring<T>(&mut self, id: RoomId, change: impl FnOnce(&mut Room) -> T) -> T {
+        let room = &mut self.rooms[id.0 as usize];
+        self.ring_bytes -= room.ring_bytes();
+        let outcome = change(room);
+        if self.ring_bytes + room.ring_bytes() > RINGS_BYTES_MAX {
+            room.shrink_ring(RING_BYTES_MIN);
+        }
+        self.ring_bytes += room.ring_bytes();
+        outcome
     }
 
     /// Adds a frame to what the members of a room are sent at the end of the turn.
@@ -430,6 +446,7 @@ impl Hub {
         self.hand_on(id);
         self.dirty.retain(|dirty| *dirty != id);
         let room = self.rooms.remove(id.0 as usize);
+        self.ring_bytes -= room.ring_bytes();
         self.by_name.remove(&room.name);
         self.effects.push_back(Effect::Unsubscribe(room.name));
     }

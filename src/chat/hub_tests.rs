@@ -247,6 +247,32 @@ fn an_empty_room_lingers_with_its_history_and_then_goes() {
 }
 
 #[test]
+fn rings_share_a_bound() {
+    let mut world = World::new();
+    world.join(ANN, "ann");
+    let text = "x".repeat(4096);
+    let speak = |world: &mut World, said: u32| {
+        let (id, text) = (said.to_string().into(), text.as_str().into());
+        world.hub.handle_ask(ANN, Ask::Send { room: "r".into(), user: "ann".into(), id, text }, world.now);
+        world.turn();
+        let room = world.hub.rooms().next().unwrap();
+        assert_eq!(world.hub.ring_bytes - room.ring_bytes(), 0);
+        room.ring_bytes()
+    };
+    let grown = (0..10).map(|said| speak(&mut world, said)).last().unwrap();
+    assert!(grown > RING_BYTES_MIN);
+    // As if other rooms held all of it.
+    world.hub.ring_bytes += RINGS_BYTES_MAX;
+    let text = "y".to_owned();
+    world.hub.handle_ask(
+        ANN,
+        Ask::Send { room: "r".into(), user: "ann".into(), id: "last".into(), text: text.into() },
+        world.now,
+    );
+    assert!(world.hub.rooms().next().unwrap().ring_bytes() <= RING_BYTES_MIN);
+}
+
+#[test]
 fn typing_reaches_members_and_other_servers() {
     let mut world = World::new();
     world.join(ANN, "ann");

@@ -8,6 +8,10 @@ pub const ROOMS_MAX: usize = 100_000;
 pub const RING_MESSAGES_MAX: usize = 1000;
 /// Bytes that a room's ring holds.
 pub const RING_BYTES_MAX: usize = 256 * 1024;
+/// Bytes that all rings of a server hold together; beyond it a room that speaks keeps only [`RING_BYTES_MIN`].
+pub const RINGS_BYTES_MAX: usize = 512 * 1024 * 1024;
+/// Bytes that a room's ring holds when memory is short.
+pub const RING_BYTES_MIN: usize = 8 * 1024;
 /// Messages of history on joining.
 pub const HISTORY_MESSAGES: usize = 50;
 /// Streams that a room remembers; the one that was silent the longest is forgotten first.

@@ -60,11 +60,21 @@ impl Ring {
             let message = &entries[(position - gone) as usize].message;
             hasher.hash_one((&*message.from, &*message.id))
         });
+        self.shrink(RING_BYTES_MAX)
+    }
+
+    /// Drops the oldest until at most `bytes_max` are held, and returns them.
+    pub fn shrink(&mut self, bytes_max: usize) -> Vec<Entry> {
         let mut evicted = Vec::new();
-        while self.entries.len() > RING_MESSAGES_MAX || self.bytes > RING_BYTES_MAX {
+        while self.entries.len() > RING_MESSAGES_MAX || self.bytes > bytes_max {
             evicted.extend(self.evict());
         }
         evicted
+    }
+
+    /// Bytes held, roughly.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// The message that this speaker said under this id.

@@ -193,9 +193,25 @@ impl Room {
         Some((self.own, last + 1 - messages.len() as u64, messages))
     }
 
+    /// Bytes that the ring holds, roughly.
+    pub fn ring_bytes(&self) -> usize {
+        self.ring.bytes()
+    }
+
+    /// Drops the oldest messages until the ring holds at most `bytes_max`.
+    pub fn shrink_ring(&mut self, bytes_max: usize) {
+        let evicted = self.ring.shrink(bytes_max);
+        self.forget(&evicted);
+    }
+
     fn keep(&mut self, entry: Entry) {
         self.messages += 1;
-        for evicted in self.ring.push(entry) {
+        let evicted = self.ring.push(entry);
+        self.forget(&evicted);
+    }
+
+    fn forget(&mut self, evicted: &[Entry]) {
+        for evicted in evicted {
             if let Some(known) = self.streams.iter_mut().find(|known| known.id == evicted.stream) {
                 known.kept_from = known.kept_from.max(evicted.seq + 1);
             }
