@@ -1,1 +1,5 @@
-fn main() {}
+//! See [`loadgen`].
+
+fn main() -> std::process::ExitCode {
+    loadgen::cli::main()
+}

@@ -1,0 +1,106 @@
+//! The client's side of the WebSocket handshake, as bytes.
+
+use tungstenite::client::IntoClientRequest;
+use tungstenite::handshake::client::{Response, generate_request};
+use tungstenite::handshake::derive_accept_key;
+use tungstenite::handshake::machine::TryParse;
+use tungstenite::http::{HeaderValue, StatusCode};
+
+use crate::url::Url;
+
+const PROTOCOL: &str = "distr-chat.v1";
+/// Largest head of a response, in bytes.
+const HEAD_BYTES_MAX: usize = 8 * 1024;
+
+/// Waits for the server's response.
+#[derive(Debug)]
+pub struct Handshake {
+    accept: String,
+    head: Vec<u8>,
+}
+
+impl Handshake {
+    /// A handshake, and the request to be sent for it.
+    pub fn new(url: &Url) -> Result<(Self, Vec<u8>), tungstenite::Error> {
+        let mut request = url.text.as_str().into_client_request()?;
+        request.headers_mut().insert("Sec-WebSocket-Protocol", HeaderValue::from_static(PROTOCOL));
+        let (bytes, key) = generate_request(request)?;
+        Ok((Self { accept: derive_accept_key(key.as_bytes()), head: Vec::new() }, bytes))
+    }
+
+    /// Takes what has arrived. When the response is complete, returns what came behind it: frames.
+    pub fn handle_bytes(&mut self, bytes: &[u8]) -> Result<Option<Vec<u8>>, String> {
+        self.head.extend_from_slice(bytes);
+        match Response::try_parse(&self.head) {
+            Ok(Some((size, response))) => {
+                self.verify(&response)?;
+                Ok(Some(self.head.split_off(size)))
+            }
+            Ok(None) if self.head.len() > HEAD_BYTES_MAX => Err("a response head without end".into()),
+            Ok(None) => Ok(None),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    fn verify(&self, response: &Response) -> Result<(), String> {
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return Err(format!("the server answered {}", response.status()));
+        }
+        let has = |name, value: &str| {
+            response
+                .headers()
+                .get(name)
+                .is_some_and(|found| found.as_bytes().eq_ignore_ascii_case(value.as_bytes()))
+        };
+        if !has("Upgrade", "websocket") || !has("Connection", "upgrade") {
+            return Err("the server did not upgrade".into());
+        }
+        if response.headers().get("Sec-WebSocket-Accept").is_none_or(|found| *found != *self.accept) {
+            return Err("Sec-WebSocket-Accept does not fit the key".into());
+        }
+        match response.headers().get("Sec-WebSocket-Protocol") {
+            Some(protocol) if *protocol != *PROTOCOL => Err("the server chose another sub-protocol".into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tungstenite::handshake::server::{Request, create_response, write_response};
+
+    use super::*;
+
+    fn answered() -> (Handshake, Vec<u8>) {
+        let url = Url::parse("ws://localhost:1/ws?via=lb-1", "ws").unwrap();
+        let (handshake, request) = Handshake::new(&url).unwrap();
+        let (_, request) = Request::try_parse(&request).unwrap().unwrap();
+        assert_eq!(request.uri(), "/ws?via=lb-1");
+        assert_eq!(request.headers()["Sec-WebSocket-Protocol"], PROTOCOL);
+        let mut response = Vec::new();
+        write_response(&mut response, &create_response(&request).unwrap()).unwrap();
+        (handshake, response)
+    }
+
+    #[test]
+    fn a_response_is_taken_at_any_split() {
+        let (_, response) = answered();
+        for split in 0..response.len() {
+            let (mut handshake, mut response) = answered();
+            response.extend_from_slice(b"frames");
+            assert_eq!(handshake.handle_bytes(&response[..split]), Ok(None), "{split}");
+            assert_eq!(handshake.handle_bytes(&response[split..]), Ok(Some(b"frames".to_vec())), "{split}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_told() {
+        let (mut handshake, _) = answered();
+        let full = handshake.handle_bytes(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\n\r\n{}");
+        assert_eq!(full, Err("the server answered 503 Service Unavailable".into()));
+        let (_, response) = answered();
+        assert!(handshake.handle_bytes(&response).is_err(), "made for another key");
+        let (mut handshake, _) = answered();
+        assert!(handshake.handle_bytes(&[b'x'; HEAD_BYTES_MAX + 1]).is_err());
+    }
+}

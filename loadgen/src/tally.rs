@@ -1,0 +1,97 @@
+//! What a worker counted beside its ledger.
+
+use std::collections::BTreeMap;
+
+use crate::latency::Latency;
+
+/// Kinds of errors that are told apart; the rest is counted together.
+const ERRORS_MAX: usize = 32;
+const OTHER_ERRORS: &str = "others";
+
+/// Counters and times; those of several workers are added up.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// Clients in their rooms, by server.
+    pub servers: BTreeMap<String, u64>,
+    /// Errors by the code of the server, or in words.
+    pub errors: BTreeMap<String, u64>,
+    /// Connections that ended, by close code; 1006 stands for none.
+    pub closes: BTreeMap<u16, u64>,
+    /// Clients that came back into their room.
+    pub resumed: u64,
+    /// Of these, those who were told that something is no longer to be had.
+    pub resumed_incomplete: u64,
+    /// Clients that were asked to move.
+    pub moved: u64,
+    /// From dialling to being in the room.
+    pub connect: Latency,
+    /// From the intended time of a message to its acknowledgement.
+    pub acknowledge: Latency,
+    /// From the intended time of a message to its arrival at a member.
+    pub deliver: Latency,
+    /// From the intended time of a message to its being sent: how late this program is itself.
+    pub late: Latency,
+}
+
+impl Tally {
+    /// Counts an error.
+    pub fn error(&mut self, what: &str) {
+        let what = match self.errors.len() < ERRORS_MAX || self.errors.contains_key(what) {
+            true => what,
+            false => OTHER_ERRORS,
+        };
+        // An entry by reference first: the same few errors come again and again.
+        match self.errors.get_mut(what) {
+            Some(count) => *count += 1,
+            None => drop(self.errors.insert(what.to_owned(), 1)),
+        }
+    }
+
+    /// Adds what another worker counted.
+    pub fn merge(&mut self, other: &Self) {
+        add(&mut self.servers, &other.servers);
+        add(&mut self.errors, &other.errors);
+        add(&mut self.closes, &other.closes);
+        self.resumed += other.resumed;
+        self.resumed_incomplete += other.resumed_incomplete;
+        self.moved += other.moved;
+        self.connect.merge(&other.connect);
+        self.acknowledge.merge(&other.acknowledge);
+        self.deliver.merge(&other.deliver);
+        self.late.merge(&other.late);
+    }
+}
+
+fn add<K: Ord + Clone>(counts: &mut BTreeMap<K, u64>, others: &BTreeMap<K, u64>) {
+    for (key, count) in others {
+        *counts.entry(key.clone()).or_default() += count;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tallies_add_up() {
+        let mut one = Tally::default();
+        one.error("rate_limited");
+        one.closes.insert(1006, 2);
+        let mut other = Tally { resumed: 1, ..Tally::default() };
+        other.error("rate_limited");
+        other.error("overloaded");
+        other.closes.insert(1001, 1);
+        one.merge(&other);
+        assert_eq!(one.errors, BTreeMap::from([("rate_limited".into(), 2), ("overloaded".into(), 1)]));
+        assert_eq!((one.closes, one.resumed), (BTreeMap::from([(1001, 1), (1006, 2)]), 1));
+    }
+
+    #[test]
+    fn kinds_of_errors_are_bounded() {
+        let mut tally = Tally::default();
+        (0..100).for_each(|kind| tally.error(&kind.to_string()));
+        tally.error("0");
+        assert_eq!(tally.errors.len(), ERRORS_MAX + 1);
+        assert_eq!((tally.errors["0"], tally.errors[OTHER_ERRORS]), (2, 100 - ERRORS_MAX as u64));
+    }
+}

@@ -1,0 +1,147 @@
+//! A tiny server for tests: it keeps to docs/protocol.md as far as a load client notices, but for one planned slip.
+
+use std::collections::HashMap;
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use serde_json::{Value, json};
+use tungstenite::protocol::frame::coding::CloseCode;
+use tungstenite::protocol::{CloseFrame, Role};
+use tungstenite::{Message, WebSocket};
+
+/// What the server does wrong, once, with the third message of a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slip {
+    /// Nothing.
+    None,
+    /// It is not sent to one member.
+    Lose,
+    /// It is sent to one member twice.
+    Double,
+    /// It is held back until the next one was sent.
+    Swap,
+    /// The sender is thrown out instead of getting its acknowledgement; it has to come back and ask again.
+    Close,
+}
+
+/// Runs until the test's process ends.
+pub struct Server {
+    /// Its URL.
+    pub url: String,
+}
+
+type Writer = Arc<Mutex<WebSocket<TcpStream>>>;
+
+#[derive(Default)]
+struct Room {
+    members: Vec<(String, Writer)>,
+    said: Vec<Value>,
+    /// Of the message that waits for the next one.
+    held_back: Option<Value>,
+}
+
+struct Shared {
+    slip: Slip,
+    rooms: Mutex<HashMap<String, Room>>,
+}
+
+impl Server {
+    /// Listens at a port of its own.
+    pub fn start(slip: Slip) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("ws://{}/ws", listener.local_addr().unwrap());
+        let shared = Arc::new(Shared { slip, rooms: Mutex::default() });
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let shared = Arc::clone(&shared);
+                thread::spawn(move || serve(stream.unwrap(), &shared));
+            }
+        });
+        Self { url }
+    }
+}
+
+fn serve(stream: TcpStream, shared: &Shared) {
+    let writer = WebSocket::from_raw_socket(stream.try_clone().unwrap(), Role::Server, None);
+    let writer = Arc::new(Mutex::new(writer));
+    let mut reader = tungstenite::accept(stream).unwrap();
+    send(&writer, &json!({"type": "welcome", "node": "app-1", "session": "s", "limits": {}}));
+    let mut user = String::new();
+    while let Ok(message) = reader.read() {
+        let Message::Text(text) = message else { continue };
+        let frame: Value = serde_json::from_str(&text).unwrap();
+        let name = frame["room"].as_str().unwrap();
+        let mut rooms = shared.rooms.lock().unwrap();
+        let room = rooms.entry(name.to_owned()).or_default();
+        match frame["type"].as_str().unwrap() {
+            "join" => {
+                user = frame["user"].as_str().unwrap().to_owned();
+                room.join(&user, &writer, &frame);
+            }
+            "send" => room.send(shared.slip, &user, &writer, &frame),
+            other => panic!("{other} is not expected"),
+        }
+    }
+    for room in shared.rooms.lock().unwrap().values_mut() {
+        room.members.retain(|(_, other)| !Arc::ptr_eq(other, &writer));
+    }
+}
+
+impl Room {
+    fn join(&mut self, user: &str, writer: &Writer, frame: &Value) {
+        let seen = frame["since"]["s.0"].as_u64().unwrap_or(0);
+        let history: Vec<_> = self.said.iter().filter(|said| said["seq"].as_u64().unwrap() > seen).collect();
+        let joined = json!({"type": "joined", "users": 1, "history": history, "complete": true});
+        send(writer, &joined);
+        self.members.push((user.to_owned(), Arc::clone(writer)));
+    }
+
+    fn send(&mut self, slip: Slip, user: &str, writer: &Writer, frame: &Value) {
+        let id = &frame["id"];
+        let known = self.said.iter().find(|said| said["id"] == *id && said["from"] == *user);
+        let is_new = known.is_none();
+        let message = known.cloned().unwrap_or_else(|| {
+            json!({
+                "type": "message", "room": frame["room"], "from": user, "text": frame["text"], "time": 0,
+                "stream": "s.0", "seq": self.said.len() + 1, "id": id
+            })
+        });
+        let ack = json!({
+            "type": "ack", "room": frame["room"], "id": id, "stream": "s.0", "seq": message["seq"], "time": 0
+        });
+        if !is_new {
+            return send(writer, &ack);
+        }
+        self.said.push(message.clone());
+        let slip = if self.said.len() == 3 { slip } else { Slip::None };
+        if slip == Slip::Close {
+            let frame = CloseFrame { code: CloseCode::Away, reason: "".into() };
+            let _ = writer.lock().unwrap().close(Some(frame));
+            self.members.retain(|(_, other)| !Arc::ptr_eq(other, writer));
+        } else {
+            send(writer, &ack);
+        }
+        if slip == Slip::Swap {
+            self.held_back = Some(message);
+            return;
+        }
+        for (index, (_, member)) in self.members.iter().enumerate() {
+            let copies = match slip {
+                Slip::Lose if index == 1 => 0,
+                Slip::Double if index == 1 => 2,
+                _ => 1,
+            };
+            (0..copies).for_each(|_| send(member, &message));
+            if let Some(message) = &self.held_back {
+                send(member, message);
+            }
+        }
+        self.held_back = None;
+    }
+}
+
+/// A member that has just gone hears nothing.
+fn send(writer: &Writer, frame: &Value) {
+    let _ = writer.lock().unwrap().send(Message::Text(frame.to_string().into()));
+}
