@@ -78,7 +78,8 @@ impl Session {
             Verdict::Allowed => {}
             Verdict::Limited => {
                 let message = format!("at most {} frames a second; this one was ignored", rate.per_second);
-                return refuse(&Refusal { code: ErrorCode::RateLimited, message, room: None, id: None });
+                let (room, id) = ClientMessage::subject(text);
+                return refuse(&Refusal { code: ErrorCode::RateLimited, message, room, id });
             }
             Verdict::Hopeless => return Outcome::Close(CloseReason::Policy, "far too many frames"),
         }
@@ -260,6 +261,20 @@ mod tests {
         let limited = outcomes.find(|outcome| !matches!(outcome, Outcome::Reply(_))).unwrap();
         assert_eq!(refused(&limited), ErrorCode::RateLimited);
         assert!(outcomes.any(|outcome| matches!(outcome, Outcome::Close(CloseReason::Policy, _))));
+    }
+
+    #[test]
+    fn a_message_that_came_too_soon_is_named_so_that_it_can_be_repeated() {
+        let now = Instant::now();
+        let rate = Rate { per_second: 1, burst: 1 };
+        let mut session = Session::new(rate, now);
+        join(&mut session, "r", now);
+        let send = r#"{"type":"send","room":"r","id":"7","text":"hi"}"#;
+        let Outcome::Refuse(ErrorCode::RateLimited, frame) = session.handle_text(send, rate, now) else {
+            panic!("limited")
+        };
+        let text = String::from_utf8_lossy(&frame);
+        assert!(text.contains(r#""room":"r""#) && text.contains(r#""id":"7""#), "{text}");
     }
 
     #[test]

@@ -180,6 +180,12 @@ impl<'a> ClientMessage<'a> {
         let about = (fields.room.text(), fields.id.text());
         fields.build().map_err(|refusal| Refusal { room: about.0, id: about.1, ..refusal })
     }
+
+    /// The room and the id that a frame is about, as far as it says.
+    pub fn subject(text: &'a str) -> (Option<Cow<'a, str>>, Option<Cow<'a, str>>) {
+        let fields: Option<Fields<'a>> = serde_json::from_str(text).ok();
+        fields.map_or((None, None), |fields| (fields.room.text(), fields.id.text()))
+    }
 }
 
 /// Every field of every type, none of them required: which are is a matter of `type`, and the refusal should name
