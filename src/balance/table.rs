@@ -138,12 +138,14 @@ impl Table {
     /// The least loaded server that may have another client; counts the client as under way to it.
     pub fn pick(&mut self, now: Instant) -> Option<Pick<'_>> {
         let (turn, count) = (self.turn, self.servers.len());
+        // Of all servers, since the one whose heartbeat is late knows fewer.
+        let balancers = self.servers.values().map(|server| server.heartbeat.accepted.len()).max()?.max(1);
         let (_, (name, server)) = self
             .servers
             .iter_mut()
             .enumerate()
             .filter(|(_, (_, server))| server.is_eligible(now))
-            .min_by_key(|(index, (_, server))| (server.load(), (index + turn) % count))?;
+            .min_by_key(|(index, (_, server))| (server.load(balancers), (index + turn) % count))?;
         server.in_flight.expire(now);
         server.in_flight.send(now);
         server.assigned += 1;
@@ -179,9 +181,9 @@ impl Server {
 
     /// What a pick goes by. The other balancers have clients under way too, and cannot be asked; that they send as
     /// many as this one keeps several balancers from filling up the server whose heartbeat is a little late.
-    fn load(&self) -> u32 {
-        let balancers = self.heartbeat.accepted.len().max(1) as u32;
-        self.heartbeat.connections.saturating_add(self.in_flight.count().saturating_mul(balancers))
+    fn load(&self, balancers: usize) -> u32 {
+        let under_way = self.in_flight.count().saturating_mul(balancers as u32);
+        self.heartbeat.connections.saturating_add(under_way)
     }
 
     fn is_eligible(&self, now: Instant) -> bool {

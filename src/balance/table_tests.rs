@@ -47,7 +47,7 @@ fn a_client_that_arrived_is_not_counted_twice() {
     table.handle_heartbeat(Heartbeat { accepted, ..beat("a", 1, 2, 10) }, now).unwrap();
     let (_, server) = table.servers().next().unwrap();
     assert_eq!((server.connections(), server.in_flight.count()), (11, 1));
-    assert_eq!(server.load(), 12, "lb-2 is taken to have as many under way");
+    assert_eq!(server.load(2), 12, "lb-2 is taken to have as many under way");
 }
 
 #[test]
