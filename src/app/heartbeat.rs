@@ -80,7 +80,7 @@ impl Heart {
         let ipv6 = UdpSocket::bind("[::]:0").ok();
         let beat = Beat {
             sockets: (ipv4, ipv6),
-            targets: Vec::new(),
+            targets: node.options.balancers.iter().map(|name| (name.clone(), Vec::new())).collect(),
             resolve_at: Instant::now(),
             number: 0,
             accepted: VecDeque::new(),
@@ -109,7 +109,7 @@ impl Drop for Heart {
 struct Beat {
     node: Arc<Node>,
     sockets: (UdpSocket, Option<UdpSocket>),
-    targets: Vec<SocketAddr>,
+    targets: Vec<(String, Vec<SocketAddr>)>,
     resolve_at: Instant,
     number: u64,
     /// Clients accepted, by the balancer that sent them; the one that sent the latest is in front.
@@ -162,7 +162,7 @@ impl Beat {
             full: connections >= options.limits.connections_max,
         }
         .encode();
-        for target in &self.targets {
+        for target in self.targets.iter().flat_map(|(_, addresses)| addresses) {
             let socket = if target.is_ipv4() { Some(&self.sockets.0) } else { self.sockets.1.as_ref() };
             // A balancer that is away is no error: it hears the next one when it is back.
             let _ = socket.map(|socket| socket.send_to(&datagram, target));
@@ -175,19 +175,16 @@ impl Beat {
             return;
         }
         self.resolve_at = now + RESOLVE_INTERVAL;
-        let names = &self.node.options.balancers;
-        let resolved: Vec<_> = names
-            .iter()
-            .flat_map(|name| match name.to_socket_addrs() {
-                Ok(addresses) => addresses.collect::<Vec<_>>(),
+        for (name, addresses) in &mut self.targets {
+            match name.to_socket_addrs() {
+                Ok(resolved) => *addresses = resolved.collect(),
+                // The last known address is better than none while the name service is away.
                 Err(error) => {
                     log::warn!(
                         "the balancer {name} is not known: {error}; trying again in {RESOLVE_INTERVAL:?}"
                     );
-                    Vec::new()
                 }
-            })
-            .collect();
-        self.targets = resolved;
+            }
+        }
     }
 }

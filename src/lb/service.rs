@@ -55,7 +55,8 @@ impl AssignService {
         let url = pick.url.replace("{host}", request.hostname());
         let separator = if url.contains('?') { '&' } else { '?' };
         let url = format!("{url}{separator}via={}", self.node.options.name);
-        let text = format!("Client sent to {} ({} connections)", pick.name, pick.connections);
+        let plural = if pick.connections == 1 { "" } else { "s" };
+        let text = format!("Client sent to {} ({} connection{plural})", pick.name, pick.connections);
         log::info!("{}: {text}", self.node.options.name);
         let response = Response::json(&Assignment { url: &url, node: pick.name });
         self.node.metrics.assigned();

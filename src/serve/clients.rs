@@ -2,7 +2,7 @@
 
 use std::mem;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use mio::net::TcpStream;
@@ -142,7 +142,7 @@ impl<S> Clients<S> {
         self.gone.push(id);
         // The queue's bound does not hold for the one frame that ends it.
         let _ = client.connection.queue(close_frame, usize::MAX);
-        self.end(id);
+        self.end(id, self.limits.linger);
     }
 
     /// Every client that has an open WebSocket.
@@ -185,7 +185,7 @@ impl<S> Clients<S> {
             Phase::Waiting { keep_alive, .. } => *keep_alive = false,
             Phase::Head { .. } | Phase::Ending if !client.connection.is_flushed() => {
                 client.phase = Phase::Ending;
-                self.end(id);
+                self.end(id, self.limits.send_timeout);
             }
             _ => self.remove(id),
         }
@@ -275,7 +275,7 @@ impl<S> Clients<S> {
             self.set_deadline(id, self.now + self.limits.keep_alive_timeout);
         } else {
             client.phase = Phase::Ending;
-            self.end(id);
+            self.end(id, self.limits.send_timeout);
         }
     }
 
@@ -316,15 +316,16 @@ impl<S> Clients<S> {
             if matches!(client.phase, Phase::Dead) {
                 continue;
             }
-            let is_alive = match client.connection.flush(&mut self.tally.writes) {
+            match client.connection.flush(&mut self.tally.writes) {
                 Ok(Flush::Empty) if matches!(client.phase, Phase::Ending) => {
-                    client.connection.finish().is_ok()
+                    let until = client.deadline.min(self.now + self.limits.linger);
+                    match client.connection.finish() {
+                        Ok(()) => self.set_deadline(id, until),
+                        Err(_) => self.remove(id),
+                    }
                 }
-                Ok(_) => true,
-                Err(_) => false,
-            };
-            if !is_alive {
-                self.remove(id);
+                Ok(_) => {}
+                Err(_) => self.remove(id),
             }
         }
         self.dirty = dirty;
@@ -339,10 +340,11 @@ impl<S> Clients<S> {
         }
     }
 
-    fn end(&mut self, id: Key) {
+    /// What is queued may take `patience` to go; then the peer has [`Limits::linger`] to end its side.
+    fn end(&mut self, id: Key, patience: Duration) {
         let Some(client) = self.slots.get_mut(id) else { return };
         mark_dirty(client, id, &mut self.dirty);
-        self.set_deadline(id, self.now + self.limits.linger);
+        self.set_deadline(id, self.now + patience);
     }
 }
 

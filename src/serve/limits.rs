@@ -21,6 +21,8 @@ pub struct Limits {
     pub keep_alive_timeout: Duration,
     /// From a request to its answer, where that comes from another thread.
     pub answer_timeout: Duration,
+    /// From a request to the last byte of its answer being taken by the client's socket.
+    pub send_timeout: Duration,
     /// Silence of a client after which it is pinged.
     pub ping_after: Duration,
     /// Silence of a client after which it is closed.
@@ -39,6 +41,7 @@ impl Default for Limits {
             head_timeout: Duration::from_secs(5),
             keep_alive_timeout: Duration::from_secs(15),
             answer_timeout: Duration::from_secs(5),
+            send_timeout: Duration::from_secs(60),
             ping_after: Duration::from_secs(25),
             silence_max: Duration::from_secs(60),
             linger: Duration::from_secs(2),

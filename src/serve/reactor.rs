@@ -281,6 +281,12 @@ impl<S: Service> Reactor<S> {
         for id in self.clients.take_due() {
             let Some(client) = self.clients.slots.get(id) else { continue };
             match client.phase {
+                // An answer on its way to a slow reader.
+                Phase::Head { .. }
+                    if !client.connection.is_flushed() && now < client.heard + self.limits.send_timeout =>
+                {
+                    self.clients.set_deadline(id, now + self.limits.keep_alive_timeout);
+                }
                 Phase::Head { .. } if client.connection.held() == 0 => self.clients.remove(id),
                 Phase::Head { .. } => self.refuse_head(id, HeadError::TooSlow),
                 Phase::Waiting { head_only, .. } => {
