@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -12,8 +12,8 @@ use mio::Waker;
 
 use crate::backoff;
 use crate::http::{self, RESPONSE_BYTES_MAX, Response};
+use crate::mail::{Ask, Mail, Server};
 use crate::url::Url;
-use crate::worker::Mail;
 
 /// How often each balancer is asked for one client.
 const ROUNDS: u32 = 3;
@@ -27,24 +27,6 @@ pub enum Entrance {
     Balancers(Vec<Url>),
     /// Go there.
     Target(Url),
-}
-
-/// A server to connect to.
-#[derive(Debug)]
-pub struct Server {
-    /// Its URL.
-    pub url: Url,
-    /// Where that is; never empty.
-    pub addresses: Vec<SocketAddr>,
-}
-
-/// A client of a worker wants a server.
-#[derive(Clone, Copy, Debug)]
-pub struct Ask {
-    /// The worker.
-    pub worker: usize,
-    /// Its client.
-    pub client: u32,
 }
 
 /// Finds servers for clients.

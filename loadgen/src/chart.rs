@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::latency::Bucket;
-use crate::report::grouped;
+use crate::number::grouped;
 
 const WIDTH: u64 = 50;
 

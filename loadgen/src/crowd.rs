@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Sender;
 use mio::{Interest, Registry, Token};
 
-use crate::assigner::{Ask, Server};
 use crate::backoff;
 use crate::client_message::ClientMessage;
 use crate::latency::Latency;
 use crate::ledger::{Arrival, Ledger, Source};
+use crate::mail::{Ask, Server};
 use crate::plan::{Plan, Share};
 use crate::progress::Board;
 use crate::schedule::Schedule;

@@ -24,6 +24,8 @@ pub mod handshake;
 pub mod http;
 pub mod latency;
 pub mod ledger;
+pub mod mail;
+pub mod number;
 pub mod plan;
 pub mod progress;
 pub mod report;

@@ -1,7 +1,7 @@
 //! What came out: one value, its table for people, its JSON for programs.
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Write};
+use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::chart::Chart;
 use crate::latency::{Bucket, Quantiles};
 use crate::ledger::Counts;
+use crate::number::grouped;
 use crate::plan::Plan;
 use crate::tally::Tally;
 
@@ -214,19 +215,6 @@ fn list<K: fmt::Display>(counts: &BTreeMap<K, u64>) -> String {
     }
     let items: Vec<_> = counts.iter().map(|(name, count)| format!("{name}: {}", grouped(*count))).collect();
     items.join(", ")
-}
-
-/// With a comma between thousands.
-pub fn grouped(count: u64) -> String {
-    let digits = count.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.write_char(digit).expect("a String takes everything");
-    }
-    text
 }
 
 #[cfg(test)]

@@ -14,11 +14,12 @@ use crate::crowd::Outcome;
 use crate::descriptors;
 use crate::latency::Quantiles;
 use crate::ledger::Counts;
+use crate::mail::Mail;
 use crate::plan::{Plan, PlanError};
 use crate::progress::{self, Board, Snapshot};
 use crate::report::Report;
 use crate::tally::Tally;
-use crate::worker::{Mail, Worker};
+use crate::worker::Worker;
 
 /// How often it is looked whether a phase is over.
 const TICK: Duration = Duration::from_millis(50);

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::number::grouped;
 use crate::progress::Snapshot;
-use crate::report::grouped;
 use crate::run::Phase;
 
 /// How often a line is written where there is no terminal.

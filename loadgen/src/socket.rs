@@ -11,8 +11,8 @@ use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Error, Message, Utf8Bytes};
 
-use crate::assigner::Server;
 use crate::handshake::Handshake;
+use crate::mail::Server;
 
 /// Stands for a connection that ended without a close frame.
 pub const NO_CLOSE_FRAME: u16 = 1006;

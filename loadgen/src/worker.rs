@@ -13,8 +13,8 @@ use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
 };
 
-use crate::assigner::{Ask, Server};
 use crate::crowd::{Crowd, Outcome};
+use crate::mail::{Ask, Mail};
 use crate::plan::{Plan, Share};
 use crate::progress::Board;
 
@@ -26,19 +26,6 @@ const SENDS_PER_TURN: usize = 256;
 const NEWS_INTERVAL: Duration = Duration::from_millis(100);
 const WAKER: Token = Token(usize::MAX);
 const ALARM: Token = Token(usize::MAX - 1);
-
-/// What others tell a worker.
-#[derive(Debug)]
-pub enum Mail {
-    /// A server for a client, or why there is none.
-    Assigned(u32, Result<Arc<Server>, String>),
-    /// The schedule begins at this time.
-    Begin(Instant),
-    /// No more messages.
-    Stop,
-    /// Say goodbye.
-    Finish,
-}
 
 /// Part of a plan, being carried out.
 pub struct Worker {
