@@ -1,0 +1,364 @@
+//! The balancer over real sockets: whom it sends where, and what it thinks of datagrams from strangers.
+
+#![allow(clippy::unwrap_used, reason = "in a test, what cannot be is a failure")]
+
+mod support;
+
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use distr_chat::app::{App, Options};
+use distr_chat::serve::Limits;
+use distr_chat::up::Role;
+use distr_chat::wire::Heartbeat;
+use serde_json::{Value, json};
+use support::http::http_get_as;
+use support::{
+    Client, addresses, balancer, cluster, eventually, http_get, incarnation, metric, options, start_app,
+    status,
+};
+
+const UNAVAILABLE: &str = "Client attempted to connect while all app servers were unavailable";
+
+/// A server by itself that tells one balancer of itself.
+fn app_of(name: &str, balancer: SocketAddr) -> App {
+    start_app(&Options { balancers: vec![balancer.to_string()], ..options(name) })
+}
+
+/// What a balancer knows of a server, or null.
+fn known(balancer: SocketAddr, name: &str) -> Value {
+    let status = status(balancer);
+    status["servers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|server| server["name"] == name)
+        .cloned()
+        .unwrap_or_default()
+}
+
+/// Waits until clients could be sent to so many servers.
+fn await_servers(balancer: SocketAddr, count: usize) {
+    eventually(&format!("{count} servers are up"), || {
+        let status = status(balancer);
+        let is_up = |server: &&Value| server["state"] == "up" && server["draining"] == false;
+        status["servers"].as_array().unwrap().iter().filter(is_up).count() == count
+    });
+}
+
+/// Where the next client is sent: the URL and the server's name.
+fn assign(balancer: SocketAddr) -> Option<(String, String)> {
+    let answer = http_get(balancer, "/assign");
+    let body = answer.json();
+    let text = |key: &str| body[key].as_str().unwrap().to_owned();
+    (answer.status == 200).then(|| (text("url"), text("node")))
+}
+
+fn heartbeat(name: &str, connections: u32) -> Heartbeat {
+    Heartbeat {
+        name: name.into(),
+        incarnation: 7 << 22,
+        number: 1000,
+        url: "ws://{host}:5001/ws".into(),
+        connections,
+        accepted: Vec::new(),
+        draining: false,
+        deaf: false,
+        full: false,
+    }
+}
+
+fn send(balancer: SocketAddr, datagram: &[u8]) {
+    UdpSocket::bind("127.0.0.1:0").unwrap().send_to(datagram, balancer).unwrap();
+}
+
+/// Heartbeats as a server would send them, until it is dropped.
+struct Beating {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Beating {
+    fn start(balancer: SocketAddr, mut heartbeats: Vec<Heartbeat>) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = thread::spawn(move || {
+            while !stopped.load(Ordering::Relaxed) {
+                for heartbeat in &mut heartbeats {
+                    heartbeat.number += 1;
+                    send(balancer, &heartbeat.encode());
+                }
+                thread::sleep(Duration::from_millis(20));
+            }
+        });
+        Self { stop, thread: Some(thread) }
+    }
+}
+
+impl Drop for Beating {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.take().unwrap().join().unwrap();
+    }
+}
+
+#[test]
+fn without_a_server_clients_are_told_to_come_again() {
+    let lb = balancer("lb-1");
+    let answer = http_get(lb.address(), "/assign");
+    assert_eq!((answer.status, &answer.json()["error"]), (503, &json!("unavailable")));
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    assert_eq!(answer.header("access-control-allow-origin"), Some("https://chat.example"));
+    assert_eq!(metric(lb.address(), "distr_lb_clients_unavailable_total"), 1);
+    let status = status(lb.address());
+    assert_eq!((&status["unavailable_total"], &status["assigned_total"]), (&json!(1), &json!(0)));
+    let event = &status["events"][0];
+    assert_eq!((&event["kind"], &event["text"]), (&json!("unavailable"), &json!(UNAVAILABLE)));
+    assert_eq!(http_get(lb.address(), "/ready").status, 503);
+}
+
+#[test]
+fn a_client_is_sent_to_a_server_and_arrives() {
+    let lb = balancer("lb-1");
+    let app = app_of("app-1", lb.address());
+    await_servers(lb.address(), 1);
+    assert_eq!(http_get(lb.address(), "/ready").status, 200);
+    let answer = http_get(lb.address(), "/assign");
+    assert_eq!(answer.header("access-control-allow-origin"), Some("https://chat.example"));
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    let url = format!("ws://127.0.0.1:{}/ws?via=lb-1", app.address().port());
+    assert_eq!(answer.json(), json!({"url": url, "node": "app-1"}));
+    assert_eq!(metric(lb.address(), "distr_lb_clients_assigned_total"), 1);
+    assert_eq!(known(lb.address(), "app-1")["in_flight"], 1, "it is under way");
+
+    let mut client = Client::open(&url);
+    client.join("lobby", "ann");
+    eventually("it has arrived", || {
+        let server = known(lb.address(), "app-1");
+        server["connections"] == 1 && server["in_flight"] == 0 && server["assigned"] == 1
+    });
+    let events = status(lb.address())["events"].clone();
+    let texts: Vec<_> = events.as_array().unwrap().iter().map(|event| event["text"].clone()).collect();
+    assert_eq!(texts, ["app-1 is up", "Client sent to app-1 (1 connection)"]);
+}
+
+#[test]
+fn the_url_has_the_host_that_the_client_used() {
+    let lb = balancer("lb-1");
+    let at = |name: &str, public_url: &str| {
+        let balancers = vec![lb.address().to_string()];
+        let app = start_app(&Options { public_url: public_url.into(), balancers, ..options(name) });
+        await_servers(lb.address(), 1);
+        app
+    };
+    let url = |host: &str| http_get_as(lb.address(), "/assign", host).json()["url"].clone();
+    let app = at("app-1", "");
+    let port = app.address().port();
+    for (host, hostname) in [
+        ("chat.example:7001", "chat.example"),
+        ("chat.example", "chat.example"),
+        ("192.0.2.7:7001", "192.0.2.7"),
+        ("[2001:db8::1]:7001", "[2001:db8::1]"),
+    ] {
+        assert_eq!(url(host), format!("ws://{hostname}:{port}/ws?via=lb-1"));
+    }
+    drop(app);
+    let app = at("app-2", "wss://{host}/chat/ws?x=1");
+    assert_eq!(url("chat.example:7001"), "wss://chat.example/chat/ws?x=1&via=lb-1");
+    drop(app);
+    let _app = at("app-3", "wss://fixed.example/ws");
+    assert_eq!(url("chat.example:7001"), "wss://fixed.example/ws?via=lb-1");
+}
+
+#[test]
+fn three_balancers_at_once_spread_clients_evenly() {
+    const CLIENTS_EACH: usize = 100;
+    let cluster = cluster(3, 3);
+    let (apps, balancers) = (addresses(&cluster, Role::App), addresses(&cluster, Role::Balancer));
+    balancers.iter().for_each(|&balancer| await_servers(balancer, 3));
+    let come = |balancer| {
+        move || -> Vec<Client> {
+            (0..CLIENTS_EACH).map(|_| Client::open(&assign(balancer).unwrap().0)).collect()
+        }
+    };
+    let threads: Vec<_> = balancers.iter().map(|&balancer| thread::spawn(come(balancer))).collect();
+    let clients: Vec<_> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
+    let counts: Vec<_> = apps.iter().map(|&app| status(app)["connections"].as_u64().unwrap()).collect();
+    assert_eq!(counts.iter().sum::<u64>(), clients.len() as u64);
+    assert!(counts.iter().max().unwrap() - counts.iter().min().unwrap() <= 2, "{counts:?}");
+}
+
+#[test]
+fn a_thousand_clients_who_are_under_way_are_spread_evenly_too() {
+    let lb = balancer("lb-1");
+    let _beating = Beating::start(lb.address(), ["a", "b", "c"].map(|name| heartbeat(name, 10)).to_vec());
+    await_servers(lb.address(), 3);
+    let mut counts = std::collections::BTreeMap::new();
+    for _ in 0..99 {
+        *counts.entry(assign(lb.address()).unwrap().1).or_insert(0) += 1;
+    }
+    assert!(counts.values().all(|&count| count == 33), "{counts:?}");
+}
+
+#[test]
+fn the_least_loaded_is_filled_up_first() {
+    let lb = balancer("lb-1");
+    let _beating = Beating::start(lb.address(), vec![heartbeat("busy", 30), heartbeat("idle", 10)]);
+    await_servers(lb.address(), 2);
+    for _ in 0..20 {
+        assert_eq!(assign(lb.address()).unwrap().1, "idle");
+    }
+    let next = [assign(lb.address()).unwrap().1, assign(lb.address()).unwrap().1];
+    assert_ne!(next[0], next[1], "they are level now");
+}
+
+#[test]
+fn nobody_is_sent_to_a_server_that_drains_is_deaf_or_full() {
+    let lb = balancer("lb-1");
+    let bad = [
+        Heartbeat { draining: true, ..heartbeat("draining", 0) },
+        Heartbeat { deaf: true, ..heartbeat("deaf", 0) },
+        Heartbeat { full: true, ..heartbeat("full", 0) },
+    ];
+    let beating = Beating::start(lb.address(), bad.to_vec());
+    eventually("they are known", || status(lb.address())["servers"].as_array().unwrap().len() == 3);
+    assert_eq!(assign(lb.address()), None);
+    assert_eq!(known(lb.address(), "deaf")["deaf"], true);
+    drop(beating);
+    let all = bad.into_iter().chain([heartbeat("good", 1000)]);
+    let later = all.map(|heartbeat| Heartbeat { number: 1_000_000, ..heartbeat }).collect();
+    let _beating = Beating::start(lb.address(), later);
+    eventually("the good one is known", || known(lb.address(), "good")["state"] == "up");
+    for _ in 0..10 {
+        assert_eq!(assign(lb.address()).unwrap().1, "good");
+    }
+}
+
+#[test]
+fn a_full_server_says_so_to_its_balancer() {
+    let lb = balancer("lb-1");
+    let balancers = vec![lb.address().to_string()];
+    let limits = Limits { connections_max: 1, ..options("").limits };
+    let _app = start_app(&Options { limits, balancers, ..options("app-1") });
+    await_servers(lb.address(), 1);
+    let client = Client::open(&assign(lb.address()).unwrap().0);
+    eventually("it is full", || known(lb.address(), "app-1")["full"] == true);
+    assert_eq!(assign(lb.address()), None);
+    client.close();
+    eventually("it has a place again", || assign(lb.address()).is_some());
+}
+
+#[test]
+fn a_server_that_stops_gets_no_clients_and_gets_some_when_it_is_back() {
+    let lb = balancer("lb-1");
+    let _one = app_of("app-1", lb.address());
+    let two = app_of("app-2", lb.address());
+    await_servers(lb.address(), 2);
+    drop(two);
+    await_servers(lb.address(), 1);
+    for _ in 0..10 {
+        assert_eq!(assign(lb.address()).unwrap().1, "app-1");
+    }
+    let _two = app_of("app-2", lb.address());
+    await_servers(lb.address(), 2);
+    eventually("it gets clients", || assign(lb.address()).unwrap().1 == "app-2");
+    let events = status(lb.address())["events"].clone();
+    let is_restart =
+        |event: &Value| event["text"] == "app-2 has restarted" || event["text"] == "app-2 is gone";
+    assert!(events.as_array().unwrap().iter().any(is_restart), "{events}");
+}
+
+#[test]
+fn a_server_that_falls_silent_is_suspected_then_gone_and_then_the_last_is() {
+    let lb = balancer("lb-1");
+    send(lb.address(), &heartbeat("mute", 0).encode());
+    eventually("it is gone", || known(lb.address(), "mute")["state"] == "gone");
+    let texts: Vec<_> =
+        status(lb.address())["events"].as_array().unwrap().iter().map(|e| e["text"].clone()).collect();
+    assert_eq!(texts, ["mute is up", "mute is suspect", "mute is gone"]);
+    assert_eq!(assign(lb.address()), None);
+    send(lb.address(), &Heartbeat { number: 1001, ..heartbeat("mute", 0) }.encode());
+    eventually("one heartbeat brings it back", || {
+        metric(lb.address(), "distr_lb_heartbeats_accepted_total") == 2
+    });
+}
+
+#[test]
+fn datagrams_that_are_wrong_are_counted_and_change_nothing() {
+    let seed = fastrand::u64(..);
+    println!("seed {seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let lb = balancer("lb-1");
+    let _beating = Beating::start(lb.address(), vec![heartbeat("app-1", 10)]);
+    await_servers(lb.address(), 1);
+
+    // Each would change what is known, if it were believed.
+    let lie = Heartbeat { url: "ws://evil.example/ws".into(), number: 1 << 40, ..heartbeat("app-1", 9999) };
+    let whole = lie.encode();
+    let changed = |at: usize, byte: u8| {
+        let mut bytes = whole.clone();
+        bytes[at] = byte;
+        bytes
+    };
+    let garbage: Vec<u8> = std::iter::repeat_with(|| random.u8(..)).take(300).collect();
+    let cases = [
+        ("garbage", garbage, "malformed"),
+        ("nothing", Vec::new(), "malformed"),
+        ("cut short", whole[..whole.len() - 1].to_vec(), "malformed"),
+        ("cut in its head", whole[..20].to_vec(), "malformed"),
+        ("one byte more", [&whole[..], &[0]].concat(), "malformed"),
+        ("a large one", [&whole[..], &[0; 9000]].concat(), "malformed"),
+        ("another magic", changed(0, b'X'), "malformed"),
+        ("a control character in its name", changed(27, 7), "malformed"),
+        (
+            "a URL of another kind",
+            Heartbeat { url: "http://evil.example/".into(), ..lie.clone() }.encode(),
+            "malformed",
+        ),
+        ("a future version", changed(4, 2), "version"),
+        ("a flag that is not known", changed(5, 8), "version"),
+        ("heard before", Heartbeat { number: 1001, ..lie.clone() }.encode(), "stale"),
+        ("late", Heartbeat { number: 3, ..lie.clone() }.encode(), "stale"),
+        ("from an earlier run", Heartbeat { incarnation: 6 << 22, ..lie.clone() }.encode(), "stale"),
+    ];
+    for (case, datagram, rule) in cases {
+        let name = format!("distr_lb_heartbeats_refused_total{{rule=\"{rule}\"}}");
+        let before = metric(lb.address(), &name);
+        send(lb.address(), &datagram);
+        eventually(&format!("{case} is counted as {rule}"), || metric(lb.address(), &name) == before + 1);
+        assert_eq!(status(lb.address())["heartbeats"][rule], before + 1, "{case}");
+    }
+    let status = status(lb.address());
+    assert_eq!(status["servers"].as_array().unwrap().len(), 1);
+    let server = &status["servers"][0];
+    assert_eq!((&server["connections"], &server["url"]), (&json!(10), &json!("ws://{host}:5001/ws")));
+    assert_eq!(assign(lb.address()).unwrap().1, "app-1");
+}
+
+#[test]
+fn a_later_run_is_believed_at_once() {
+    let lb = balancer("lb-1");
+    send(lb.address(), &heartbeat("app-1", 10).encode());
+    eventually("it is known", || known(lb.address(), "app-1")["connections"] == 10);
+    let later = Heartbeat { incarnation: incarnation(), number: 1, ..heartbeat("app-1", 0) };
+    send(lb.address(), &later.encode());
+    eventually("it is believed", || known(lb.address(), "app-1")["connections"] == 0);
+    let events = status(lb.address())["events"].clone();
+    assert!(
+        events.as_array().unwrap().iter().any(|event| event["text"] == "app-1 has restarted"),
+        "{events}"
+    );
+}
+
+#[test]
+fn a_balancer_has_the_endpoints_of_the_docs_and_no_websocket() {
+    let lb = balancer("lb-1");
+    let get = |path| http_get(lb.address(), path);
+    assert_eq!(get("/status").header("access-control-allow-origin"), Some("https://chat.example"));
+    assert_eq!((get("/live").status, get("/ready").status, get("/metrics").status), (200, 503, 200));
+    assert_eq!(get("/ws").status, 404);
+    assert_eq!(metric(lb.address(), "distr_lb_error_answers_total{status=\"404\"}"), 1);
+}
