@@ -144,6 +144,8 @@ impl<S: Service> Reactor<S> {
     }
 
     fn accept(&mut self) {
+        // Who comes while the server is leaving is better off elsewhere, and is reset when the listener closes.
+        self.may_accept &= !self.stop.load(Ordering::Acquire);
         if !self.may_accept {
             return;
         }
