@@ -30,7 +30,7 @@ impl Service for Echo {
         };
         let mut out = Vec::with_capacity(payload.len() + frame::HEADER_BYTES_MAX);
         frame::encode(opcode, payload, &mut out);
-        clients.send(id, Bytes::from(out));
+        clients.send(id, &Bytes::from(out));
     }
 }
 

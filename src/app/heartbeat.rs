@@ -1,9 +1,8 @@
 //! The heart: a thread that tells every balancer how the server is, at least every 200 ms, and at once when clients
 //! came or went.
 
-use std::collections::VecDeque;
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs, UdpSocket};
+use std::net::UdpSocket;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
@@ -15,13 +14,12 @@ use crate::wire::heartbeat::{BALANCERS_MAX, Heartbeat};
 use crate::wire::limits::NAME_BYTES_MAX;
 
 use super::node::Node;
+use super::resolver::Resolver;
 
 /// Longest time between heartbeats.
 pub const INTERVAL: Duration = Duration::from_millis(200);
 /// Shortest time between heartbeats, in which changes are gathered.
 const GATHER: Duration = Duration::from_millis(2);
-/// How often the balancers' names are resolved anew.
-const RESOLVE_INTERVAL: Duration = Duration::from_secs(5);
 /// Changes that may wait for the thread. Beyond it arrivals are not counted for their balancer, whose account of
 /// clients under way then ages out.
 const CHANGES_MAX: usize = 65_536;
@@ -80,10 +78,9 @@ impl Heart {
         let ipv6 = UdpSocket::bind("[::]:0").ok();
         let beat = Beat {
             sockets: (ipv4, ipv6),
-            targets: node.options.balancers.iter().map(|name| (name.clone(), Vec::new())).collect(),
-            resolve_at: Instant::now(),
+            resolver: Resolver::start(&node.options.balancers)?,
             number: 0,
-            accepted: VecDeque::new(),
+            accepted: Vec::new(),
             node,
         };
         let name = format!("{}/heart", beat.node.options.name);
@@ -109,11 +106,10 @@ impl Drop for Heart {
 struct Beat {
     node: Arc<Node>,
     sockets: (UdpSocket, Option<UdpSocket>),
-    targets: Vec<(String, Vec<SocketAddr>)>,
-    resolve_at: Instant,
+    resolver: Resolver,
     number: u64,
-    /// Clients accepted, by the balancer that sent them; the one that sent the latest is in front.
-    accepted: VecDeque<(String, u64)>,
+    /// Clients accepted, by the balancer that sent them.
+    accepted: Vec<(String, u64)>,
 }
 
 impl Beat {
@@ -136,17 +132,19 @@ impl Beat {
 
     fn note(&mut self, change: Change) {
         let Change::Opened { via: Some(via) } = change else { return };
-        let known = self.accepted.iter().position(|(name, _)| *name == via);
-        let (name, count) = match known.and_then(|index| self.accepted.remove(index)) {
-            Some(known) => known,
-            None => (via, 0),
-        };
-        self.accepted.push_front((name, count + 1));
-        self.accepted.truncate(BALANCERS_MAX);
+        if let Some((_, count)) = self.accepted.iter_mut().find(|(name, _)| *name == via) {
+            *count += 1;
+            return;
+        }
+        // Anybody can put a name into a URL: one that sent few makes room, not one that sends many.
+        if self.accepted.len() == BALANCERS_MAX {
+            let least = (0..BALANCERS_MAX).min_by_key(|&index| self.accepted[index].1);
+            least.map(|index| self.accepted.swap_remove(index));
+        }
+        self.accepted.push((via, 1));
     }
 
     fn send(&mut self, is_leaving: bool) {
-        self.resolve();
         self.number += 1;
         let options = &self.node.options;
         let connections = self.node.serving.websockets();
@@ -156,35 +154,16 @@ impl Beat {
             number: self.number,
             url: options.public_url.clone(),
             connections,
-            accepted: self.accepted.iter().cloned().collect(),
+            accepted: self.accepted.clone(),
             draining: is_leaving,
             deaf: !self.node.is_ready.load(Ordering::Relaxed),
             full: connections >= options.limits.connections_max,
         }
         .encode();
-        for target in self.targets.iter().flat_map(|(_, addresses)| addresses) {
+        for target in self.resolver.addresses() {
             let socket = if target.is_ipv4() { Some(&self.sockets.0) } else { self.sockets.1.as_ref() };
             // A balancer that is away is no error: it hears the next one when it is back.
             let _ = socket.map(|socket| socket.send_to(&datagram, target));
-        }
-    }
-
-    fn resolve(&mut self) {
-        let now = Instant::now();
-        if now < self.resolve_at {
-            return;
-        }
-        self.resolve_at = now + RESOLVE_INTERVAL;
-        for (name, addresses) in &mut self.targets {
-            match name.to_socket_addrs() {
-                Ok(resolved) => *addresses = resolved.collect(),
-                // The last known address is better than none while the name service is away.
-                Err(error) => {
-                    log::warn!(
-                        "the balancer {name} is not known: {error}; trying again in {RESOLVE_INTERVAL:?}"
-                    );
-                }
-            }
         }
     }
 }

@@ -6,6 +6,7 @@ pub mod loopback;
 pub mod mail;
 pub mod metrics;
 pub mod node;
+pub mod resolver;
 pub mod service;
 pub mod status;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use crate::chat::session::{Outcome, Place};
+use crate::chat::session::{Outcome, Place, Stay};
 use crate::chat::{Ask, Member, Members, Notice, Session};
 use crate::net::Key;
 use crate::net::mailbox::{Mailbox, Post, Undelivered};
@@ -51,7 +51,8 @@ impl ChatService {
         self.held.push(ToHub::Ask(self.member(id), ask));
     }
 
-    fn vacate(&mut self, place: Place, clients: &mut Clients<Session>) {
+    fn leave(&mut self, id: Key, Stay { place, ask }: Stay, clients: &mut Clients<Session>) {
+        self.ask(id, ask);
         if let Some(moved) = self.members.remove(place.room, place.index)
             && let Some(session) = clients.session(moved)
         {
@@ -64,21 +65,24 @@ impl ChatService {
             Notice::Deliver { room, frames, messages } => {
                 clients.send_to_all(self.members.of(room), &frames, u64::from(messages));
             }
-            Notice::Reply { connection, frame } => clients.send(Key::from_bits(connection), frame),
-            Notice::Entered { connection, visit, room, name, frame } => {
+            Notice::Reply { connection, frame } => clients.send(Key::from_bits(connection), &frame),
+            Notice::Entered { connection, visit, room, name, user, frame } => {
                 let (id, members) = (Key::from_bits(connection), &mut self.members);
                 let has_entered = clients.session(id).is_some_and(|session| {
-                    session.handle_entered(visit, name, || Place { room, index: members.add(room, id) })
+                    let place = || Place { room, index: members.add(room, id) };
+                    session.handle_entered(visit, Arc::clone(&name), place)
                 });
                 if has_entered {
-                    clients.send_answer(id, frame);
+                    clients.send_answer(id, &frame);
+                } else {
+                    self.ask(id, Ask::Leave { room: name, user });
                 }
             }
             Notice::Refused { connection, visit, frame } => {
                 let id = Key::from_bits(connection);
                 if let Some(session) = clients.session(id) {
                     session.handle_refused(visit, now);
-                    clients.send(id, frame);
+                    clients.send(id, &frame);
                 }
             }
         }
@@ -119,7 +123,7 @@ impl Service for ChatService {
         let session = format!("{:016x}-{:x}-{:x}", self.node.options.incarnation, self.reactor, id.to_bits());
         let node = &self.node.options.name;
         let welcome = ServerMessage::Welcome { node, session: &session, limits: &self.node.limits };
-        clients.send(id, welcome.to_frame());
+        clients.send(id, &welcome.to_frame());
         self.pulse.opened();
     }
 
@@ -135,17 +139,14 @@ impl Service for ChatService {
         let Some(session) = clients.session(id) else { return };
         match session.handle_text(&text, self.node.options.rate, now) {
             Outcome::Ask(ask) => self.ask(id, ask),
-            Outcome::Reply(frame) => clients.send(id, frame),
+            Outcome::Reply(frame) => clients.send(id, &frame),
             Outcome::Refuse(code, frame) => {
                 self.node.metrics.error(code);
-                clients.send(id, frame);
+                clients.send(id, &frame);
             }
-            Outcome::Leave { place, ask, reply } => {
-                if let Some(place) = place {
-                    self.vacate(place, clients);
-                }
-                self.ask(id, ask);
-                clients.send(id, reply);
+            Outcome::Leave { reply, stay } => {
+                clients.send(id, &reply);
+                stay.into_iter().for_each(|stay| self.leave(id, stay, clients));
             }
             Outcome::Ignore => {}
             Outcome::Close(reason, detail) => clients.close(id, reason, detail),
@@ -153,12 +154,7 @@ impl Service for ChatService {
     }
 
     fn handle_gone(&mut self, id: Key, session: Session, clients: &mut Clients<Session>) {
-        for (place, ask) in session.handle_gone() {
-            if let Some(place) = place {
-                self.vacate(place, clients);
-            }
-            self.ask(id, ask);
-        }
+        session.handle_gone().for_each(|stay| self.leave(id, stay, clients));
         self.pulse.closed();
     }
 

@@ -22,11 +22,12 @@ impl InFlight {
         self.sent.push_back(now);
     }
 
-    /// The server reports how many of ours have arrived in all.
+    /// The server reports how many of ours have arrived in all. Reports come in their order; a smaller number means
+    /// that the server lost count of us and has begun anew.
     pub fn handle_report(&mut self, arrived: u64) {
-        let news = arrived.saturating_sub(self.arrived).min(self.sent.len() as u64);
-        self.sent.drain(..news as usize);
-        self.arrived = self.arrived.max(arrived);
+        let news = if arrived < self.arrived { arrived } else { arrived - self.arrived };
+        self.sent.drain(..(news as usize).min(self.sent.len()));
+        self.arrived = arrived;
     }
 
     /// The server has started anew and counts from zero; who was under way finds nobody there.
@@ -58,8 +59,10 @@ mod tests {
         (0..5).for_each(|_| account.send(now));
         account.handle_report(3);
         assert_eq!(account.count(), 2);
-        account.handle_report(2);
-        assert_eq!(account.count(), 2, "an older report does not count twice");
+        account.handle_report(3);
+        assert_eq!(account.count(), 2, "nobody new");
+        account.handle_report(1);
+        assert_eq!(account.count(), 1, "counted anew");
         account.handle_report(9);
         assert_eq!(account.count(), 0, "more than were sent by this run of the balancer");
         account.send(now);

@@ -260,7 +260,8 @@ impl Hub {
         let is_new = room.presence.enter(user);
         let frame = joined_frame(room, user, since);
         let name = Arc::clone(&room.name);
-        let entered = Notice::Entered { connection, visit, room: id, name, frame };
+        let user = Arc::clone(user);
+        let entered = Notice::Entered { connection, visit, room: id, name, user, frame };
         self.effects.push_back(Effect::Tell(reactor, entered));
         if is_new {
             self.note_presence(id, true, now);
@@ -307,12 +308,8 @@ impl Hub {
     }
 
     fn leave(&mut self, member: Member, name: &str, user: &Arc<str>, now: Now) {
-        // A join that was refused is left too.
-        let Some(&id) = self.by_name.get(name) else { return };
+        let id = *self.by_name.get(name).expect("a room with a member is there");
         let room = &mut self.rooms[id.0 as usize];
-        if room.here[member.reactor] == 0 {
-            return;
-        }
         room.here[member.reactor] -= 1;
         let was_last_of_name = room.presence.leave(user);
         if room.members() == 0 {

@@ -95,7 +95,8 @@ pub enum Ask {
 /// What the hub tells a reactor.
 #[derive(Debug)]
 pub enum Notice {
-    /// The connection is a member from here on: all that follows for the room is for it too.
+    /// The connection is a member from here on: all that follows for the room is for it too. If it has left or gone
+    /// meanwhile, the reactor answers with [`Ask::Leave`]: a join is left once it has succeeded, and never before.
     Entered {
         /// Whose.
         connection: u64,
@@ -105,6 +106,8 @@ pub enum Notice {
         room: RoomId,
         /// The room's name, of which one copy serves all its members.
         name: Arc<str>,
+        /// The name that the member is known by.
+        user: Arc<str>,
         /// `joined`.
         frame: Bytes,
     },

@@ -42,6 +42,15 @@ pub struct Place {
     pub index: u32,
 }
 
+/// A member that goes.
+#[derive(Debug)]
+pub struct Stay {
+    /// Where it stood.
+    pub place: Place,
+    /// What the hub has to be told.
+    pub ask: Ask,
+}
+
 /// What a frame leads to.
 #[derive(Debug)]
 pub enum Outcome {
@@ -51,14 +60,12 @@ pub enum Outcome {
     Reply(Bytes),
     /// Answer the client, and count what it did wrong.
     Refuse(ErrorCode, Bytes),
-    /// The client leaves: take it off the list, tell the hub, answer.
+    /// The client leaves: answer it, take it off the list and tell the hub, if it had come in already.
     Leave {
-        /// Where it stood, if it had come in already.
-        place: Option<Place>,
-        /// For the hub.
-        ask: Ask,
         /// `left`.
         reply: Bytes,
+        /// What it leaves.
+        stay: Option<Stay>,
     },
     /// Nothing: a hint that came too soon after the last.
     Ignore,
@@ -119,9 +126,9 @@ impl Session {
         }
     }
 
-    /// The connection is gone: where it stood, and what the hub has to be told, for each room.
-    pub fn handle_gone(self) -> impl Iterator<Item = (Option<Place>, Ask)> {
-        self.visits.into_iter().map(|visit| (visit.place, Ask::Leave { room: visit.room, user: visit.user }))
+    /// The connection is gone, and leaves every room that it had come into.
+    pub fn handle_gone(self) -> impl Iterator<Item = Stay> {
+        self.visits.into_iter().filter_map(Visit::leave)
     }
 
     /// Whether the client holds a connection for nothing.
@@ -178,14 +185,22 @@ impl Session {
         let Some(index) = self.visits.iter().position(|visit| *visit.room == *room.as_str()) else {
             return about(room, ErrorCode::NotJoined, "this connection is not in the room");
         };
-        let Visit { room, user, place, .. } = self.visits.swap_remove(index);
+        let visit = self.visits.swap_remove(index);
         self.roomless_since = now;
-        let reply = ServerMessage::Left { room: &room }.to_frame();
-        Outcome::Leave { place, ask: Ask::Leave { room, user }, reply }
+        let reply = ServerMessage::Left { room: &visit.room }.to_frame();
+        Outcome::Leave { reply, stay: visit.leave() }
     }
 
     fn visit(&self, room: &Name<'_>) -> Option<&Visit> {
         self.visits.iter().find(|visit| *visit.room == *room.as_str())
+    }
+}
+
+impl Visit {
+    /// A visit that the hub has not answered yet is left when it does.
+    fn leave(self) -> Option<Stay> {
+        let Self { room, user, place, .. } = self;
+        place.map(|place| Stay { place, ask: Ask::Leave { room, user } })
     }
 }
 
@@ -239,14 +254,14 @@ mod tests {
         let mut session = Session::new(RATE, now);
         join(&mut session, "r", now);
         let leave = session.handle_text(r#"{"type":"leave","room":"r"}"#, RATE, now);
-        assert!(matches!(leave, Outcome::Leave { place: None, .. }));
+        assert!(matches!(leave, Outcome::Leave { stay: None, .. }));
         join(&mut session, "r", now);
         assert!(!session.handle_entered(0, "r".into(), || unreachable!("no place is taken")));
         let place = Place { room: RoomId(4), index: 2 };
         assert!(session.handle_entered(1, "r".into(), || place));
         session.handle_moved(Place { room: RoomId(4), index: 0 });
-        let gone: Vec<_> = session.handle_gone().map(|(place, _)| place).collect();
-        assert_eq!(gone, [Some(Place { room: RoomId(4), index: 0 })]);
+        let gone: Vec<_> = session.handle_gone().map(|stay| stay.place).collect();
+        assert_eq!(gone, [Place { room: RoomId(4), index: 0 }]);
     }
 
     #[test]

@@ -147,11 +147,14 @@ impl World {
 
     fn leave(&mut self) {
         let Some(id) = self.any_client() else { return };
-        let Some(Client { server, room, .. }) = self.clients.remove(&id) else { return };
+        let Some(Client { server, room, has_entered, .. }) = self.clients.remove(&id) else { return };
         for members in self.servers[server].members.values_mut() {
             members.retain(|member| *member != id);
         }
-        self.ask(server, id, Ask::Leave { room: ROOMS[room].into(), user: user(id) });
+        // One who has not come in yet leaves when it does.
+        if has_entered {
+            self.ask(server, id, Ask::Leave { room: ROOMS[room].into(), user: user(id) });
+        }
         for owed in self.owed.values_mut().chain(self.waiting.values_mut()) {
             owed.remove(&id);
         }
@@ -241,8 +244,15 @@ impl World {
 
     fn tell(&mut self, server: usize, reactor: usize, notice: Notice) {
         match notice {
-            Notice::Entered { connection, room, frame, .. } => {
-                let Some(client) = self.clients.get_mut(&connection) else { return };
+            Notice::Entered { connection, room, name, user, frame, .. } => {
+                let Some(client) = self.clients.get_mut(&connection) else {
+                    let member = Member { reactor, connection };
+                    return self.servers[server].hub.handle_ask(
+                        member,
+                        Ask::Leave { room: name, user },
+                        self.now,
+                    );
+                };
                 client.has_entered = true;
                 self.servers[server].members.entry((reactor, room)).or_default().push(connection);
                 client.receive(connection, &frame);

@@ -10,6 +10,9 @@ const SLICES_MAX: usize = 64;
 /// Frames held without a heap allocation: what a room says in a turn is one, an acknowledgement the other.
 const INLINE: usize = 2;
 
+/// What a frame costs beside its bytes, so that many small ones are bounded too.
+const FRAME_OVERHEAD: usize = 64;
+
 /// The queue is full: the peer reads too slowly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Overflow;
@@ -35,7 +38,7 @@ pub struct Outbox {
 impl Outbox {
     /// Queues one frame unless that would make more than `bytes_max` wait, answers not counted.
     pub fn push(&mut self, frame: Bytes, bytes_max: usize) -> Result<(), Overflow> {
-        if self.bytes + frame.len() > bytes_max.saturating_add(self.answers) {
+        if self.weight() + frame.len() > bytes_max.saturating_add(self.answers) {
             return Err(Overflow);
         }
         self.bytes += frame.len();
@@ -51,6 +54,11 @@ impl Outbox {
         }
         self.answers += frame.len();
         self.push(frame, usize::MAX)
+    }
+
+    fn weight(&self) -> usize {
+        // The first frames are held inline.
+        self.bytes + self.frames.len().saturating_sub(INLINE) * FRAME_OVERHEAD
     }
 
     /// Whether nothing waits.

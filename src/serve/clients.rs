@@ -80,25 +80,30 @@ impl<S> Clients<S> {
     }
 
     /// Queues a frame. A client that is gone is passed over; one whose queue is full is closed as slow.
-    pub fn send(&mut self, id: Key, frame: Bytes) {
+    pub fn send(&mut self, id: Key, frame: &Bytes) {
         let bytes_max = self.limits.queue_bytes_max;
-        self.queue(id, |connection| connection.queue(frame, bytes_max));
+        self.queue(id, |connection| connection.queue(frame.clone(), bytes_max));
     }
 
     /// Queues something large that the client has asked for, which has a bound of its own.
-    pub fn send_answer(&mut self, id: Key, frame: Bytes) {
+    pub fn send_answer(&mut self, id: Key, frame: &Bytes) {
         let answers_max = self.limits.answer_bytes_max;
-        self.queue(id, |connection| connection.queue_answer(frame, answers_max));
+        self.queue(id, |connection| connection.queue_answer(frame.clone(), answers_max));
     }
 
-    fn queue(&mut self, id: Key, queue: impl FnOnce(&mut Connection) -> Result<(), Overflow>) {
+    fn queue(&mut self, id: Key, queue: impl Fn(&mut Connection) -> Result<(), Overflow>) {
         let Some(client) = self.slots.get_mut(id) else { return };
         if !matches!(client.phase, Phase::Open { .. }) {
             return;
         }
+        mark_dirty(client, id, &mut self.dirty);
         if queue(&mut client.connection).is_ok() {
-            mark_dirty(client, id, &mut self.dirty);
-        } else {
+            return;
+        }
+        // A turn may bring more than the bound: only what the socket does not take makes a client slow.
+        if client.connection.flush(&mut self.tally.writes).is_err() {
+            self.remove(id);
+        } else if queue(&mut client.connection).is_err() {
             client.connection.drop_unsent();
             self.close(id, CloseReason::SlowConsumer, "the client reads too slowly");
         }
@@ -107,7 +112,7 @@ impl<S> Clients<S> {
     /// Queues the same frames, `messages` in number, for many clients.
     pub fn send_to_all(&mut self, ids: &[Key], frames: &Bytes, messages: u64) {
         for &id in ids {
-            self.send(id, frames.clone());
+            self.send(id, frames);
         }
         self.tally.deliveries += messages * ids.len() as u64;
     }
@@ -299,7 +304,7 @@ impl<S> Clients<S> {
 
     /// Asks a silent client for a sign of life.
     pub(super) fn ping(&mut self, id: Key) {
-        self.send(id, Bytes::from_static(frame::PING));
+        self.send(id, &Bytes::from_static(frame::PING));
     }
 
     /// An answer of our own making that ends the connection.

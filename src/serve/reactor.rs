@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use mio::Waker;
 
 use crate::net::listener::Accepted;
@@ -192,52 +193,76 @@ impl<S: Service> Reactor<S> {
     }
 
     fn handle_bytes(&mut self, id: Key, filled: usize, now: Instant) {
-        let mut from = 0;
-        while let Some(client) = self.clients.slots.get_mut(id) {
-            let bytes = &mut self.buffer[from..filled];
-            match &mut client.phase {
-                Phase::Head { searched } => match http::head_end(bytes, *searched) {
-                    Ok(Some(end)) => {
-                        self.handle_head(id, from, from + end, now);
-                        from += end;
-                    }
-                    Ok(None) => {
-                        *searched = bytes.len();
-                        return client.connection.hold(bytes);
-                    }
-                    Err(error) => return self.refuse_head(id, error),
-                },
-                Phase::Open { decoder } => match decoder.decode(bytes, self.limits.message_bytes_max) {
-                    Ok((0, _)) => return client.connection.hold(bytes),
-                    Ok((used, event)) => {
-                        from += used;
-                        match event {
-                            None | Some(Event::Pong(_)) => {}
-                            Some(Event::Ping(payload)) => {
-                                let mut pong = Vec::with_capacity(payload.len() + 2);
-                                frame::encode_pong(payload, &mut pong);
-                                self.clients.send(id, pong.into());
-                            }
-                            Some(Event::Close(code)) => self.clients.closed_by_peer(id, code),
-                            Some(message) => {
-                                self.clients.tally.messages += 1;
-                                self.service.handle_message(id, message, &mut self.clients, now);
-                            }
+        let (mut from, mut pong) = (0, None);
+        while let Some(used) = self.handle_next(id, from, filled, &mut pong, now) {
+            from += used;
+        }
+        // RFC 6455, section 5.5.3: of several pings only the latest needs an answer, which bounds what a flood costs.
+        if let Some(pong) = pong {
+            self.clients.send(id, &pong);
+        }
+    }
+
+    /// One request or frame. Returns how many bytes it had; `None` when the rest has to wait or does not count.
+    fn handle_next(
+        &mut self,
+        id: Key,
+        from: usize,
+        filled: usize,
+        pong: &mut Option<Bytes>,
+        now: Instant,
+    ) -> Option<usize> {
+        let client = self.clients.slots.get_mut(id)?;
+        let bytes = &mut self.buffer[from..filled];
+        match &mut client.phase {
+            Phase::Head { searched } => match http::head_end(bytes, *searched) {
+                Ok(Some(end)) => {
+                    self.handle_head(id, from, from + end, now);
+                    Some(end)
+                }
+                Ok(None) => {
+                    *searched = bytes.len();
+                    client.connection.hold(bytes);
+                    None
+                }
+                Err(error) => {
+                    self.refuse_head(id, error);
+                    None
+                }
+            },
+            Phase::Open { decoder } => match decoder.decode(bytes, self.limits.message_bytes_max) {
+                Ok((0, _)) => {
+                    client.connection.hold(bytes);
+                    None
+                }
+                Ok((used, event)) => {
+                    match event {
+                        None | Some(Event::Pong(_)) => {}
+                        Some(Event::Ping(payload)) => {
+                            let mut frame = Vec::with_capacity(payload.len() + 2);
+                            frame::encode_pong(payload, &mut frame);
+                            *pong = Some(frame.into());
+                        }
+                        Some(Event::Close(code)) => self.clients.closed_by_peer(id, code),
+                        Some(message) => {
+                            self.clients.tally.messages += 1;
+                            self.service.handle_message(id, message, &mut self.clients, now);
                         }
                     }
-                    Err(violation) => {
-                        self.metrics.frame_refused(violation);
-                        let detail = violation.to_string();
-                        return self.clients.close(id, violation.close_reason(), &detail);
-                    }
-                },
-                // Nobody here pipelines behind a request that takes time: such a client is answered and closed.
-                Phase::Waiting { keep_alive, .. } => {
-                    *keep_alive &= bytes.is_empty();
-                    return;
+                    Some(used)
                 }
-                Phase::Ending | Phase::Dead => return,
+                Err(violation) => {
+                    self.metrics.frame_refused(violation);
+                    self.clients.close(id, violation.close_reason(), &violation.to_string());
+                    None
+                }
+            },
+            // Nobody here pipelines behind a request that takes time: such a client is answered and closed.
+            Phase::Waiting { keep_alive, .. } => {
+                *keep_alive &= bytes.is_empty();
+                None
             }
+            Phase::Ending | Phase::Dead => None,
         }
     }
 
