@@ -10,6 +10,7 @@ use crate::chat::{Member, Now};
 use crate::net::mailbox::{Mailbox, Post, Undelivered};
 use crate::net::poller::Poller;
 use crate::serve::clock;
+use crate::wire::Response;
 
 use super::mail::{NOTICES_HELD_MAX, ToHub, ToReactor};
 use super::node::Node;
@@ -17,6 +18,8 @@ use super::status;
 
 /// Batches taken from the reactors in one turn, and from the bus.
 const BATCHES_PER_TURN: usize = 64;
+/// An answer to `/status` serves everybody who asks within this time: with many rooms it is dear.
+const STATUS_AGE_MAX: Duration = Duration::from_millis(200);
 /// How soon a mailbox or bus that was full is tried again.
 const RETRY: Duration = Duration::from_millis(1);
 
@@ -29,6 +32,8 @@ pub struct Backplane<B> {
     hub: Hub,
     bus: B,
     pace: Pace,
+    /// The last answer to `/status`, and when it was made.
+    status: Option<(Instant, Response)>,
     stop: Arc<AtomicBool>,
 }
 
@@ -78,7 +83,7 @@ impl<B: Bus> Backplane<B> {
         bus: B,
         stop: Arc<AtomicBool>,
     ) -> Self {
-        Self { node, poller, asked, outlets, hub, bus, pace: Pace::Again, stop }
+        Self { node, poller, asked, outlets, hub, bus, pace: Pace::Again, status: None, stop }
     }
 
     /// Turns until it is stopped.
@@ -137,7 +142,18 @@ impl<B: Bus> Backplane<B> {
     }
 
     fn tell_status(&mut self, member: Member, now: Now) {
-        let response = status::respond(&self.node, &self.hub, self.bus.kind(), now);
+        let is_fresh = |made: Instant| now.instant.saturating_duration_since(made) < STATUS_AGE_MAX;
+        let response = match self.status.take() {
+            Some((made, response)) if is_fresh(made) => {
+                self.status = Some((made, response.clone()));
+                response
+            }
+            _ => {
+                let response = status::respond(&self.node, &self.hub, self.bus.kind(), now);
+                self.status = Some((now.instant, response.clone()));
+                response
+            }
+        };
         self.outlets[member.reactor].held.push(ToReactor::Status { connection: member.connection, response });
     }
 

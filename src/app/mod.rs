@@ -101,6 +101,14 @@ impl App {
         })
     }
 
+    /// Begins to leave: tells the balancers, then the clients. Dropping the server waits for that.
+    pub fn leave(&mut self) {
+        drop(self.heart.take());
+        if let Some(server) = &self.server {
+            server.leave();
+        }
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -110,7 +118,7 @@ impl App {
 impl Drop for App {
     fn drop(&mut self) {
         // Balancers first, so that nobody is sent here any more; then the clients; the rooms last.
-        drop(self.heart.take());
+        self.leave();
         drop(self.server.take());
         if let Some((stop, waker, thread)) = self.backplane.take() {
             stop.store(true, Ordering::Release);

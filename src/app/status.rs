@@ -72,7 +72,7 @@ struct Reactor {
 pub fn respond(node: &Node, hub: &Hub, bus: &'static str, now: Now) -> Response {
     let options = &node.options;
     let ready = node.is_ready.load(Ordering::Relaxed);
-    let peers = hub.peers(now.instant).into_iter().map(|(name, up)| Peer { name, up }).collect();
+    let peers = hub.peers().by_name(now.instant).into_iter().map(|(name, up)| Peer { name, up }).collect();
     let mut rooms: Vec<_> = hub
         .rooms()
         .map(|room| Room {
@@ -83,8 +83,12 @@ pub fn respond(node: &Node, hub: &Hub, bus: &'static str, now: Now) -> Response 
         })
         .collect();
     let rooms_total = rooms.len();
-    rooms.sort_unstable_by(|a, b| b.users.cmp(&a.users).then_with(|| a.room.cmp(b.room)));
-    rooms.truncate(ROOMS_LISTED);
+    let by_users = |a: &Room<'_>, b: &Room<'_>| b.users.cmp(&a.users).then_with(|| a.room.cmp(b.room));
+    if rooms_total > ROOMS_LISTED {
+        rooms.select_nth_unstable_by(ROOMS_LISTED, by_users);
+        rooms.truncate(ROOMS_LISTED);
+    }
+    rooms.sort_unstable_by(by_users);
     let totals = node.serving.totals();
     Response::json(&Status {
         role: "app",

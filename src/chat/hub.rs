@@ -16,10 +16,10 @@ use slab::Slab;
 
 use super::bus::{BusEvent, Envelope};
 use super::limits::{
-    ALIVE_INTERVAL, ENVELOPE_MESSAGES_MAX, LEASE, PRESENCE_DELIVERIES_PER_SECOND, PRESENCE_INTERVAL,
-    PRESENCE_INTERVAL_MAX, PRESENCE_REFRESH, RING_BYTES_MIN, RINGS_BYTES_MAX, ROOM_LINGER, ROOMS_MAX,
-    ROSTER_MAX,
+    ALIVE_INTERVAL, ENVELOPE_MESSAGES_MAX, PRESENCE_DELIVERIES_PER_SECOND, PRESENCE_INTERVAL,
+    PRESENCE_INTERVAL_MAX, PRESENCE_REFRESH, RING_BYTES_MIN, RINGS_BYTES_MAX, ROOMS_MAX, ROSTER_MAX,
 };
+use super::peers::Peers;
 use super::room::{Heard, Room, Stamp, message_frame};
 use super::{Ask, Member, Notice, Now, RoomId};
 use crate::wire::client_message::{ErrorCode, Since};
@@ -72,21 +72,16 @@ pub struct Counts {
     pub not_joined: u64,
 }
 
-/// Another server.
-#[derive(Debug)]
-struct Peer {
-    name: Option<Arc<str>>,
-    heard: Instant,
-}
-
 /// All rooms of a server.
 #[derive(Debug)]
 pub struct Hub {
     settings: Settings,
     rooms: Slab<Room>,
     by_name: HashMap<Arc<str>, RoomId, FixedState>,
-    peers: HashMap<u64, Peer, FixedState>,
+    peers: Peers,
     agenda: BTreeSet<(Instant, RoomId)>,
+    /// Rooms without members, by since when.
+    empty: BTreeSet<(Instant, RoomId)>,
     alive_due: Instant,
     /// Bytes that all rings hold.
     ring_bytes: usize,
@@ -101,13 +96,12 @@ pub struct Hub {
 impl Hub {
     /// A hub without rooms.
     pub fn new(settings: Settings, now: Instant) -> Self {
-        let hasher = FixedState::with_seed(settings.seed);
         Self {
-            settings,
             rooms: Slab::new(),
-            by_name: HashMap::with_hasher(hasher.clone()),
-            peers: HashMap::with_hasher(hasher),
+            by_name: HashMap::with_hasher(FixedState::with_seed(settings.seed)),
+            peers: Peers::default(),
             agenda: BTreeSet::new(),
+            empty: BTreeSet::new(),
             alive_due: now,
             ring_bytes: 0,
             rooms_made: 0,
@@ -116,6 +110,7 @@ impl Hub {
             effects: VecDeque::new(),
             counts: Counts::default(),
             scratch: Vec::new(),
+            settings,
         }
     }
 
@@ -144,11 +139,12 @@ impl Hub {
         if origin == self.settings.incarnation {
             return;
         }
-        let peer = self.peers.entry(origin).or_insert(Peer { name: None, heard: now.instant });
-        peer.heard = now.instant;
-        if let Envelope::Alive { name, .. } = envelope {
-            peer.name = Some(name);
-            return;
+        let name = match &envelope {
+            Envelope::Alive { name, .. } => Some(name),
+            _ => None,
+        };
+        if self.peers.hear(origin, name, now.instant) {
+            self.greet_everywhere();
         }
         // A late envelope for a room that was left.
         let Some(room) = envelope.room().and_then(|name| self.by_name.get(name)).copied() else { return };
@@ -172,12 +168,13 @@ impl Hub {
             }
             Envelope::Hello { .. } => self.note_presence(room, true, now),
             Envelope::Typing { room: name, user, .. } => self.gather_typing(room, &name, &user),
-            Envelope::Alive { .. } => unreachable!("it is for no room"),
+            Envelope::Alive { .. } => {}
         }
     }
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Now) {
+        self.peers.forgive(now.instant.saturating_duration_since(self.alive_due));
         if self.alive_due <= now.instant {
             self.alive_due = now.instant + ALIVE_INTERVAL;
             let (origin, name) = (self.settings.incarnation, Arc::clone(&self.settings.name));
@@ -223,16 +220,9 @@ impl Hub {
         self.rooms.iter().map(|(_, room)| room)
     }
 
-    /// The other servers by name, with whether each was heard of within [`LEASE`].
-    pub fn peers(&self, now: Instant) -> Vec<(Arc<str>, bool)> {
-        let is_up = |peer: &Peer| now.saturating_duration_since(peer.heard) < LEASE;
-        let mut peers: Vec<_> = self
-            .peers
-            .values()
-            .filter_map(|peer| Some((Arc::clone(peer.name.as_ref()?), is_up(peer))))
-            .collect();
-        peers.sort_unstable();
-        peers
+    /// The other servers.
+    pub fn peers(&self) -> &Peers {
+        &self.peers
     }
 
     fn join(
@@ -256,7 +246,9 @@ impl Hub {
         self.hand_on(id);
         let room = &mut self.rooms[id.0 as usize];
         room.here[reactor] += 1;
-        room.empty_since = None;
+        if let Some(since) = room.empty_since.take() {
+            self.empty.remove(&(since, id));
+        }
         let is_new = room.presence.enter(user);
         let frame = joined_frame(room, user, since);
         let name = Arc::clone(&room.name);
@@ -314,7 +306,9 @@ impl Hub {
         let was_last_of_name = room.presence.leave(user);
         if room.members() == 0 {
             room.empty_since = Some(now.instant);
-            self.schedule(id, now.instant + ROOM_LINGER);
+            let end = room.end().unwrap_or(now.instant);
+            self.empty.insert((now.instant, id));
+            self.schedule(id, end);
         }
         if was_last_of_name {
             self.note_presence(id, true, now);
@@ -327,7 +321,8 @@ impl Hub {
             return Some(id);
         }
         if self.rooms.len() == ROOMS_MAX {
-            return None;
+            let &(_, longest_empty) = self.empty.first()?;
+            self.drop_room(longest_empty);
         }
         let Settings { incarnation: origin, reactors, seed, .. } = self.settings;
         let own = StreamId { origin, generation: self.rooms_made };
@@ -404,11 +399,14 @@ impl Hub {
             self.tell_presence(id, now);
         }
         let room = &self.rooms[id.0 as usize];
-        match room.empty_since.map(|since| since + ROOM_LINGER) {
+        match room.end() {
             Some(end) if end <= now.instant && room.presence_due.is_none() => self.drop_room(id),
             end => {
                 let refresh = room.presence_told + PRESENCE_REFRESH;
+                // A room whose end has come waits for its last roster to be told.
+                let end = end.filter(|end| *end > now.instant);
                 let next = [room.presence_due, end].into_iter().flatten().fold(refresh, Instant::min);
+                debug_assert!(next > now.instant, "or this would go on for ever");
                 self.schedule(id, next);
             }
         }
@@ -445,6 +443,8 @@ impl Hub {
         let room = self.rooms.remove(id.0 as usize);
         self.ring_bytes -= room.ring_bytes();
         self.by_name.remove(&room.name);
+        room.due.map(|due| self.agenda.remove(&(due, id)));
+        room.empty_since.map(|since| self.empty.remove(&(since, id)));
         self.effects.push_back(Effect::Unsubscribe(room.name));
     }
 
@@ -469,18 +469,16 @@ impl Hub {
         }
     }
 
+    /// A server was given up and lives: its users are asked for anew.
+    fn greet_everywhere(&mut self) {
+        let origin = self.settings.incarnation;
+        let rooms = self.rooms.iter().map(|(_, room)| Arc::clone(&room.name));
+        self.effects.extend(rooms.map(|room| Effect::Publish(Envelope::Hello { room, origin })));
+    }
+
     /// Servers not heard of for a while are gone, and their users with them.
     fn end_leases(&mut self, now: Now) {
-        let mut ended = Vec::new();
-        self.peers.retain(|&origin, peer| {
-            let silence = now.instant.saturating_duration_since(peer.heard);
-            if silence >= LEASE {
-                ended.push(origin);
-            }
-            // It is shown as down for a while before it is forgotten.
-            silence < 20 * LEASE
-        });
-        for origin in ended {
+        for origin in self.peers.take_ended(now.instant) {
             let affected: Vec<_> = self
                 .rooms
                 .iter_mut()

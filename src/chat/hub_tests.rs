@@ -1,4 +1,5 @@
 use super::*;
+use crate::chat::limits::{LEASE, ROOM_LINGER};
 
 const ANN: Member = Member { reactor: 0, connection: 1 };
 const BOB: Member = Member { reactor: 1, connection: 2 };
@@ -204,10 +205,32 @@ fn a_newcomers_hello_is_answered_and_silence_ends_a_servers_users() {
     world.hear(presence(1, &["cat"]));
     world.hear(Envelope::Alive { origin: 2, name: "app-2".into() });
     world.pass(PRESENCE_INTERVAL);
-    assert_eq!(world.hub.peers(world.now.instant), [("app-2".into(), true)]);
-    let turn = world.pass(LEASE);
+    assert_eq!(world.hub.peers().by_name(world.now.instant), [("app-2".into(), true)]);
+    let turns: Vec<_> = (0..=LEASE.as_secs() * 2).map(|_| world.pass(ALIVE_INTERVAL)).collect();
+    let turn = turns.iter().find(|turn| turn.told(0, "presence") > 0).unwrap();
     assert_eq!(turn.told(0, r#""users":1,"joined":[],"left":["cat"]"#), 1, "{turn:?}");
-    assert_eq!(world.hub.peers(world.now.instant), [("app-2".into(), false)]);
+    assert_eq!(world.hub.peers().by_name(world.now.instant), [("app-2".into(), false)]);
+}
+
+#[test]
+fn a_server_that_returns_is_asked_for_its_users() {
+    let mut world = World::new();
+    world.join(ANN, "ann");
+    world.hear(Envelope::Alive { origin: 2, name: "app-2".into() });
+    (0..8).for_each(|_| drop(world.pass(ALIVE_INTERVAL)));
+    world.turn();
+    world.hear(Envelope::Alive { origin: 2, name: "app-2".into() });
+    assert!(matches!(&world.turn().published[..], [Envelope::Hello { .. }]));
+}
+
+#[test]
+fn our_own_stall_is_not_taken_for_the_others_death() {
+    let mut world = World::new();
+    world.join(ANN, "ann");
+    world.hear(presence(1, &["cat"]));
+    world.pass(PRESENCE_INTERVAL);
+    let turn = world.pass(10 * LEASE);
+    assert_eq!(turn.told(0, "cat"), 0, "{turn:?}");
 }
 
 #[test]

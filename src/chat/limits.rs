@@ -37,8 +37,12 @@ pub const PRESENCE_REFRESH: Duration = Duration::from_secs(30);
 pub const ALIVE_INTERVAL: Duration = Duration::from_millis(500);
 /// A server not heard of for this long is gone, and its users with it.
 pub const LEASE: Duration = Duration::from_secs(3);
+/// A server that is gone is shown for this long.
+pub const SHOWN_WHEN_GONE: Duration = Duration::from_secs(60);
 /// A user's `typing` is relayed at most this often.
 pub const TYPING_INTERVAL: Duration = Duration::from_secs(1);
 
+/// A join costs as much as so many frames: its history is encoded for one client alone.
+pub const JOIN_FRAMES: u32 = 5;
 /// A client that is in no room for this long is closed.
 pub const ROOMLESS_MAX: Duration = Duration::from_secs(60);

@@ -8,6 +8,7 @@ pub mod bus;
 pub mod hub;
 pub mod limits;
 pub mod members;
+pub mod peers;
 pub mod presence;
 pub mod rate;
 pub mod ring;

@@ -53,6 +53,12 @@ impl Bucket {
             _ => Verdict::Hopeless,
         }
     }
+
+    /// What costs more than one frame. It may empty the bucket, but nobody gets into debt for what was allowed.
+    pub fn charge(&mut self, frames: u32) {
+        let cost = i32::try_from(i64::from(frames) * MILLI).unwrap_or(i32::MAX);
+        self.millitokens = self.millitokens.saturating_sub(cost).max(self.millitokens.min(0));
+    }
 }
 
 fn full(rate: Rate) -> i32 {
@@ -81,6 +87,20 @@ mod tests {
             assert_eq!(bucket.take(RATE, later), Verdict::Limited);
         }
         assert_eq!(bucket.take(RATE, later), Verdict::Hopeless);
+    }
+
+    #[test]
+    fn a_charge_empties_the_bucket_and_no_more() {
+        let start = Instant::now();
+        let mut bucket = Bucket::new(RATE, start);
+        assert_eq!(bucket.take(RATE, start), Verdict::Allowed);
+        bucket.charge(3);
+        assert_eq!(bucket.take(RATE, start), Verdict::Allowed);
+        assert_eq!(bucket.take(RATE, start), Verdict::Limited);
+        bucket.charge(100);
+        for _ in 0..4 {
+            assert_eq!(bucket.take(RATE, start), Verdict::Limited);
+        }
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! One room at one server: who is here, what was said, and what has to go out at the end of the turn.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use super::limits::{DELIVER_BYTES_MAX, HISTORY_MESSAGES, STREAMS_PER_ROOM_MAX};
+use super::limits::{DELIVER_BYTES_MAX, HISTORY_MESSAGES, ROOM_LINGER, STREAMS_PER_ROOM_MAX};
 use super::presence::Presence;
 use super::ring::{Entry, Ring};
 use super::{Message, Now};
@@ -191,6 +191,12 @@ impl Room {
         let messages = std::mem::take(&mut self.outgoing);
         let last = self.streams.iter().find(|known| known.id == self.own).map_or(0, |known| known.last);
         Some((self.own, last + 1 - messages.len() as u64, messages))
+    }
+
+    /// When it may go, if it has no members: at once if nothing was said.
+    pub fn end(&self) -> Option<Instant> {
+        let linger = if self.ring.bytes() == 0 { Duration::ZERO } else { ROOM_LINGER };
+        self.empty_since.map(|since| since + linger)
     }
 
     /// Bytes that the ring holds, roughly.

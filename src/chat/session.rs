@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use super::limits::{ROOMLESS_MAX, TYPING_INTERVAL};
+use super::limits::{JOIN_FRAMES, ROOMLESS_MAX, TYPING_INTERVAL};
 use super::rate::{Bucket, Rate, Verdict};
 use super::{Ask, RoomId};
 use crate::wire::client_message::{ErrorCode, Since};
@@ -144,6 +144,7 @@ impl Session {
             let message = format!("a connection may be in at most {ROOMS_MAX} rooms: leave one first");
             return about(room, ErrorCode::TooManyRooms, &message);
         }
+        self.bucket.charge(JOIN_FRAMES - 1);
         let (room, user): (Arc<str>, Arc<str>) = (room.as_str().into(), user.as_str().into());
         let number = self.visits_made;
         self.visits_made = number.wrapping_add(1);

@@ -87,13 +87,14 @@ pub fn run(flags: Flags, descriptors: u64, signals: &Signals) -> anyhow::Result<
 impl ServerFlags {
     /// The options of one of so many servers in this process; the caller fills in who and where it is.
     pub fn options(&self, descriptors: u64, servers: u64) -> Options {
-        let connections_max = shared::connections_max(self.max_connections, descriptors, servers);
+        let reactors = shared::reactors(self.reactors);
+        let connections_max = shared::connections_max(self.max_connections, descriptors, servers, reactors);
         Options {
             name: String::new(),
             listen: SocketAddr::from(([0, 0, 0, 0], 0)),
             public_url: String::new(),
             balancers: Vec::new(),
-            reactors: shared::reactors(self.reactors),
+            reactors,
             incarnation: shared::incarnation(),
             seed: fastrand::u64(..),
             rate: Rate { per_second: self.frames_per_second, burst: self.frames_burst },

@@ -12,8 +12,10 @@ use signal_hook::iterator;
 use crate::app::heartbeat::is_node_name;
 use crate::serve::clock;
 
-/// Descriptors kept for things that are not clients: listeners, pollers, UDP, logs.
+/// Descriptors kept for things that are not clients: pollers, UDP, logs, HTTP; for each server.
 const DESCRIPTORS_RESERVED: u64 = 64;
+/// And for each of its reactors: listener, spare, poller, waker.
+const DESCRIPTORS_PER_REACTOR: u64 = 4;
 /// Below this a server is of little use.
 const DESCRIPTORS_LOW: u64 = 4096;
 
@@ -61,8 +63,9 @@ pub fn header_value(text: &str) -> Result<String, String> {
 }
 
 /// How many clients a process may hold with so many descriptors, or fewer if it was told so.
-pub fn connections_max(asked: Option<u32>, descriptors: u64, servers: u64) -> u32 {
-    let share = descriptors.saturating_sub(DESCRIPTORS_RESERVED * servers) / servers;
+pub fn connections_max(asked: Option<u32>, descriptors: u64, servers: u64, reactors: usize) -> u32 {
+    let reserved = DESCRIPTORS_RESERVED + DESCRIPTORS_PER_REACTOR * reactors as u64;
+    let share = descriptors.saturating_sub(reserved * servers) / servers;
     let possible = u32::try_from(share).unwrap_or(u32::MAX);
     match asked {
         Some(asked) if asked > possible => {

@@ -11,6 +11,7 @@ use crate::net::mailbox::Mailbox;
 use crate::serve::assets::{self, Page};
 use crate::serve::service::{Answer, Pace, Service};
 use crate::serve::{Clients, clock, metrics};
+use crate::wire::http::Method;
 use crate::wire::{self, Heartbeat, Request, Response, Status};
 
 use super::node::Node;
@@ -85,7 +86,10 @@ impl Service for AssignService {
     fn handle_request(&mut self, _: Key, request: &Request<'_>, now: Instant) -> Answer<()> {
         let is_for_pages = matches!(request.path, "/assign" | "/status");
         let response = match request.path {
-            "/assign" => self.assign(request, now),
+            "/assign" if request.method == Method::Get => self.assign(request, now),
+            "/assign" => {
+                Response::error(Status::METHOD_NOT_ALLOWED, "method_not_allowed", "only GET assigns")
+            }
             "/status" => status::respond(&self.node, &self.table, &self.events, now),
             "/metrics" => metrics::respond(&self.node.registry),
             "/live" => Response::ok("text/plain", "live\n"),

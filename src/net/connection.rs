@@ -27,6 +27,8 @@ pub struct Connection {
     stream: TcpStream,
     outbox: Outbox,
     held: Box<[u8]>,
+    /// What is held is not part of something: it waits for the next turn.
+    has_more: bool,
     readable: bool,
     read_closed: bool,
     partly_sent: bool,
@@ -39,6 +41,7 @@ impl Connection {
             stream,
             outbox: Outbox::default(),
             held: Box::default(),
+            has_more: false,
             readable: false,
             read_closed: false,
             partly_sent: false,
@@ -60,7 +63,7 @@ impl Connection {
 
     /// Whether a read may bring something: the edge was told and `WouldBlock` was not reached since.
     pub fn is_readable(&self) -> bool {
-        self.readable
+        self.readable || self.has_more
     }
 
     /// One read behind the held bytes, which are put at the front of `buffer`.
@@ -70,6 +73,10 @@ impl Connection {
     pub fn receive(&mut self, buffer: &mut [u8]) -> Received {
         let held = self.held.len();
         assert!(held < buffer.len(), "the read buffer is larger than any message");
+        if std::mem::take(&mut self.has_more) {
+            buffer[..held].copy_from_slice(&std::mem::take(&mut self.held));
+            return Received::Bytes(held);
+        }
         match self.stream.read(&mut buffer[held..]) {
             Ok(0) => self.end(),
             Ok(count) => {
@@ -98,6 +105,12 @@ impl Connection {
         self.held = bytes.into();
     }
 
+    /// Keeps bytes that could be handled, so that others get their turn first.
+    pub fn hold_for_next_turn(&mut self, bytes: &[u8]) {
+        self.hold(bytes);
+        self.has_more = !bytes.is_empty();
+    }
+
     /// How many bytes are held.
     pub fn held(&self) -> usize {
         self.held.len()
@@ -111,6 +124,11 @@ impl Connection {
     /// Queues something large that the peer has asked for; see [`Outbox::push_answer`].
     pub fn queue_answer(&mut self, bytes: Bytes, answers_max: usize) -> Result<(), Overflow> {
         self.outbox.push_answer(bytes, answers_max)
+    }
+
+    /// Bytes that wait to be sent.
+    pub fn queued(&self) -> usize {
+        self.outbox.bytes()
     }
 
     /// Whether everything queued was handed to the kernel.

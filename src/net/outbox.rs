@@ -61,6 +61,11 @@ impl Outbox {
         self.bytes + self.frames.len().saturating_sub(INLINE) * FRAME_OVERHEAD
     }
 
+    /// Bytes that wait, answers too.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
         self.bytes == 0

@@ -11,7 +11,8 @@ const SLOTS: usize = 512;
 /// Keys by the tick at which to ask for them. Pure: `now` is an argument.
 #[derive(Debug)]
 pub struct TimerWheel<K> {
-    slots: Box<[Vec<K>; SLOTS]>,
+    /// Keys with the tick that they are due at, which may be rounds away.
+    slots: Box<[Vec<(K, u64)>; SLOTS]>,
     occupied: [u64; SLOTS / 64],
     tick: Duration,
     start: Instant,
@@ -30,17 +31,20 @@ impl<K: Copy> TimerWheel<K> {
         }
     }
 
-    /// Enters a key. A deadline beyond the wheel is asked for once a round.
+    /// Enters a key.
     pub fn schedule(&mut self, key: K, deadline: Instant) {
         let since_start = deadline.saturating_duration_since(self.start).as_nanos();
-        let due = since_start.div_ceil(self.tick.as_nanos()) as u64;
+        self.insert(key, since_start.div_ceil(self.tick.as_nanos()) as u64);
+    }
+
+    fn insert(&mut self, key: K, due: u64) {
         let tick = due.clamp(self.next_tick, self.next_tick + SLOTS as u64 - 1);
         let slot = (tick % SLOTS as u64) as usize;
-        self.slots[slot].push(key);
+        self.slots[slot].push((key, due));
         self.occupied[slot / 64] |= 1 << (slot % 64);
     }
 
-    /// Asks for every key whose slot has come. `handle` answers with the thing's deadline if it has one in the
+    /// Asks for every key whose deadline has come. `handle` answers with the thing's deadline if it has one in the
     /// future, and the key is entered anew; with `None` it is forgotten.
     pub fn expire(&mut self, now: Instant, mut handle: impl FnMut(K) -> Option<Instant>) {
         let last_tick = (now.saturating_duration_since(self.start).as_nanos() / self.tick.as_nanos()) as u64;
@@ -51,8 +55,10 @@ impl<K: Copy> TimerWheel<K> {
             self.next_tick += 1;
             self.occupied[slot / 64] &= !(1 << (slot % 64));
             let mut due = std::mem::take(&mut self.slots[slot]);
-            for key in due.drain(..) {
-                if let Some(deadline) = handle(key) {
+            for (key, due) in due.drain(..) {
+                if due >= self.next_tick {
+                    self.insert(key, due);
+                } else if let Some(deadline) = handle(key) {
                     self.schedule(key, deadline);
                 }
             }
@@ -76,7 +82,7 @@ impl<K: Copy> TimerWheel<K> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
 
     use proptest::prelude::*;
 
@@ -117,12 +123,15 @@ mod tests {
             let start = Instant::now();
             let mut wheel = TimerWheel::new(TICK, start);
             let mut deadlines: BTreeMap<u32, Instant> = BTreeMap::new();
-            let mut clock = 0;
+            let (mut clock, mut moved) = (0, BTreeSet::new());
             for (key, delay, step) in moves {
                 let deadline = at(start, clock + delay);
                 // A deadline may only move later without a new entry.
                 match deadlines.get_mut(&key) {
-                    Some(current) => *current = deadline.max(*current),
+                    Some(current) => {
+                        moved.insert(key);
+                        *current = deadline.max(*current);
+                    }
                     None => {
                         deadlines.insert(key, deadline);
                         wheel.schedule(key, deadline);
@@ -131,7 +140,10 @@ mod tests {
                 clock += step;
                 let now = at(start, clock);
                 wheel.expire(now, |key| match deadlines.get(&key) {
-                    Some(&deadline) if deadline > now => Some(deadline),
+                    Some(&deadline) if deadline > now => {
+                        assert!(moved.contains(&key), "asked for {key} before its time");
+                        Some(deadline)
+                    }
                     Some(_) => { deadlines.remove(&key); None }
                     None => unreachable!("fired twice"),
                 });

@@ -57,7 +57,7 @@ pub fn respond(page: Page, request: &Request<'_>) -> Option<Response> {
     };
     let etag = format!("\"{}\"", hex(&file.metadata.sha256_hash()[..12]));
     let is_page = request.path == "/";
-    let caching = if is_page { "no-cache" } else { "public, max-age=31536000, immutable" };
+    let caching = if has_hash(path) { "public, max-age=31536000, immutable" } else { "no-cache" };
     let not_modified = request.values("if-none-match").any(|value| value == etag.as_bytes());
     let body = match file.data {
         _ if not_modified => bytes::Bytes::new(),
@@ -74,6 +74,12 @@ pub fn respond(page: Page, request: &Request<'_>) -> Option<Response> {
     } else {
         response
     })
+}
+
+/// Whether the name changes with the content, as in `assets/index-B7x_kQ2a.js`.
+fn has_hash(path: &str) -> bool {
+    let stem = path.rsplit_once('.').map_or(path, |(stem, _)| stem);
+    stem.rsplit_once('-').is_some_and(|(_, hash)| hash.len() == 8)
 }
 
 fn content_type(path: &str) -> &'static str {

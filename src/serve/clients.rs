@@ -41,6 +41,8 @@ pub(super) struct Client<S> {
     /// When its entry in the wheel comes round; one that comes round earlier is left over from a later deadline.
     scheduled: Instant,
     is_dirty: bool,
+    /// Whether it is on the reactor's list of those that have something to read.
+    pub(super) is_listed: bool,
 }
 
 /// All connections of one reactor.
@@ -51,6 +53,7 @@ pub struct Clients<S> {
     pub(super) limits: Limits,
     pub(super) tally: Tally,
     dirty: Vec<Key>,
+    relieved: Vec<Key>,
     gone: Vec<Key>,
     metrics: Arc<Metrics>,
     now: Instant,
@@ -64,6 +67,7 @@ impl<S> Clients<S> {
             limits,
             tally: Tally::default(),
             dirty: Vec::new(),
+            relieved: Vec::new(),
             gone: Vec::new(),
             metrics,
             now,
@@ -178,6 +182,7 @@ impl<S> Clients<S> {
             heard: self.now,
             scheduled: deadline,
             is_dirty: false,
+            is_listed: false,
         });
         self.wheel.schedule(key, deadline);
         Ok(())
@@ -243,8 +248,8 @@ impl<S> Clients<S> {
     /// A session that ended and that the service was not told of.
     pub(super) fn take_gone(&mut self) -> Option<(Key, S)> {
         let id = self.gone.pop()?;
-        let client = self.slots.get_mut(id)?;
-        let session = client.session.take()?;
+        let client = self.slots.get_mut(id).expect("a client stays until its session is taken");
+        let session = client.session.take().expect("a session is taken once");
         if matches!(client.phase, Phase::Dead) {
             self.slots.remove(id);
         }
@@ -329,11 +334,20 @@ impl<S> Clients<S> {
                         Err(_) => self.remove(id),
                     }
                 }
+                Ok(Flush::Empty) if client.connection.is_readable() && !client.is_listed => {
+                    client.is_listed = true;
+                    self.relieved.push(id);
+                }
                 Ok(_) => {}
                 Err(_) => self.remove(id),
             }
         }
         self.dirty = dirty;
+    }
+
+    /// Those who have taken what waited for them and may be read from again.
+    pub(super) fn take_relieved(&mut self) -> impl Iterator<Item = Key> {
+        self.relieved.drain(..)
     }
 
     /// A socket that was full has room again.

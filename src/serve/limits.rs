@@ -13,8 +13,10 @@ pub struct Limits {
     pub message_bytes_max: usize,
     /// Bytes that may wait for one WebSocket client before it is closed as slow.
     pub queue_bytes_max: usize,
-    /// Bytes of answers that may wait for one client, besides: HTTP answers, and what a WebSocket client asked for.
+    /// Bytes of answers that may wait for one client, besides: an HTTP answer, or what a WebSocket client asked for.
     pub answer_bytes_max: usize,
+    /// Bytes that may wait for one client while more is read from it.
+    pub read_ahead_bytes_max: usize,
     /// From accept to a whole request head.
     pub head_timeout: Duration,
     /// From one answer to the next whole request head.
@@ -38,6 +40,7 @@ impl Default for Limits {
             message_bytes_max: FRAME_BYTES_MAX,
             queue_bytes_max: 256 * 1024,
             answer_bytes_max: 8 * 1024 * 1024,
+            read_ahead_bytes_max: 64 * 1024,
             head_timeout: Duration::from_secs(5),
             keep_alive_timeout: Duration::from_secs(15),
             answer_timeout: Duration::from_secs(5),

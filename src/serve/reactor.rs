@@ -96,6 +96,7 @@ impl<S: Service> Reactor<S> {
         self.serve(now);
         self.expire(now);
         self.clients.flush();
+        self.ready.extend(self.clients.take_relieved());
         self.metrics.add(&mut self.clients.tally);
         Ok(())
     }
@@ -109,9 +110,9 @@ impl<S: Service> Reactor<S> {
                 Readiness::Listener => self.may_accept = true,
                 Readiness::Connection { key, writable, .. } => {
                     let Some(client) = self.clients.slots.get_mut(key) else { continue };
-                    let was_ready = client.connection.is_readable();
                     client.connection.note(readiness);
-                    if client.connection.is_readable() && !was_ready {
+                    if client.connection.is_readable() && !client.is_listed {
+                        client.is_listed = true;
                         self.ready.push(key);
                     }
                     if writable {
@@ -179,6 +180,11 @@ impl<S: Service> Reactor<S> {
                 return true;
             }
             let Some(client) = self.clients.slots.get_mut(id) else { return false };
+            client.is_listed = false;
+            if !may_read(client, &self.limits) {
+                // It is listed again when it has taken what waits for it.
+                return false;
+            }
             match client.connection.receive(&mut self.buffer) {
                 Received::Bytes(filled) => {
                     client.heard = now;
@@ -187,7 +193,9 @@ impl<S: Service> Reactor<S> {
                 Received::Nothing => {}
                 Received::End => self.clients.ended_by_peer(id),
             }
-            self.clients.slots.get(id).is_some_and(|client| client.connection.is_readable())
+            let Some(client) = self.clients.slots.get_mut(id) else { return false };
+            client.is_listed = client.connection.is_readable();
+            client.is_listed
         });
         self.ready = ready;
     }
@@ -218,7 +226,7 @@ impl<S: Service> Reactor<S> {
             Phase::Head { searched } => match http::head_end(bytes, *searched) {
                 Ok(Some(end)) => {
                     self.handle_head(id, from, from + end, now);
-                    Some(end)
+                    self.hold_further_requests(id, from + end, filled).then_some(end)
                 }
                 Ok(None) => {
                     *searched = bytes.len();
@@ -263,6 +271,18 @@ impl<S: Service> Reactor<S> {
                 None
             }
             Phase::Ending | Phase::Dead => None,
+        }
+    }
+
+    /// One request a turn, or a client that pipelines a thousand keeps the others waiting. True: go on, these are
+    /// frames.
+    fn hold_further_requests(&mut self, id: Key, from: usize, filled: usize) -> bool {
+        match self.clients.slots.get_mut(id) {
+            Some(Client { phase: Phase::Head { .. }, connection, .. }) => {
+                connection.hold_for_next_turn(&self.buffer[from..filled]);
+                false
+            }
+            _ => true,
         }
     }
 
@@ -350,5 +370,15 @@ impl<S: Service> Reactor<S> {
             self.metrics.free_place(self.index);
             self.service.handle_gone(id, session, &mut self.clients);
         }
+    }
+}
+
+/// A peer that does not take what it was sent is not asked for more: a WebSocket may have a little waiting, and the
+/// next HTTP request is read when the answer to the last one is gone.
+fn may_read<S>(client: &Client<S>, limits: &Limits) -> bool {
+    match client.phase {
+        Phase::Head { .. } => client.connection.is_flushed(),
+        Phase::Open { .. } => client.connection.queued() <= limits.read_ahead_bytes_max,
+        Phase::Waiting { .. } | Phase::Ending | Phase::Dead => true,
     }
 }

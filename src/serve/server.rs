@@ -65,19 +65,19 @@ impl Server {
         self.address
     }
 
-    /// Says goodbye to all clients and waits for the threads.
-    pub fn stop(self) {
-        drop(self);
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
+    /// Begins to say goodbye to all clients; dropping the server waits for that.
+    pub fn leave(&self) {
         self.stop.store(true, Ordering::Release);
         for (waker, _) in &self.reactors {
             // It fails only when the reactor is gone already.
             let _ = waker.wake();
         }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.leave();
         for (_, thread) in self.reactors.drain(..) {
             if thread.join().is_err() && !thread::panicking() {
                 log::error!("a reactor of {} panicked", self.address);

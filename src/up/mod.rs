@@ -83,6 +83,13 @@ impl Cluster {
     }
 }
 
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        // All at once, or each would wait for its slowest client after the other.
+        self.apps.iter_mut().for_each(|(_, app)| app.leave());
+    }
+}
+
 fn start_apps(layout: &Layout, balancers: &[String]) -> Result<Vec<(String, App)>, StartError> {
     let pollers: Vec<_> = layout
         .apps

@@ -88,7 +88,12 @@ impl Response {
         for (name, value) in &self.headers {
             write!(head, "{name}: {value}\r\n").expect("writing to a String cannot fail");
         }
-        head.push_str(if keep_alive { "\r\n" } else { "Connection: close\r\n\r\n" });
+        // RFC 9110, section 7.8: who names a protocol to upgrade to says so in `Connection` too.
+        head.push_str(match (keep_alive, self.status) {
+            (true, _) => "\r\n",
+            (false, Status::UPGRADE_REQUIRED) => "Connection: close, upgrade\r\n\r\n",
+            (false, _) => "Connection: close\r\n\r\n",
+        });
         head.into()
     }
 }
