@@ -123,7 +123,8 @@ fn one_who_never_reads_again_is_forgotten() {
 
 #[test]
 fn one_who_asks_on_without_reading_the_answers_is_cut_off() {
-    let limits = Limits { answer_bytes_max: 64 * 1024, ..options("").limits };
+    let (keep_alive_timeout, send_timeout) = (Duration::from_millis(100), Duration::from_millis(300));
+    let limits = Limits { keep_alive_timeout, send_timeout, ..options("").limits };
     let app = start_app(&Options { limits, ..options("app-1") });
     let mut raw = support::raw::Raw::connect(app.address());
     let request = "GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n".repeat(100);

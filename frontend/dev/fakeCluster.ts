@@ -91,8 +91,9 @@ export async function startFakeCluster(ports: Ports, dist: string): Promise<Fake
       ? room.history.filter(({ stream, seq }) => seq > (since[stream] ?? 0))
       : room.history.slice(-50);
     const roster = usersOf(room);
+    const streams = Object.fromEntries(room.history.map(({ stream, seq }) => [stream, seq]));
     member.socket.send(
-      JSON.stringify({ type: 'joined', room: name, users: roster.length, roster, history, complete: true }),
+      JSON.stringify({ type: 'joined', room: name, users: roster.length, roster, history, complete: true, streams }),
     );
     const joined = known.includes(member.user) ? [] : [member.user];
     tell(room, { type: 'presence', room: name, users: roster.length, joined, left: [] }, member.socket);

@@ -23,6 +23,7 @@ use super::peers::Peers;
 use super::room::{Heard, Room, Stamp, message_frame};
 use super::{Ask, Member, Notice, Now, RoomId};
 use crate::wire::client_message::{ErrorCode, Since};
+use crate::wire::server_message::Streams;
 use crate::wire::{ServerMessage, StreamId};
 
 /// What the shell has to do for the hub.
@@ -501,8 +502,9 @@ fn joined_frame(room: &Room, user: &Arc<str>, since: Option<&Since>) -> Bytes {
         .iter()
         .map(|entry| message_frame(&room.name, entry.stream, entry.seq, &entry.message))
         .collect();
-    let (users, roster) = (view.users, roster.as_deref());
-    ServerMessage::Joined { room: &room.name, users, roster, history: &history, complete }.to_frame()
+    let (users, roster, positions) = (view.users, roster.as_deref(), room.positions());
+    let streams = Streams(&positions);
+    ServerMessage::Joined { room: &room.name, users, roster, history: &history, complete, streams }.to_frame()
 }
 
 fn ack_frame(room: &str, id: &str, Stamp { stream, seq, time }: Stamp) -> Bytes {

@@ -168,6 +168,11 @@ impl Room {
         (entries, all_known && all_kept)
     }
 
+    /// How far each stream was heard: where a newcomer stands once it has its history.
+    pub fn positions(&self) -> Vec<(StreamId, u64)> {
+        self.streams.iter().filter(|known| known.last > 0).map(|known| (known.id, known.last)).collect()
+    }
+
     /// Appends a frame for every member here. True: enough is gathered to be sent on.
     pub fn gather(&mut self, message: &ServerMessage<'_>, scratch: &mut Vec<u8>) -> bool {
         message.encode(scratch, &mut self.frames);

@@ -1,6 +1,6 @@
 //! Frames to clients (docs/protocol.md, section 4).
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::frame;
 use super::limits::Limits;
@@ -23,6 +23,7 @@ pub enum ServerMessage<'a> {
         roster: Option<&'a [&'a str]>,
         history: &'a [ServerMessage<'a>],
         complete: bool,
+        streams: Streams<'a>,
     },
     Message {
         room: &'a str,
@@ -67,6 +68,16 @@ pub enum ServerMessage<'a> {
     Move {
         within_ms: u64,
     },
+}
+
+/// Streams with the last sequence number of each; an object in JSON.
+#[derive(Clone, Copy, Debug)]
+pub struct Streams<'a>(pub &'a [(StreamId, u64)]);
+
+impl Serialize for Streams<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(stream, seq)| (stream, seq)))
+    }
 }
 
 impl ServerMessage<'_> {
@@ -121,6 +132,7 @@ mod tests {
                     roster: Some(&["ann", "bob"]),
                     history: std::slice::from_ref(&message),
                     complete: true,
+                    streams: Streams(&[(stream, 18)]),
                 },
             ),
             (
@@ -131,6 +143,7 @@ mod tests {
                     roster: None,
                     history: &[],
                     complete: false,
+                    streams: Streams(&[]),
                 },
             ),
             ("message", message.clone()),

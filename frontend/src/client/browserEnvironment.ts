@@ -2,7 +2,7 @@ import type { Environment } from './environment';
 
 /** The environment of a browser. The only file of the client that touches the platform. */
 export const browserEnvironment: Environment = {
-  now: () => Date.now(),
+  now: () => performance.now(),
 
   random: () => Math.random(),
 

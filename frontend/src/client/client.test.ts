@@ -23,8 +23,9 @@ const lobby = () => client.store.getSnapshot().rooms.get('lobby');
 const texts = () => lobby()?.timeline.map((entry) => (entry.kind === 'message' ? entry.text : 'gap'));
 
 const welcome = (node: string) => ({ type: 'welcome', node, session: `${node}-s`, limits: DEFAULT_LIMITS });
+const positions = (history: Message[]) => Object.fromEntries(history.map(({ stream, seq }) => [stream, seq]));
 const joined = (history: Message[] = [], complete = true) => ({
-  ...{ type: 'joined', room: 'lobby', users: 1, roster: ['ann'], history, complete },
+  ...{ type: 'joined', room: 'lobby', users: 1, roster: ['ann'], history, complete, streams: positions(history) },
 });
 const message = (seq: number, changes: Partial<Message> = {}): Message => ({
   ...{ type: 'message', room: 'lobby', from: 'bob', text: `text ${seq}`, time: 1_000 + seq },

@@ -3,7 +3,7 @@
  * passes its own environment decides every delay, every random choice and every byte.
  */
 export interface Environment {
-  /** Milliseconds since the epoch. */
+  /** Milliseconds since some beginning. It must never be set back: intervals are measured by it. */
   now(): number;
   /** At least 0, less than 1. */
   random(): number;

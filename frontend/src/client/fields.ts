@@ -61,6 +61,13 @@ export function list<T>(fields: Fields, field: string, read: (value: Fields) => 
   });
 }
 
+/** An object of whole numbers. */
+export function counts(fields: Fields, field: string): Record<string, number> {
+  const value = fields[field];
+  if (!isFields(value)) throw new WrongField(field);
+  return Object.fromEntries(Object.keys(value).map((name) => [name, count(value, name)]));
+}
+
 /** `null` when absent. */
 export function names(fields: Fields, field: string): string[] | null {
   const value = fields[field];

@@ -2,7 +2,7 @@
  * The client protocol `distr-chat.v1`. The only file that knows the wire: outside of it there are typed messages.
  * What comes from the network is a value until it is proven: nothing here throws on a bad frame.
  */
-import { count, type Fields, flag, json, list, names, object, optional, text, WrongField } from './fields';
+import { count, counts, type Fields, flag, json, list, names, object, optional, text, WrongField } from './fields';
 
 export const SUBPROTOCOL = 'distr-chat.v1';
 
@@ -53,6 +53,8 @@ export interface Joined {
   roster: readonly string[] | null;
   history: readonly Message[];
   complete: boolean;
+  /** The last seq of each stream that the server knows: where we stand once we have the history. */
+  streams: Readonly<Record<string, number>>;
 }
 
 export interface Message {
@@ -163,6 +165,7 @@ function message(frame: Fields): ServerMessage | Fault {
         roster: names(frame, 'roster'),
         history: list(frame, 'history', said),
         complete: flag(frame, 'complete'),
+        streams: counts(frame, 'streams'),
       };
     case 'message':
       return said(frame);

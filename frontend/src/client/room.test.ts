@@ -8,7 +8,16 @@ const message = (seq: number, changes: Partial<Message> = {}): Message => ({
   ...{ stream: 's', seq, id: `b-${seq}`, ...changes },
 });
 const joinedFrame = (changes: Partial<Joined> = {}): Joined => ({
-  ...{ type: 'joined', room: 'lobby', users: 2, roster: ['ann', 'bob'], history: [], complete: true, ...changes },
+  ...{
+    type: 'joined',
+    room: 'lobby',
+    users: 2,
+    roster: ['ann', 'bob'],
+    history: [],
+    complete: true,
+    streams: {},
+    ...changes,
+  },
 });
 const empty = rooms.createRoom('lobby', 'ann');
 const here = rooms.joined(empty, joinedFrame(), false);
@@ -16,14 +25,21 @@ const texts = (room: rooms.Room) => room.timeline.map((entry) => (entry.kind ===
 
 describe('joining', () => {
   test('brings users, roster and history', () => {
-    const room = rooms.joined(empty, joinedFrame({ history: [message(1), message(2)] }), false);
+    const room = rooms.joined(empty, joinedFrame({ history: [message(1), message(2)], streams: { s: 2 } }), false);
     expect(room).toMatchObject({ status: 'joined', users: 2, roster: ['ann', 'bob'] });
     expect(texts(room)).toEqual(['text 1', 'text 2']);
     expect(rooms.resumePoint(room, 64)).toEqual({ s: 2 });
   });
 
-  test('there is nothing to resume before the first message', () => {
-    expect(rooms.resumePoint(here, 64)).toBeUndefined();
+  test('there is nothing to resume before the first visit, and an empty room is resumed too', () => {
+    expect(rooms.resumePoint(empty, 64)).toBeUndefined();
+    expect(rooms.resumePoint(here, 64)).toEqual({});
+  });
+
+  test('a join tells where we stand: further elsewhere counts, streams it does not name are forgotten', () => {
+    const room = [message(5), message(3, { stream: 't' })].reduce(rooms.received, here);
+    const again = rooms.joined(room, joinedFrame({ streams: { s: 4, u: 9 } }), true);
+    expect(rooms.resumePoint(again, 64)).toEqual({ s: 5, u: 9 });
   });
 
   test('a first join is never a gap, an incomplete resume is', () => {
@@ -76,7 +92,7 @@ describe('sending', () => {
   });
 
   test('an ack does not move the resume point: earlier messages of its stream may be on their way', () => {
-    expect(rooms.resumePoint(rooms.acknowledged(writing, { ...ack, seq: 7 }), 64)).toBeUndefined();
+    expect(rooms.resumePoint(rooms.acknowledged(writing, { ...ack, seq: 7 }), 64)).toEqual({});
   });
 
   test('an ack for nothing changes nothing', () => {

@@ -19,7 +19,9 @@ export interface Room {
   timeline: Timeline;
   outbox: Outbox;
   typing: readonly Typing[];
-  /** For each stream the last seq seen, the most recently heard stream last. */
+  /** We have been in it, so whoever we come back to is asked for what came after. */
+  visited: boolean;
+  /** For each stream where we stand, the most recently heard stream last. */
   since: ReadonlyMap<string, number>;
 }
 
@@ -41,6 +43,7 @@ export function createRoom(name: string, user: string): Room {
     timeline: [],
     outbox: [],
     typing: [],
+    visited: false,
     since: new Map(),
   };
 }
@@ -52,12 +55,14 @@ export function joined(room: Room, frame: Joined, resumed: boolean): Room {
   const start: Room = {
     ...room,
     status: 'joined',
+    visited: true,
     failure: null,
     users: frame.users,
     roster: frame.roster,
     timeline,
   };
-  return frame.history.reduce(received, start);
+  const heard = frame.history.reduce(received, start);
+  return { ...heard, since: stand(heard.since, frame.streams) };
 }
 
 export function received(room: Room, message: Message): Room {
@@ -121,14 +126,22 @@ export function refused(room: Room, failure: Failure): Room {
   return { ...room, status: 'refused', failure };
 }
 
-/** What a join asks for; `undefined` for a room of which nothing was seen yet. */
+/** What a join asks for; `undefined` on the first visit. */
 export function resumePoint(room: Room, streamsMax: number): Record<string, number> | undefined {
-  if (room.since.size === 0) return undefined;
+  if (!room.visited) return undefined;
   return Object.fromEntries([...room.since].slice(-streamsMax));
 }
 
 /** More streams than any server takes in one `since`. */
 const STREAMS_KEPT = 256;
+
+/**
+ * The server's positions are ours now, but for streams that we have heard further elsewhere. Those that it does not
+ * name are forgotten: asked for again and again they would look like a gap each time.
+ */
+function stand(since: Room['since'], streams: Joined['streams']): Room['since'] {
+  return new Map(Object.entries(streams).map(([stream, seq]) => [stream, Math.max(seq, since.get(stream) ?? 0)]));
+}
 
 function advance(since: Room['since'], stream: string, seq: number): Room['since'] {
   const next = new Map(since);

@@ -56,7 +56,7 @@ function arrive(changes: object = {}): FakeSocket {
     world.assign('app-1');
     world.socket.say({ type: 'welcome', node: 'app-1', session: 's', limits: DEFAULT_LIMITS });
     world.socket.say({
-      ...{ type: 'joined', room: 'lobby', users: 2, roster: ['ann', 'bob'], history: [], complete: true },
+      ...{ type: 'joined', room: 'lobby', users: 2, roster: ['ann', 'bob'], history: [], complete: true, streams: {} },
       ...changes,
     });
   });
@@ -114,7 +114,16 @@ describe('the form', () => {
   function arriveAgain() {
     happen(() => {
       if (world.requests.length > 0) arrive();
-      else world.socket.say({ type: 'joined', room: 'lobby', users: 1, roster: ['al'], history: [], complete: true });
+      else
+        world.socket.say({
+          type: 'joined',
+          room: 'lobby',
+          users: 1,
+          roster: ['al'],
+          history: [],
+          complete: true,
+          streams: {},
+        });
     });
   }
 });
