@@ -2,6 +2,7 @@
 
 mod app;
 mod lb;
+mod logging;
 mod shared;
 mod up;
 mod web;
@@ -40,8 +41,7 @@ enum Command {
 /// Reads the arguments and runs until it is told to end.
 pub fn main() -> ExitCode {
     let Cli { command, log } = Cli::parse();
-    env_logger::Builder::new().parse_filters(&log).init();
-    match run(command) {
+    match run(command, &log) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // One line: what happened, to which thing, what to do.
@@ -51,7 +51,8 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> anyhow::Result<()> {
+fn run(command: Command, log: &str) -> anyhow::Result<()> {
+    let _log = logging::Log::start(log).context("cannot start logging")?;
     let signals = shared::Signals::catch().context("cannot catch Ctrl-C")?;
     let descriptors = descriptors::raise_limit();
     match command {
