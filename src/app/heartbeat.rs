@@ -10,14 +10,12 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use crate::wire::heartbeat::{BALANCERS_MAX, Heartbeat};
+use crate::wire::heartbeat::{BALANCERS_MAX, Heartbeat, INTERVAL};
 use crate::wire::limits::NAME_BYTES_MAX;
 
 use super::node::Node;
 use super::resolver::Resolver;
 
-/// Longest time between heartbeats.
-pub const INTERVAL: Duration = Duration::from_millis(200);
 /// Shortest time between heartbeats, in which changes are gathered.
 const GATHER: Duration = Duration::from_millis(2);
 /// Changes that may wait for the thread. Beyond it arrivals are not counted for their balancer, whose account of

@@ -6,12 +6,12 @@
 
 use std::time::{Duration, Instant};
 
-/// How often a server is heard.
-pub const INTERVAL: Duration = Duration::from_millis(200);
+use crate::wire::heartbeat::INTERVAL;
+
 /// Silence after which no client is sent there.
-pub const SUSPECT_AFTER: Duration = Duration::from_millis(600);
+pub const SUSPECT_AFTER: Duration = INTERVAL.saturating_mul(3);
 /// Silence after which it is gone.
-pub const GONE_AFTER: Duration = Duration::from_secs(1);
+pub const GONE_AFTER: Duration = INTERVAL.saturating_mul(5);
 
 /// A server's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

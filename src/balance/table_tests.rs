@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
 
-use super::super::health::{GONE_AFTER, INTERVAL, SUSPECT_AFTER};
+use super::super::health::{GONE_AFTER, SUSPECT_AFTER};
 use super::*;
+use crate::wire::heartbeat::INTERVAL;
 
 fn beat(name: &str, incarnation: u64, number: u64, connections: u32) -> Heartbeat {
     Heartbeat {

@@ -16,8 +16,12 @@
 //! ```
 //! Integers are big-endian, texts UTF-8 without control characters. Nothing may follow.
 
+use std::time::Duration;
+
 use super::name::{Kind, Name};
 
+/// Longest time between two heartbeats of a server.
+pub const INTERVAL: Duration = Duration::from_millis(200);
 /// Largest datagram: fits the smallest MTU that IPv6 allows.
 pub const DATAGRAM_BYTES_MAX: usize = 1200;
 /// Most balancers that one server tells its counts to.
