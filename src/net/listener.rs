@@ -51,7 +51,8 @@ impl Listener {
     }
 
     /// Whether nobody listens there yet. `SO_REUSEPORT` lets a second server of the same user share the port in
-    /// silence; this bind, without it, does not. Returns the address with the port that 0 became.
+    /// silence; this bind, without it, does not. It does not listen itself, or it would take in clients only to drop
+    /// them. Returns the address with the port that 0 became.
     pub fn probe(address: SocketAddr) -> io::Result<SocketAddr> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_reuse_address(true)?;
@@ -59,7 +60,6 @@ impl Listener {
             socket.set_only_v6(false)?;
         }
         socket.bind(&address.into())?;
-        socket.listen(1)?;
         let bound = socket.local_addr()?.as_socket();
         bound.ok_or_else(|| io::Error::other("the kernel told no address"))
     }
