@@ -21,6 +21,9 @@ pub const FRAMES_PER_SECOND: u32 = 50;
 /// Frames that a client may send at once after a rest.
 pub const FRAMES_BURST: u32 = 200;
 
+/// Largest envelope between servers.
+pub const ENVELOPE_BYTES_MAX: usize = 64 * 1024;
+
 /// What `welcome` tells the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Limits {

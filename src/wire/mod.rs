@@ -4,6 +4,8 @@
 pub mod client_message;
 pub mod close;
 pub mod decoder;
+pub mod envelope;
+pub mod envelope_codec;
 pub mod fragments;
 pub mod frame;
 pub mod heartbeat;
@@ -19,6 +21,8 @@ pub mod violation;
 pub use client_message::{ClientMessage, Refusal};
 pub use close::CloseReason;
 pub use decoder::{Decoder, Event};
+pub use envelope::Envelope;
+pub use envelope_codec::EnvelopeError;
 pub use heartbeat::Heartbeat;
 pub use http::{HeadError, Request};
 pub use limits::Limits;

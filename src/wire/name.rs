@@ -53,6 +53,12 @@ pub struct Name<'a>(Cow<'a, str>);
 impl<'a> Name<'a> {
     /// Checks length, visibility and characters.
     pub fn parse(kind: Kind, text: Cow<'a, str>) -> Result<Self, Fault> {
+        Self::check(kind, &text)?;
+        Ok(Self(text))
+    }
+
+    /// Whether a text keeps the rules.
+    pub fn check(kind: Kind, text: &str) -> Result<(), Fault> {
         if text.len() > kind.bytes_max() {
             return Err(Fault::TooLong(text.len()));
         }
@@ -62,7 +68,7 @@ impl<'a> Name<'a> {
         if text.chars().all(char::is_whitespace) {
             return Err(Fault::Empty);
         }
-        Ok(Self(text))
+        Ok(())
     }
 
     /// The text.

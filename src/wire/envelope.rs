@@ -1,0 +1,208 @@
+//! What application servers tell each other. The bytes are [`super::envelope_codec`]'s; what becomes of an envelope is
+//! decided by the hub.
+
+use std::sync::Arc;
+
+use super::StreamId;
+
+/// A chat message, as it is kept and relayed.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Message {
+    /// The speaker.
+    pub from: Arc<str>,
+    /// The client's id for it; unique per speaker and room.
+    pub id: Box<str>,
+    /// What is said.
+    pub text: Box<str>,
+    /// Milliseconds since the epoch, stamped by the first server.
+    pub time: u64,
+}
+
+impl Message {
+    /// Bytes that it keeps in memory, roughly.
+    pub fn weight(&self) -> usize {
+        const OVERHEAD: usize = 96;
+        self.from.len() + self.id.len() + self.text.len() + OVERHEAD
+    }
+}
+
+/// One message in its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its stream.
+    pub stream: StreamId,
+    /// Its number there.
+    pub seq: u64,
+    /// The message.
+    pub message: Arc<Message>,
+}
+
+/// Consecutive numbers of a stream, `first` to `last`; none where `last` is `first - 1`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Span {
+    /// The stream.
+    pub stream: StreamId,
+    /// The first number.
+    pub first: u64,
+    /// The last number.
+    pub last: u64,
+}
+
+/// What a server has of a room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoomDigest {
+    /// The room.
+    pub room: Arc<str>,
+    /// Whether the server subscribes to the room and keeps its messages.
+    pub is_held: bool,
+    /// For each stream what is kept of it; what was heard last is `last`, also when nothing is kept.
+    pub spans: Vec<Span>,
+}
+
+/// How far a server has a stream, without a hole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The room.
+    pub room: Arc<str>,
+    /// Its stream.
+    pub stream: StreamId,
+    /// The last number.
+    pub last: u64,
+}
+
+/// An envelope: who says it, and what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Envelope {
+    /// The incarnation of the server that says it.
+    pub origin: u64,
+    /// What it says.
+    pub word: Word,
+}
+
+/// What one server tells others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// Consecutive messages of one stream: `first_seq`, `first_seq + 1`, …. To the room.
+    Messages {
+        /// Their room.
+        room: Arc<str>,
+        /// Their stream.
+        stream: StreamId,
+        /// The number of the first.
+        first_seq: u64,
+        /// The server that is to answer with [`Word::Have`]; 0: none.
+        witness: u64,
+        /// The messages.
+        messages: Arc<[Arc<Message>]>,
+    },
+    /// The server holds the room, and these are its users there; each time all of them, so that the next word mends
+    /// what was lost. To the room.
+    Presence {
+        /// The room.
+        room: Arc<str>,
+        /// Counts this server's presence words, so that an older one does not undo a newer.
+        version: u64,
+        /// False: the server gives the room up.
+        is_held: bool,
+        /// How many names.
+        users: usize,
+        /// The names, where there are few.
+        names: Option<Arc<[Arc<str>]>>,
+    },
+    /// A user is writing. To the room.
+    Typing {
+        /// The room.
+        room: Arc<str>,
+        /// The writer.
+        user: Arc<str>,
+    },
+    /// The server lives. To all.
+    Alive {
+        /// Its name.
+        name: Arc<str>,
+        /// When it was said, in milliseconds since the epoch of the server's clock: tells one that was under way for
+        /// long.
+        sent_ms: u64,
+        /// The lanes that it hears, a bit each; filled in by the bus.
+        lanes: u64,
+        /// It is about to end.
+        is_leaving: bool,
+    },
+    /// What do you have of these rooms? To all; each answers with a [`Word::Digest`].
+    Sync {
+        /// The server comes to them and wants to know who is there, too.
+        is_fresh: bool,
+        /// The rooms.
+        rooms: Arc<[Arc<str>]>,
+    },
+    /// What the server has of these rooms. An answer names every room that was asked for and every stream; a word to all
+    /// names what changed lately.
+    Digest {
+        /// Whom it answers; 0: all.
+        to: u64,
+        /// The rooms.
+        rooms: Arc<[RoomDigest]>,
+    },
+    /// Please send these messages. To one server.
+    Want {
+        /// Whom.
+        to: u64,
+        /// The room.
+        room: Arc<str>,
+        /// Which.
+        spans: Arc<[Span]>,
+    },
+    /// They are sent. To one server.
+    Repair {
+        /// To whom.
+        to: u64,
+        /// The room.
+        room: Arc<str>,
+        /// Some of those wanted, in the order in which the sender heard them.
+        entries: Arc<[Entry]>,
+        /// Those that the sender does not have.
+        lacks: Arc<[Span]>,
+    },
+    /// The server keeps these. To one server.
+    Have {
+        /// To whom.
+        to: u64,
+        /// How far, for each stream.
+        positions: Arc<[Position]>,
+    },
+    /// Please hold this room: nobody else does. To one server.
+    Hold {
+        /// Whom.
+        to: u64,
+        /// The room.
+        room: Arc<str>,
+    },
+}
+
+/// For whom an envelope is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target<'a> {
+    /// Every server.
+    All,
+    /// Those that hold a room.
+    Room(&'a Arc<str>),
+    /// The server of that incarnation.
+    Server(u64),
+}
+
+impl Envelope {
+    /// For whom it is.
+    pub fn target(&self) -> Target<'_> {
+        match &self.word {
+            Word::Messages { room, .. } | Word::Presence { room, .. } | Word::Typing { room, .. } => {
+                Target::Room(room)
+            }
+            Word::Alive { .. } | Word::Sync { .. } | Word::Digest { to: 0, .. } => Target::All,
+            Word::Digest { to, .. }
+            | Word::Want { to, .. }
+            | Word::Repair { to, .. }
+            | Word::Have { to, .. }
+            | Word::Hold { to, .. } => Target::Server(*to),
+        }
+    }
+}
