@@ -1,9 +1,9 @@
 //! The cost of a message in the hub, from the ask to the last effect: `cargo bench --bench hub`.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use distr_chat::chat::hub::Settings;
-use distr_chat::chat::{Ask, Hub, Member, Now};
+use distr_chat::chat::hub::{Effect, Settings};
+use distr_chat::chat::{Ask, BusEvent, Hub, Member, Now};
 use divan::{Bencher, black_box, counter::ItemsCount};
 
 fn main() {
@@ -13,20 +13,37 @@ fn main() {
 const MEMBER: Member = Member { reactor: 0, connection: 1 };
 
 fn hub(now: Now, rooms: usize) -> Hub {
-    let settings = Settings { name: "app-1".into(), incarnation: 1, reactors: 2, seed: 7 };
+    let settings = Settings {
+        name: "app-1".into(),
+        incarnation: 1,
+        reactors: 2,
+        seed: 7,
+        settle: Duration::ZERO,
+        flush_delay: Duration::ZERO,
+    };
     let mut hub = Hub::new(settings, now.instant);
+    hub.handle_bus_state(true, now);
     for room in 0..rooms {
         let (room, user) = (room.to_string().into(), "ann".into());
         hub.handle_ask(MEMBER, Ask::Join { room, user, visit: 0, since: None }, now);
     }
-    finish(&mut hub);
+    finish(&mut hub, now);
     hub
 }
 
-fn finish(hub: &mut Hub) {
-    hub.finish_turn();
+/// Ends a turn, and confirms subscriptions as a bus does.
+fn finish(hub: &mut Hub, now: Now) {
+    hub.finish_turn(now);
+    let mut subscribed = Vec::new();
     while let Some(effect) = hub.poll_effect() {
-        black_box(effect);
+        match effect {
+            Effect::Subscribe(room) => subscribed.push(room),
+            effect => drop(black_box(effect)),
+        }
+    }
+    if !subscribed.is_empty() {
+        subscribed.into_iter().for_each(|room| hub.handle_bus(BusEvent::Subscribed(room), now));
+        finish(hub, now);
     }
 }
 
@@ -43,7 +60,7 @@ fn publish(bencher: Bencher<'_, '_>, (messages, rooms): (usize, usize)) {
             let (id, text) = (said.to_string().into(), "hello, is anybody there?".into());
             hub.handle_ask(MEMBER, Ask::Send { room, user: "ann".into(), id, text }, now);
         }
-        finish(&mut hub);
+        finish(&mut hub, now);
     });
 }
 
@@ -57,12 +74,12 @@ fn join_with_history(bencher: Bencher<'_, '_>) {
         let text = "hello, is anybody there?".into();
         hub.handle_ask(MEMBER, Ask::Send { room, user: "ann".into(), id, text }, now);
     }
-    finish(&mut hub);
+    finish(&mut hub, now);
     bencher.bench_local(|| {
         let (room, user) = ("0".into(), "ann".into());
         hub.handle_ask(MEMBER, Ask::Join { room, user, visit: 0, since: None }, now);
-        finish(&mut hub);
+        finish(&mut hub, now);
         hub.handle_ask(MEMBER, Ask::Leave { room: "0".into(), user: "ann".into() }, now);
-        finish(&mut hub);
+        finish(&mut hub, now);
     });
 }

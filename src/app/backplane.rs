@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::chat::bus::Bus;
 use crate::chat::hub::{Effect, Hub};
 use crate::chat::{Member, Now};
 use crate::net::mailbox::{Mailbox, Post, Undelivered};
 use crate::net::poller::Poller;
-use crate::serve::clock;
 use crate::wire::Response;
 
+use super::bus::Bus;
+use super::clock;
 use super::mail::{NOTICES_HELD_MAX, ToHub, ToReactor};
 use super::node::Node;
 use super::status;
@@ -91,16 +91,26 @@ impl<B: Bus> Backplane<B> {
         while !self.stop.load(Ordering::Acquire) {
             self.turn();
         }
+        self.leave();
+    }
+
+    /// The others need not wait for the lease to end.
+    fn leave(&mut self) {
+        let now = clock::now();
+        self.hub.leave(now);
+        self.carry_out();
+        self.hand_on(now);
     }
 
     fn turn(&mut self) {
         let now = self.wait();
         self.pace = Pace::Wait;
+        self.hub.handle_bus_state(self.bus.is_ready(), now);
         self.take_in(now);
         self.hub.handle_timeout(now);
-        self.hub.finish_turn();
+        self.hub.finish_turn(now);
         self.carry_out();
-        self.hand_on();
+        self.hand_on(now);
         self.node.is_ready.store(self.bus.is_ready(), Ordering::Relaxed);
         self.node.metrics.add(self.hub.take_counts(), self.hub.rooms().len());
     }
@@ -110,12 +120,15 @@ impl<B: Bus> Backplane<B> {
         let timeout = match self.pace {
             Pace::Again => Duration::ZERO,
             Pace::Retry => RETRY,
-            Pace::Wait => self.hub.poll_timeout().saturating_duration_since(Instant::now()),
+            Pace::Wait => {
+                let next = self.bus.poll_timeout().into_iter().fold(self.hub.poll_timeout(), Instant::min);
+                next.saturating_duration_since(Instant::now())
+            }
         };
         self.poller
             .wait(Some(timeout))
             .expect("epoll_wait fails only for arguments that are never wrong here");
-        Now { instant: Instant::now(), unix_ms: clock::unix_ms() }
+        clock::now()
     }
 
     /// Nothing is taken in while a reactor does not take what it led to before.
@@ -124,7 +137,7 @@ impl<B: Bus> Backplane<B> {
             self.pace = Pace::Retry;
             return;
         }
-        let Self { hub, bus, asked, .. } = self;
+        let Self { hub, bus, asked, poller, .. } = self;
         let mut statuses = Vec::new();
         let more_asks = asked.drain(BATCHES_PER_TURN, |batch| {
             for mail in batch {
@@ -134,7 +147,8 @@ impl<B: Bus> Backplane<B> {
                 }
             }
         });
-        let more_envelopes = bus.poll(BATCHES_PER_TURN, &mut |event| hub.handle_bus(event, now));
+        let mut handle = |event| hub.handle_bus(event, now);
+        let more_envelopes = bus.poll(poller, now.instant, BATCHES_PER_TURN, &mut handle);
         if more_asks || more_envelopes {
             self.pace = Pace::Again;
         }
@@ -149,7 +163,7 @@ impl<B: Bus> Backplane<B> {
                 response
             }
             _ => {
-                let response = status::respond(&self.node, &self.hub, self.bus.kind(), now);
+                let response = status::respond(&self.node, &self.hub, &self.bus, now);
                 self.status = Some((now.instant, response.clone()));
                 response
             }
@@ -168,8 +182,8 @@ impl<B: Bus> Backplane<B> {
         }
     }
 
-    fn hand_on(&mut self) {
-        let mut must_wait = self.bus.flush();
+    fn hand_on(&mut self, now: Now) {
+        let mut must_wait = self.bus.flush(&self.poller, now.instant);
         for outlet in &mut self.outlets {
             must_wait |= outlet.flush();
         }

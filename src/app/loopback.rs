@@ -1,12 +1,18 @@
-//! The bus between servers of one process: mailboxes, no network. See [`Bus`] for the contract.
+//! The bus between servers of one process: mailboxes, no network. See [`crate::chat::bus`] for the contract.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use foldhash::HashSet;
 use mio::Waker;
 
-use crate::chat::bus::{Bus, BusEvent, Envelope};
+use crate::chat::BusEvent;
+use crate::net::Poller;
 use crate::net::mailbox::{Mailbox, Post, Undelivered, mailbox};
+use crate::wire::Envelope;
+use crate::wire::envelope::Target;
+
+use super::bus::{Bus, LaneStatus};
 
 /// Batches that may wait at one server.
 const BATCHES_MAX: usize = 256;
@@ -19,6 +25,8 @@ pub struct Loopback {
     mailbox: Mailbox<Vec<Envelope>>,
     peers: Vec<Peer>,
     subscribed: HashSet<Arc<str>>,
+    /// Subscriptions that were not told to be in force yet.
+    confirmed: Vec<Arc<str>>,
     dropped: u64,
 }
 
@@ -37,7 +45,8 @@ pub fn mesh(wakers: &[Arc<Waker>]) -> Vec<Loopback> {
         .map(|(own, (_, mailbox))| {
             let others = posts.iter().enumerate().filter(|(index, _)| *index != own);
             let peers = others.map(|(_, post)| Peer { post: post.clone(), held: Vec::new() }).collect();
-            Loopback { mailbox, peers, subscribed: HashSet::default(), dropped: 0 }
+            let (subscribed, confirmed) = Default::default();
+            Loopback { mailbox, peers, subscribed, confirmed, dropped: 0 }
         })
         .collect()
 }
@@ -51,8 +60,13 @@ impl Bus for Loopback {
         true
     }
 
+    fn lanes(&self, _: Instant) -> Vec<LaneStatus> {
+        Vec::new()
+    }
+
     fn subscribe(&mut self, room: &Arc<str>) {
         self.subscribed.insert(Arc::clone(room));
+        self.confirmed.push(Arc::clone(room));
     }
 
     fn unsubscribe(&mut self, room: &Arc<str>) {
@@ -69,8 +83,9 @@ impl Bus for Loopback {
         }
     }
 
-    fn flush(&mut self) -> bool {
-        let mut is_full = false;
+    fn flush(&mut self, _: &Poller, _: Instant) -> bool {
+        // Subscriptions are in force at once, but are told with the next poll.
+        let mut is_full = !self.confirmed.is_empty();
         for peer in self.peers.iter_mut().filter(|peer| !peer.held.is_empty()) {
             match peer.post.send(std::mem::take(&mut peer.held)) {
                 // A server that has stopped hears nothing, as with any bus.
@@ -84,72 +99,96 @@ impl Bus for Loopback {
         is_full
     }
 
-    fn poll(&mut self, budget: usize, handle: &mut dyn FnMut(BusEvent)) -> bool {
+    fn poll(&mut self, _: &Poller, _: Instant, budget: usize, handle: &mut dyn FnMut(BusEvent)) -> bool {
+        self.confirmed.drain(..).for_each(|room| handle(BusEvent::Subscribed(room)));
         if self.dropped > 0 {
             handle(BusEvent::Dropped(std::mem::take(&mut self.dropped)));
         }
         let subscribed = &self.subscribed;
         self.mailbox.drain(budget, |batch| {
             for envelope in batch {
-                if envelope.room().is_none_or(|room| subscribed.contains(room)) {
+                let is_offered = match envelope.target() {
+                    Target::Room(room) => subscribed.contains(room),
+                    // The hub knows its own name.
+                    Target::All | Target::Server(_) => true,
+                };
+                if is_offered {
                     handle(BusEvent::Received(envelope));
                 }
             }
         })
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        None
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::Poller;
+    use crate::wire::envelope::Word;
 
-    fn hello(room: &str) -> Envelope {
-        Envelope::Hello { room: room.into(), origin: 1 }
+    fn typing(room: &str) -> Envelope {
+        Envelope { origin: 1, word: Word::Typing { room: room.into(), user: "ann".into() } }
     }
 
-    fn received(bus: &mut Loopback) -> Vec<BusEvent> {
-        let mut events = Vec::new();
-        bus.poll(1000, &mut |event| events.push(event));
-        events
+    struct World {
+        pollers: Vec<Poller>,
+        ends: Vec<Loopback>,
+    }
+
+    impl World {
+        fn new(servers: usize) -> Self {
+            let pollers: Vec<_> = (0..servers).map(|_| Poller::new().unwrap()).collect();
+            let wakers: Vec<_> = pollers.iter().map(Poller::waker).collect();
+            Self { pollers, ends: mesh(&wakers) }
+        }
+
+        fn flush(&mut self, server: usize) -> bool {
+            self.ends[server].flush(&self.pollers[server], Instant::now())
+        }
+
+        fn received(&mut self, server: usize) -> Vec<BusEvent> {
+            let mut events = Vec::new();
+            let now = Instant::now();
+            self.ends[server].poll(&self.pollers[server], now, 1000, &mut |event| events.push(event));
+            events
+        }
     }
 
     #[test]
     fn envelopes_reach_those_who_subscribed_and_not_oneself() {
-        let pollers: Vec<_> = (0..3).map(|_| Poller::new().unwrap()).collect();
-        let wakers: Vec<_> = pollers.iter().map(Poller::waker).collect();
-        let mut ends = mesh(&wakers);
-        ends[0].subscribe(&"r".into());
-        ends[1].subscribe(&"r".into());
-        let alive = Envelope::Alive { origin: 1, name: "app-1".into() };
-        ends[0].publish(hello("r"));
-        ends[0].publish(alive.clone());
-        assert!(!ends[0].flush());
-        assert_eq!(received(&mut ends[0]), []);
-        assert_eq!(
-            received(&mut ends[1]),
-            [BusEvent::Received(hello("r")), BusEvent::Received(alive.clone())]
-        );
-        assert_eq!(received(&mut ends[2]), [BusEvent::Received(alive)], "it did not subscribe");
+        let mut world = World::new(3);
+        for server in [0, 1] {
+            world.ends[server].subscribe(&"r".into());
+            assert!(world.flush(server), "the confirmation waits for the next poll");
+            assert_eq!(world.received(server), [BusEvent::Subscribed("r".into())]);
+        }
+        let hold = Envelope { origin: 1, word: Word::Hold { to: 3, room: "r".into() } };
+        world.ends[0].publish(typing("r"));
+        world.ends[0].publish(hold.clone());
+        assert!(!world.flush(0));
+        assert_eq!(world.received(0), []);
+        assert_eq!(world.received(1), [BusEvent::Received(typing("r")), BusEvent::Received(hold.clone())]);
+        assert_eq!(world.received(2), [BusEvent::Received(hold)], "it did not subscribe");
     }
 
     #[test]
     fn a_full_server_loses_nothing_until_the_bound_and_then_it_is_counted() {
-        let pollers: Vec<_> = (0..2).map(|_| Poller::new().unwrap()).collect();
-        let wakers: Vec<_> = pollers.iter().map(Poller::waker).collect();
-        let mut ends = mesh(&wakers);
-        ends[1].subscribe(&"r".into());
+        let mut world = World::new(2);
+        world.ends[1].subscribe(&"r".into());
         for _ in 0..BATCHES_MAX {
-            ends[0].publish(hello("r"));
-            assert!(!ends[0].flush());
+            world.ends[0].publish(typing("r"));
+            assert!(!world.flush(0));
         }
         for _ in 0..HELD_MAX + 3 {
-            ends[0].publish(hello("r"));
+            world.ends[0].publish(typing("r"));
         }
-        assert!(ends[0].flush(), "the mailbox is full");
-        assert_eq!(received(&mut ends[0]), [BusEvent::Dropped(3)]);
-        assert_eq!(received(&mut ends[1]).len(), BATCHES_MAX);
-        assert!(!ends[0].flush());
-        assert_eq!(received(&mut ends[1]).len(), HELD_MAX);
+        assert!(world.flush(0), "the mailbox is full");
+        assert_eq!(world.received(0), [BusEvent::Dropped(3)]);
+        assert_eq!(world.received(1).len(), 1 + BATCHES_MAX);
+        assert!(!world.flush(0));
+        assert_eq!(world.received(1).len(), HELD_MAX);
     }
 }

@@ -15,7 +15,12 @@ pub struct Metrics {
     said: Counter,
     heard: Counter,
     duplicates: Counter,
+    confirmed: Counter,
+    republished: Counter,
     missing: Counter,
+    wants: Counter,
+    repaired: Counter,
+    stale: Counter,
     dropped: Counter,
     hub_turns: Counter,
     rooms: Gauge,
@@ -34,7 +39,13 @@ impl Metrics {
         registry.register("chat_messages_said", "chat messages that got their place here", m.said.clone());
         registry.register("chat_messages_heard", "chat messages of other servers", m.heard.clone());
         registry.register("chat_duplicates", "retries and messages heard twice", m.duplicates.clone());
-        registry.register("chat_missing", "messages of other servers that never arrived", m.missing.clone());
+        registry.register("chat_confirmed", "messages that a second server holds", m.confirmed.clone());
+        let help = "times that a room's messages were published again because nobody confirmed them";
+        registry.register("chat_republished", help, m.republished.clone());
+        registry.register("chat_missing", "messages of other servers that are lost", m.missing.clone());
+        registry.register("chat_wants", "questions for messages that were missed", m.wants.clone());
+        registry.register("chat_repaired", "messages sent to servers that missed them", m.repaired.clone());
+        registry.register("bus_stale", "envelopes of servers that are taken to be gone", m.stale.clone());
         registry.register("bus_dropped", "envelopes dropped because a queue was full", m.dropped.clone());
         registry.register("hub_turns", "turns of the backplane thread", m.hub_turns.clone());
         registry.register("rooms", "rooms held now", m.rooms.clone());
@@ -44,11 +55,17 @@ impl Metrics {
 
     /// One turn of the backplane thread.
     pub fn add(&self, counts: Counts, rooms: usize) {
-        let Counts { said, heard, duplicates, missing, dropped, id_reused, overloaded, not_joined } = counts;
+        let Counts { said, heard, duplicates, confirmed, republished, missing, wants, repaired, .. } = counts;
+        let Counts { stale, dropped, id_reused, overloaded, not_joined, .. } = counts;
         self.said.inc_by(said);
         self.heard.inc_by(heard);
         self.duplicates.inc_by(duplicates);
+        self.confirmed.inc_by(confirmed);
+        self.republished.inc_by(republished);
         self.missing.inc_by(missing);
+        self.wants.inc_by(wants);
+        self.repaired.inc_by(repaired);
+        self.stale.inc_by(stale);
         self.dropped.inc_by(dropped);
         self.errors(ErrorCode::IdReused).inc_by(id_reused);
         self.errors(ErrorCode::Overloaded).inc_by(overloaded);

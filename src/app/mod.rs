@@ -1,6 +1,8 @@
 //! The application server: reactors that hold the clients, and the backplane thread that holds the rooms.
 
 pub mod backplane;
+pub mod bus;
+pub mod clock;
 pub mod heartbeat;
 pub mod loopback;
 pub mod mail;
@@ -20,13 +22,13 @@ use std::time::Instant;
 use mio::Waker;
 use prometheus_client::registry::Registry;
 
-use crate::chat::bus::Bus;
 use crate::chat::hub::{Hub, Settings};
 use crate::net::{Poller, mailbox::mailbox};
 use crate::serve::{self, Server};
 use crate::wire;
 
 use backplane::{Backplane, Outlet};
+use bus::Bus;
 use heartbeat::Heart;
 use mail::{ASK_BATCHES_MAX, NOTICE_BATCHES_MAX};
 use metrics::Metrics;
@@ -84,6 +86,8 @@ impl App {
             incarnation: options.incarnation,
             reactors: options.reactors,
             seed: options.seed,
+            settle: options.settle,
+            flush_delay: options.flush_delay,
         };
         let stop = Arc::new(AtomicBool::new(false));
         let waker = poller.waker();

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use prometheus_client::registry::Registry;
 
@@ -30,6 +30,10 @@ pub struct Options {
     pub incarnation: u64,
     /// Random.
     pub seed: u64,
+    /// How long the bus must have carried before silence means that there is no other server.
+    pub settle: Duration,
+    /// How long what is said may wait for more of its room, so that fewer envelopes carry it.
+    pub flush_delay: Duration,
     /// What a client may send.
     pub rate: Rate,
     /// Limits of its connection.

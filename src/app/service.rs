@@ -65,6 +65,9 @@ impl ChatService {
             Notice::Deliver { room, frames, messages } => {
                 clients.send_to_all(self.members.of(room), &frames, u64::from(messages));
             }
+            Notice::Everyone { frame } => {
+                clients.open().into_iter().for_each(|id| clients.send(id, &frame));
+            }
             Notice::Reply { connection, frame } => clients.send(Key::from_bits(connection), &frame),
             Notice::Entered { connection, visit, room, name, user, frame } => {
                 let (id, members) = (Key::from_bits(connection), &mut self.members);

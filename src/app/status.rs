@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::chat::{Hub, Now};
 use crate::wire::Response;
 
+use super::bus::{Bus, LaneStatus};
 use super::node::Node;
 
 /// Rooms listed, those with the most users first.
@@ -35,6 +36,7 @@ struct Status<'a> {
 struct Backplane {
     kind: &'static str,
     ready: bool,
+    lanes: Vec<LaneStatus>,
     peers: Vec<Peer>,
 }
 
@@ -69,10 +71,10 @@ struct Reactor {
 }
 
 /// The answer, as the backplane thread sees the server.
-pub fn respond(node: &Node, hub: &Hub, bus: &'static str, now: Now) -> Response {
+pub fn respond(node: &Node, hub: &Hub, bus: &impl Bus, now: Now) -> Response {
     let options = &node.options;
     let ready = node.is_ready.load(Ordering::Relaxed);
-    let peers = hub.peers().by_name(now.instant).into_iter().map(|(name, up)| Peer { name, up }).collect();
+    let peers = hub.peers().by_name().into_iter().map(|(name, up)| Peer { name, up }).collect();
     let mut rooms: Vec<_> = hub
         .rooms()
         .map(|room| Room {
@@ -100,7 +102,7 @@ pub fn respond(node: &Node, hub: &Hub, bus: &'static str, now: Now) -> Response 
         connections_max: options.limits.connections_max,
         ready,
         draining: false,
-        backplane: Backplane { kind: bus, ready, peers },
+        backplane: Backplane { kind: bus.kind(), ready, lanes: bus.lanes(now.instant), peers },
         rooms_total,
         rooms,
         totals: Totals {

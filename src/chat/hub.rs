@@ -1,10 +1,16 @@
 //! The server's one place where rooms are: every message gets its order here, also one between two members of the
 //! same reactor, so that all members of a server see one order.
 //!
-//! Pure. In a turn the shell calls [`Hub::handle_ask`], [`Hub::handle_bus`] and [`Hub::handle_timeout`] in any order,
-//! then [`Hub::finish_turn`] once, then [`Hub::poll_effect`] until it has none.
+//! Pure. In a turn the shell calls [`Hub::handle_ask`], [`Hub::handle_bus`], [`Hub::handle_bus_state`] and
+//! [`Hub::handle_timeout`] in any order, then [`Hub::finish_turn`] once, then [`Hub::poll_effect`] until it has none.
+//!
+//! What clients want is in `asks`, what other servers say in `words`, what time brings in `rounds`.
 
-use std::collections::{BTreeSet, VecDeque};
+mod asks;
+mod rounds;
+mod words;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,17 +20,14 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use slab::Slab;
 
-use super::bus::{BusEvent, Envelope};
-use super::limits::{
-    ALIVE_INTERVAL, ENVELOPE_MESSAGES_MAX, PRESENCE_DELIVERIES_PER_SECOND, PRESENCE_INTERVAL,
-    PRESENCE_INTERVAL_MAX, PRESENCE_REFRESH, RING_BYTES_MIN, RINGS_BYTES_MAX, ROOMS_MAX, ROSTER_MAX,
-};
+use super::bus::BusEvent;
+use super::limits::{ENVELOPE_BYTES_SOFT, RING_BYTES_MIN, RINGS_BYTES_MAX};
 use super::peers::Peers;
-use super::room::{Heard, Room, Stamp, message_frame};
-use super::{Ask, Member, Notice, Now, RoomId};
-use crate::wire::client_message::{ErrorCode, Since};
-use crate::wire::server_message::Streams;
-use crate::wire::{ServerMessage, StreamId};
+use super::room::{Heard, Room, message_frame};
+use super::{Ask, Member, Message, Notice, Now, RoomId};
+use crate::wire::client_message::ErrorCode;
+use crate::wire::envelope::{Position, RoomDigest, Word};
+use crate::wire::{Envelope, ServerMessage, StreamId};
 
 /// What the shell has to do for the hub.
 #[derive(Debug)]
@@ -50,6 +53,10 @@ pub struct Settings {
     pub reactors: usize,
     /// Random: makes hashes of what clients choose unpredictable to them.
     pub seed: u64,
+    /// How long the bus must have carried before silence means that there is no other server.
+    pub settle: Duration,
+    /// How long what is said may wait for more of its room, so that fewer envelopes carry it.
+    pub flush_delay: Duration,
 }
 
 /// What the hub counted since it was last asked.
@@ -59,15 +66,25 @@ pub struct Counts {
     pub said: u64,
     /// Messages of other servers.
     pub heard: u64,
-    /// Retries of clients that were answered from the ring, and messages heard twice.
+    /// Retries of clients, and messages heard twice.
     pub duplicates: u64,
-    /// Messages of other servers that never arrived.
+    /// Messages that another server confirmed, or that no other was there to confirm.
+    pub confirmed: u64,
+    /// Times that messages were published again because nobody confirmed them.
+    pub republished: u64,
+    /// Messages of which members here were told `gap`.
     pub missing: u64,
+    /// Questions for missing messages.
+    pub wants: u64,
+    /// Messages sent to servers that missed them.
+    pub repaired: u64,
+    /// Envelopes of servers that do not live, as far as is known.
+    pub stale: u64,
     /// Envelopes that the bus threw away.
     pub dropped: u64,
     /// Sends whose id was used for another text.
     pub id_reused: u64,
-    /// Joins beyond [`ROOMS_MAX`].
+    /// Joins and sends beyond a limit.
     pub overloaded: u64,
     /// Sends behind a join that was refused.
     pub not_joined: u64,
@@ -84,18 +101,32 @@ pub struct Hub {
     /// Rooms without members, by since when.
     empty: BTreeSet<(Instant, RoomId)>,
     alive_due: Instant,
+    /// Since when the bus carries; `None`: it does not.
+    carries_since: Option<Instant>,
+    /// Clients were told that it does not.
+    has_told_degraded: bool,
+    /// Rooms whose subscription was confirmed, to be asked for.
+    fresh: Vec<RoomId>,
+    /// Rooms to be asked for because something may have been missed, whether those who have them are to tell their users
+    /// too, and when the next are asked for.
+    sync: VecDeque<RoomId>,
+    sync_greets: bool,
+    sync_due: Option<Instant>,
     /// Bytes that all rings hold.
     ring_bytes: usize,
     rooms_made: u32,
     presence_version: u64,
     dirty: Vec<RoomId>,
+    /// Rooms that owe a [`Word::Have`].
+    owing: Vec<RoomId>,
+    digests: Vec<RoomDigest>,
     effects: VecDeque<Effect>,
     counts: Counts,
     scratch: Vec<u8>,
 }
 
 impl Hub {
-    /// A hub without rooms.
+    /// A hub without rooms, and without a bus until [`Hub::handle_bus_state`] says otherwise.
     pub fn new(settings: Settings, now: Instant) -> Self {
         Self {
             rooms: Slab::new(),
@@ -104,10 +135,18 @@ impl Hub {
             agenda: BTreeSet::new(),
             empty: BTreeSet::new(),
             alive_due: now,
+            carries_since: None,
+            has_told_degraded: false,
+            fresh: Vec::new(),
+            sync: VecDeque::new(),
+            sync_greets: false,
+            sync_due: None,
             ring_bytes: 0,
             rooms_made: 0,
             presence_version: 0,
             dirty: Vec::new(),
+            owing: Vec::new(),
+            digests: Vec::new(),
             effects: VecDeque::new(),
             counts: Counts::default(),
             scratch: Vec::new(),
@@ -117,88 +156,60 @@ impl Hub {
 
     /// What a client of a reactor wants.
     pub fn handle_ask(&mut self, member: Member, ask: Ask, now: Now) {
-        match ask {
-            Ask::Join { room, user, visit, since } => {
-                self.join(member, &room, &user, visit, since.as_ref(), now);
+        self.carry_out(member, ask, now);
+    }
+
+    /// What the bus brings.
+    pub fn handle_bus(&mut self, event: BusEvent, now: Now) {
+        match event {
+            BusEvent::Received(envelope) => self.hear(envelope, now),
+            BusEvent::Subscribed(room) => {
+                let room = self.by_name.get(&room).copied();
+                self.fresh.extend(room.filter(|room| self.room(*room).fetch.is_some()));
             }
-            Ask::Send { room, user, id, text } => self.send(member, &room, user, id, text, now),
-            Ask::Typing { room, user } => self.typing(&room, user),
-            Ask::Leave { room, user } => self.leave(member, &room, &user, now),
+            BusEvent::Lost => self.sync_all(false, now),
+            BusEvent::Dropped(count) => self.counts.dropped += count,
         }
     }
 
-    /// What other servers say.
-    pub fn handle_bus(&mut self, event: BusEvent, now: Now) {
-        let envelope = match event {
-            BusEvent::Received(envelope) => envelope,
-            BusEvent::Dropped(count) => {
-                self.counts.dropped += count;
-                return;
-            }
-        };
-        let origin = envelope.origin();
-        if origin == self.settings.incarnation {
-            return;
-        }
-        let name = match &envelope {
-            Envelope::Alive { name, .. } => Some(name),
-            _ => None,
-        };
-        if self.peers.hear(origin, name, now.instant) {
-            self.greet_everywhere();
-        }
-        // A late envelope for a room that was left.
-        let Some(room) = envelope.room().and_then(|name| self.by_name.get(name)).copied() else { return };
-        match envelope {
-            Envelope::Messages { room: name, stream, first_seq, messages } => {
-                for (seq, message) in (first_seq..).zip(messages.iter()) {
-                    match self.with_ring(room, |room| room.hear(stream, seq, message, now)) {
-                        Heard::New { missing } => {
-                            self.counts.heard += 1;
-                            self.counts.missing += missing;
-                            self.gather(room, &message_frame(&name, stream, seq, message));
-                        }
-                        Heard::Duplicate => self.counts.duplicates += 1,
-                    }
+    /// Whether the bus carries. Told every turn.
+    pub fn handle_bus_state(&mut self, carries: bool, now: Now) {
+        match (self.carries_since, carries) {
+            (None, true) => {
+                self.carries_since = Some(now.instant);
+                self.alive_due = now.instant;
+                self.sync_all(true, now);
+                if mem::take(&mut self.has_told_degraded) {
+                    self.tell_degraded(false);
                 }
             }
-            Envelope::Presence { version, users, names, .. } => {
-                if self.rooms[room.0 as usize].presence.hear(origin, version, users, names) {
-                    self.note_presence(room, false, now);
-                }
+            (Some(_), false) => {
+                self.carries_since = None;
+                self.has_told_degraded = true;
+                self.tell_degraded(true);
+                self.ids().for_each(|id| self.go_on_alone(id, now));
             }
-            Envelope::Hello { .. } => self.note_presence(room, true, now),
-            Envelope::Typing { room: name, user, .. } => self.gather_typing(room, &name, &user),
-            Envelope::Alive { .. } => {}
+            _ => {}
         }
     }
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Now) {
-        self.peers.forgive(now.instant.saturating_duration_since(self.alive_due));
-        if self.alive_due <= now.instant {
-            self.alive_due = now.instant + ALIVE_INTERVAL;
-            let (origin, name) = (self.settings.incarnation, Arc::clone(&self.settings.name));
-            self.effects.push_back(Effect::Publish(Envelope::Alive { origin, name }));
-            self.end_leases(now);
-        }
-        while let Some(&(at, room)) = self.agenda.first()
-            && at <= now.instant
-        {
-            self.agenda.pop_first();
-            self.rooms[room.0 as usize].due = None;
-            self.look_at(room, now);
-        }
+        self.pass_time(now);
     }
 
     /// Hands on what the turn gathered: one notice per room and reactor, one envelope per room.
-    pub fn finish_turn(&mut self) {
+    pub fn finish_turn(&mut self, now: Now) {
+        self.ask_for_rooms(now);
         let mut dirty = mem::take(&mut self.dirty);
-        for room in dirty.drain(..) {
-            self.rooms[room.0 as usize].is_dirty = false;
-            self.hand_on(room);
+        for id in dirty.drain(..) {
+            self.room_mut(id).is_dirty = false;
+            self.hand_on(id, now);
         }
         self.dirty = dirty;
+        self.confirm_to_others();
+        let digests = mem::take(&mut self.digests);
+        self.publish_digests(0, digests);
     }
 
     /// The next thing for the shell to do.
@@ -208,7 +219,15 @@ impl Hub {
 
     /// When [`Hub::handle_timeout`] has something to do.
     pub fn poll_timeout(&self) -> Instant {
-        self.agenda.first().map_or(self.alive_due, |&(at, _)| at.min(self.alive_due))
+        let agenda = self.agenda.first().map(|(at, _)| *at);
+        let settled = self.carries_since.filter(|_| !self.fresh.is_empty());
+        let settled = settled.map(|since| since + self.settings.settle);
+        [agenda, self.sync_due, settled].into_iter().flatten().fold(self.alive_due, Instant::min)
+    }
+
+    /// Tells other servers that this one ends.
+    pub fn leave(&mut self, now: Now) {
+        self.say_alive(true, now);
     }
 
     /// What was counted since the last call.
@@ -226,113 +245,30 @@ impl Hub {
         &self.peers
     }
 
-    fn join(
-        &mut self,
-        member: Member,
-        name: &Arc<str>,
-        user: &Arc<str>,
-        visit: u32,
-        since: Option<&Since>,
-        now: Now,
-    ) {
-        let Member { reactor, connection } = member;
-        let Some(id) = self.room(name, now) else {
-            self.counts.overloaded += 1;
-            let message = format!("this server holds {ROOMS_MAX} rooms, as many as it may");
-            let frame = error_frame(ErrorCode::Overloaded, &message, name, None);
-            self.effects.push_back(Effect::Tell(reactor, Notice::Refused { connection, visit, frame }));
-            return;
-        };
-        // What was said before belongs to those who were here before; the newcomer has it in its history.
-        self.hand_on(id);
-        let room = &mut self.rooms[id.0 as usize];
-        room.here[reactor] += 1;
-        if let Some(since) = room.empty_since.take() {
-            self.empty.remove(&(since, id));
-        }
-        let is_new = room.presence.enter(user);
-        let frame = joined_frame(room, user, since);
-        let name = Arc::clone(&room.name);
-        let user = Arc::clone(user);
-        let entered = Notice::Entered { connection, visit, room: id, name, user, frame };
-        self.effects.push_back(Effect::Tell(reactor, entered));
-        if is_new {
-            self.note_presence(id, true, now);
-        }
+    /// Whether what is said here can be confirmed by nobody, since this is the only server.
+    fn is_alone(&self, now: Now) -> bool {
+        self.is_settled(now) && self.peers.live().next().is_none()
     }
 
-    fn send(&mut self, member: Member, name: &str, user: Arc<str>, id: Box<str>, text: Box<str>, now: Now) {
-        let Member { reactor, connection } = member;
-        let room_id = self.by_name.get(name).copied();
-        let Some(room_id) = room_id.filter(|id| self.rooms[id.0 as usize].here[reactor] > 0) else {
-            // The join before it was refused.
-            self.counts.not_joined += 1;
-            let frame = error_frame(ErrorCode::NotJoined, "join the room first", name, Some(&id));
-            self.effects.push_back(Effect::Tell(reactor, Notice::Reply { connection, frame }));
-            return;
-        };
-        let room = &mut self.rooms[room_id.0 as usize];
-        let reply = match room.said_before(&user, &id) {
-            Some((stamp, message)) if message.text == text => {
-                self.counts.duplicates += 1;
-                ack_frame(name, &id, stamp)
-            }
-            Some(_) => {
-                self.counts.id_reused += 1;
-                let message = "this id was used before with another text";
-                error_frame(ErrorCode::IdReused, message, name, Some(&id))
-            }
-            None => {
-                self.counts.said += 1;
-                let (stamp, message) = self.with_ring(room_id, |room| room.say(user, id, text, now));
-                self.gather(room_id, &message_frame(name, stamp.stream, stamp.seq, &message));
-                ack_frame(name, &message.id, stamp)
-            }
-        };
-        self.effects.push_back(Effect::Tell(reactor, Notice::Reply { connection, frame: reply }));
+    /// Whether the bus has carried for long enough to have brought a word of every server.
+    fn is_settled(&self, now: Now) -> bool {
+        self.carries_since.is_some_and(|since| since + self.settings.settle <= now.instant)
     }
 
-    fn typing(&mut self, name: &str, user: Arc<str>) {
-        let Some(&id) = self.by_name.get(name) else { return };
-        self.gather_typing(id, name, &user);
-        let room = Arc::clone(&self.rooms[id.0 as usize].name);
-        let origin = self.settings.incarnation;
-        self.effects.push_back(Effect::Publish(Envelope::Typing { room, origin, user }));
+    fn is_degraded(&self) -> bool {
+        self.carries_since.is_none()
     }
 
-    fn leave(&mut self, member: Member, name: &str, user: &Arc<str>, now: Now) {
-        let id = *self.by_name.get(name).expect("a room with a member is there");
-        let room = &mut self.rooms[id.0 as usize];
-        room.here[member.reactor] -= 1;
-        let was_last_of_name = room.presence.leave(user);
-        if room.members() == 0 {
-            room.empty_since = Some(now.instant);
-            let end = room.end().unwrap_or(now.instant);
-            self.empty.insert((now.instant, id));
-            self.schedule(id, end);
-        }
-        if was_last_of_name {
-            self.note_presence(id, true, now);
-        }
+    fn ids(&self) -> impl Iterator<Item = RoomId> + use<> {
+        self.rooms.iter().map(|(id, _)| RoomId(id as u32)).collect::<Vec<_>>().into_iter()
     }
 
-    /// The room of that name, made if there is none; `None` beyond [`ROOMS_MAX`].
-    fn room(&mut self, name: &Arc<str>, now: Now) -> Option<RoomId> {
-        if let Some(&id) = self.by_name.get(name) {
-            return Some(id);
-        }
-        if self.rooms.len() == ROOMS_MAX {
-            let &(_, longest_empty) = self.empty.first()?;
-            self.drop_room(longest_empty);
-        }
-        let Settings { incarnation: origin, reactors, seed, .. } = self.settings;
-        let own = StreamId { origin, generation: self.rooms_made };
-        self.rooms_made += 1;
-        let id = RoomId(self.rooms.insert(Room::new(Arc::clone(name), own, reactors, seed, now)) as u32);
-        self.by_name.insert(Arc::clone(name), id);
-        self.effects.push_back(Effect::Subscribe(Arc::clone(name)));
-        self.effects.push_back(Effect::Publish(Envelope::Hello { room: Arc::clone(name), origin }));
-        Some(id)
+    fn room(&self, id: RoomId) -> &Room {
+        &self.rooms[id.0 as usize]
+    }
+
+    fn room_mut(&mut self, id: RoomId) -> &mut Room {
+        &mut self.rooms[id.0 as usize]
     }
 
     /// Lets a room's ring grow, within what all of them may hold together.
@@ -350,107 +286,44 @@ impl Hub {
     /// Adds a frame to what the members of a room are sent at the end of the turn.
     fn gather(&mut self, id: RoomId, frame: &ServerMessage<'_>) {
         let room = &mut self.rooms[id.0 as usize];
+        if room.members() == 0 {
+            return;
+        }
         let is_enough = room.gather(frame, &mut self.scratch);
-        if !mem::replace(&mut room.is_dirty, true) {
+        self.mark_dirty(id);
+        if is_enough {
+            self.deliver(id);
+        }
+    }
+
+    fn gather_heard(&mut self, id: RoomId, heard: Heard) {
+        self.counts.heard += heard.shown.len() as u64;
+        self.counts.duplicates += heard.known;
+        let name = Arc::clone(&self.room(id).name);
+        for entry in heard.shown {
+            self.gather(id, &message_frame(&name, entry.stream, entry.seq, &entry.message));
+        }
+    }
+
+    fn mark_dirty(&mut self, id: RoomId) {
+        if !mem::replace(&mut self.room_mut(id).is_dirty, true) {
             self.dirty.push(id);
         }
-        if is_enough {
-            self.hand_on(id);
-        }
-    }
-
-    fn gather_typing(&mut self, id: RoomId, room: &str, user: &str) {
-        if self.rooms[id.0 as usize].members() as usize <= ROSTER_MAX {
-            self.gather(id, &ServerMessage::Typing { room, user });
-        }
-    }
-
-    /// The roster changed: it is told in this turn, or when enough time has passed since it was told last.
-    fn note_presence(&mut self, id: RoomId, to_others: bool, now: Now) {
-        let room = &mut self.rooms[id.0 as usize];
-        room.owes_presence |= to_others;
-        if room.presence_due.is_none() {
-            let cost = Duration::from_secs(1) * room.members() / PRESENCE_DELIVERIES_PER_SECOND;
-            let gap = cost.clamp(PRESENCE_INTERVAL, PRESENCE_INTERVAL_MAX);
-            let at = room.presence_flushed.map_or(now.instant, |flushed| now.instant.max(flushed + gap));
-            room.presence_due = Some(at);
-            self.schedule(id, at);
-        }
-    }
-
-    fn schedule(&mut self, id: RoomId, at: Instant) {
-        let room = &mut self.rooms[id.0 as usize];
-        match room.due {
-            Some(due) if due <= at => return,
-            Some(due) => drop(self.agenda.remove(&(due, id))),
-            None => {}
-        }
-        room.due = Some(at);
-        self.agenda.insert((at, id));
-    }
-
-    /// The room's time has come: for its roster, or for its end.
-    fn look_at(&mut self, id: RoomId, now: Now) {
-        let room = &mut self.rooms[id.0 as usize];
-        let refresh = room.presence_told + PRESENCE_REFRESH;
-        room.owes_presence |= refresh <= now.instant;
-        if room.owes_presence && refresh <= now.instant
-            || room.presence_due.is_some_and(|at| at <= now.instant)
-        {
-            self.tell_presence(id, now);
-        }
-        let room = &self.rooms[id.0 as usize];
-        match room.end() {
-            Some(end) if end <= now.instant && room.presence_due.is_none() => self.drop_room(id),
-            end => {
-                let refresh = room.presence_told + PRESENCE_REFRESH;
-                // A room whose end has come waits for its last roster to be told.
-                let end = end.filter(|end| *end > now.instant);
-                let next = [room.presence_due, end].into_iter().flatten().fold(refresh, Instant::min);
-                debug_assert!(next > now.instant, "or this would go on for ever");
-                self.schedule(id, next);
-            }
-        }
-    }
-
-    fn tell_presence(&mut self, id: RoomId, now: Now) {
-        let room = &mut self.rooms[id.0 as usize];
-        room.presence_due = None;
-        room.presence_flushed = Some(now.instant);
-        if let Some(change) = room.presence.take_change()
-            && room.members() > 0
-        {
-            let joined = change.names.as_ref().map(|names| strs(&names.joined));
-            let left = change.names.as_ref().map(|names| strs(&names.left));
-            let (users, joined, left) = (change.users, joined.as_deref(), left.as_deref());
-            let name = Arc::clone(&room.name);
-            self.gather(id, &ServerMessage::Presence { room: &name, users, joined, left });
-        }
-        let room = &mut self.rooms[id.0 as usize];
-        if mem::take(&mut room.owes_presence) {
-            room.presence_told = now.instant;
-            self.presence_version += 1;
-            let (users, names) = room.presence.own_word();
-            let (room, origin, version) =
-                (Arc::clone(&room.name), self.settings.incarnation, self.presence_version);
-            let envelope = Envelope::Presence { room, origin, version, users, names };
-            self.effects.push_back(Effect::Publish(envelope));
-        }
-    }
-
-    fn drop_room(&mut self, id: RoomId) {
-        self.hand_on(id);
-        self.dirty.retain(|dirty| *dirty != id);
-        let room = self.rooms.remove(id.0 as usize);
-        self.ring_bytes -= room.ring_bytes();
-        self.by_name.remove(&room.name);
-        room.due.map(|due| self.agenda.remove(&(due, id)));
-        room.empty_since.map(|since| self.empty.remove(&(since, id)));
-        self.effects.push_back(Effect::Unsubscribe(room.name));
     }
 
     /// Sends what was gathered for a room to the reactors that have members, and what was said here to the bus.
-    fn hand_on(&mut self, id: RoomId) {
+    fn hand_on(&mut self, id: RoomId, now: Now) {
+        self.deliver(id);
+        let room = self.room_mut(id);
+        let may_wait = room.outgoing_due.is_some_and(|due| due > now.instant);
+        if !may_wait && let Some((first, messages)) = room.take_outgoing() {
+            let own = room.own();
+            let witness = self.witness(id, 0).unwrap_or(0);
+            self.publish_messages(id, own, first, witness, &messages);
+        }
+    }
+
+    fn deliver(&mut self, id: RoomId) {
         let room = &mut self.rooms[id.0 as usize];
         if let Some((frames, messages)) = room.take_frames() {
             for reactor in (0..room.here.len()).filter(|&reactor| room.here[reactor] > 0) {
@@ -458,57 +331,104 @@ impl Hub {
                 self.effects.push_back(Effect::Tell(reactor, Notice::Deliver { room: id, frames, messages }));
             }
         }
-        if let Some((stream, first, messages)) = room.take_outgoing() {
-            for (index, part) in messages.chunks(ENVELOPE_MESSAGES_MAX).enumerate() {
-                self.effects.push_back(Effect::Publish(Envelope::Messages {
-                    room: Arc::clone(&room.name),
-                    stream,
-                    first_seq: first + (index * ENVELOPE_MESSAGES_MAX) as u64,
-                    messages: part.into(),
-                }));
+    }
+
+    fn publish_messages(
+        &mut self,
+        id: RoomId,
+        stream: StreamId,
+        first: u64,
+        witness: u64,
+        messages: &[Arc<Message>],
+    ) {
+        let mut first_seq = first;
+        for part in split(messages, |message| message.weight()) {
+            let (room, messages) = (Arc::clone(&self.room(id).name), part.into());
+            self.publish(Word::Messages { room, stream, first_seq, witness, messages });
+            first_seq += part.len() as u64;
+        }
+    }
+
+    /// Tells servers that wait for it what is kept here.
+    fn confirm_to_others(&mut self) {
+        let mut by_server: BTreeMap<u64, Vec<Position>> = BTreeMap::new();
+        for id in mem::take(&mut self.owing) {
+            let Some(room) = self.rooms.get_mut(id.0 as usize) else { continue };
+            for (to, stream) in mem::take(&mut room.owes_have) {
+                let Some(last) = room.position(stream) else { continue };
+                let position = Position { room: Arc::clone(&room.name), stream, last };
+                by_server.entry(to).or_default().push(position);
+            }
+        }
+        for (to, positions) in by_server {
+            for part in split(&positions, |position| position.room.len() + 32) {
+                self.publish(Word::Have { to, positions: part.into() });
             }
         }
     }
 
-    /// A server was given up and lives: its users are asked for anew.
-    fn greet_everywhere(&mut self) {
-        let origin = self.settings.incarnation;
-        let rooms = self.rooms.iter().map(|(_, room)| Arc::clone(&room.name));
-        self.effects.extend(rooms.map(|room| Effect::Publish(Envelope::Hello { room, origin })));
+    fn publish_digests(&mut self, to: u64, digests: Vec<RoomDigest>) {
+        for part in split(&digests, |digest| digest.room.len() + 16 + digest.spans.len() * 32) {
+            self.publish(Word::Digest { to, rooms: part.into() });
+        }
     }
 
-    /// Servers not heard of for a while are gone, and their users with them.
-    fn end_leases(&mut self, now: Now) {
-        for origin in self.peers.take_ended(now.instant) {
-            let affected: Vec<_> = self
-                .rooms
-                .iter_mut()
-                .filter_map(|(id, room)| room.presence.forget(origin).then_some(RoomId(id as u32)))
-                .collect();
-            affected.into_iter().for_each(|id| self.note_presence(id, false, now));
+    fn publish(&mut self, word: Word) {
+        self.effects.push_back(Effect::Publish(Envelope { origin: self.settings.incarnation, word }));
+    }
+
+    fn say_alive(&mut self, is_leaving: bool, now: Now) {
+        let name = Arc::clone(&self.settings.name);
+        self.publish(Word::Alive { name, sent_ms: now.unix_ms, lanes: 0, is_leaving });
+    }
+
+    /// The server that is to confirm what is said in a room: one that holds it, another after each that did not.
+    fn witness(&self, id: RoomId, tries: usize) -> Option<u64> {
+        let holders: Vec<_> =
+            self.room(id).presence.holders().filter(|origin| self.peers.is_live(*origin)).collect();
+        let turn = id.0 as usize + tries;
+        match holders.len() {
+            0 => None,
+            count => Some(holders[turn % count]),
+        }
+    }
+
+    /// The room's next look is at the earliest of what waits in it.
+    fn reschedule(&mut self, id: RoomId) {
+        let at = self.room(id).next_due();
+        let due = self.room_mut(id).due.replace(at);
+        if due != Some(at) {
+            due.map(|due| self.agenda.remove(&(due, id)));
+            self.agenda.insert((at, id));
+        }
+    }
+
+    fn tell_degraded(&mut self, degraded: bool) {
+        let frame = ServerMessage::Degraded { degraded }.to_frame();
+        for reactor in 0..self.settings.reactors {
+            let frame = Bytes::clone(&frame);
+            self.effects.push_back(Effect::Tell(reactor, Notice::Everyone { frame }));
         }
     }
 }
 
+/// Consecutive parts of about [`ENVELOPE_BYTES_SOFT`].
+fn split<T>(items: &[T], weight: impl Fn(&T) -> usize) -> Vec<&[T]> {
+    let (mut parts, mut start, mut bytes) = (Vec::new(), 0, 0);
+    for (index, item) in items.iter().enumerate() {
+        let weight = weight(item);
+        if bytes + weight > ENVELOPE_BYTES_SOFT && index > start {
+            parts.push(&items[start..index]);
+            (start, bytes) = (index, 0);
+        }
+        bytes += weight;
+    }
+    parts.extend(Some(&items[start..]).filter(|rest| !rest.is_empty()));
+    parts
+}
+
 fn strs(names: &[Arc<str>]) -> Vec<&str> {
     names.iter().map(|name| &**name).collect()
-}
-
-fn joined_frame(room: &Room, user: &Arc<str>, since: Option<&Since>) -> Bytes {
-    let view = room.presence.view_for(user);
-    let roster = view.names.as_deref().map(strs);
-    let (entries, complete) = room.history(since);
-    let history: Vec<_> = entries
-        .iter()
-        .map(|entry| message_frame(&room.name, entry.stream, entry.seq, &entry.message))
-        .collect();
-    let (users, roster, positions) = (view.users, roster.as_deref(), room.positions());
-    let streams = Streams(&positions);
-    ServerMessage::Joined { room: &room.name, users, roster, history: &history, complete, streams }.to_frame()
-}
-
-fn ack_frame(room: &str, id: &str, Stamp { stream, seq, time }: Stamp) -> Bytes {
-    ServerMessage::Ack { room, id, stream, seq, time }.to_frame()
 }
 
 fn error_frame(code: ErrorCode, message: &str, room: &str, id: Option<&str>) -> Bytes {

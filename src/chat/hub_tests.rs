@@ -1,5 +1,8 @@
 use super::*;
-use crate::chat::limits::{LEASE, ROOM_LINGER};
+use crate::chat::limits::{
+    ALIVE_INTERVAL, CONFIRM_PATIENCE, GAP_PATIENCE, LEASE, PRESENCE_INTERVAL, PRESENCE_REFRESH, ROOM_LINGER,
+};
+use crate::wire::envelope::{Entry, Span};
 
 const ANN: Member = Member { reactor: 0, connection: 1 };
 const BOB: Member = Member { reactor: 1, connection: 2 };
@@ -13,18 +16,53 @@ struct World {
 #[derive(Debug, Default)]
 struct Turn {
     frames: Vec<(usize, String)>,
-    published: Vec<Envelope>,
+    published: Vec<Word>,
     subscribed: Vec<String>,
     unsubscribed: Vec<String>,
 }
 
 impl World {
+    /// The only server.
     fn new() -> Self {
         let now = Now { instant: Instant::now(), unix_ms: 1000 };
-        let settings = Settings { name: "app-1".into(), incarnation: 1, reactors: 2, seed: 7 };
+        let settings = Settings {
+            name: "app-1".into(),
+            incarnation: 1,
+            reactors: 2,
+            seed: 7,
+            settle: Duration::ZERO,
+            flush_delay: Duration::ZERO,
+        };
         let mut world = Self { hub: Hub::new(settings, now.instant), now };
+        world.hub.handle_bus_state(true, now);
         world.turn();
         world
+    }
+
+    /// One of two, in a room that the other one holds too.
+    fn with_peer() -> Self {
+        let mut world = Self::new();
+        world.hear_alive();
+        world.join(ANN, "ann");
+        world.turn();
+        world.say_word(Word::Digest { to: 1, rooms: [digest(true, &[])].into() });
+        world.turn();
+        world
+    }
+
+    fn hear_alive(&mut self) {
+        let (name, sent_ms) = ("app-2".into(), self.now.unix_ms);
+        self.say_word(Word::Alive { name, sent_ms, lanes: 0, is_leaving: false });
+    }
+
+    /// The other server's word.
+    fn say_word(&mut self, word: Word) {
+        self.hub.handle_bus(BusEvent::Received(Envelope { origin: 2, word }), self.now);
+    }
+
+    fn have(&mut self, last: u64) {
+        let stream = StreamId { origin: 1, generation: 0 };
+        self.say_word(Word::Have { to: 1, positions: [Position { room: "r".into(), stream, last }].into() });
     }
 
     fn join(&mut self, member: Member, user: &str) {
@@ -41,20 +79,27 @@ impl World {
         self.hub.handle_ask(member, Ask::Leave { room: "r".into(), user: user.into() }, self.now);
     }
 
-    fn hear(&mut self, envelope: Envelope) {
-        self.hub.handle_bus(BusEvent::Received(envelope), self.now);
-    }
-
     fn pass(&mut self, time: Duration) -> Turn {
         self.now.instant += time;
         self.now.unix_ms += time.as_millis() as u64;
         self.turn()
     }
 
+    /// Turns until a room that was subscribed to is confirmed.
     fn turn(&mut self) -> Turn {
-        self.hub.handle_timeout(self.now);
-        self.hub.finish_turn();
         let mut turn = Turn::default();
+        self.turn_into(&mut turn);
+        for room in std::mem::take(&mut turn.subscribed) {
+            self.hub.handle_bus(BusEvent::Subscribed(room.as_str().into()), self.now);
+            self.turn_into(&mut turn);
+            turn.subscribed.push(room);
+        }
+        turn
+    }
+
+    fn turn_into(&mut self, turn: &mut Turn) {
+        self.hub.handle_timeout(self.now);
+        self.hub.finish_turn(self.now);
         while let Some(effect) = self.hub.poll_effect() {
             match effect {
                 Effect::Tell(reactor, notice) => {
@@ -63,16 +108,17 @@ impl World {
                         | Notice::Refused { frame, .. }
                         | Notice::Reply { frame, .. } => frame,
                         Notice::Deliver { frames, .. } => frames,
+                        Notice::Everyone { frame } => frame,
                     };
                     turn.frames.push((reactor, String::from_utf8_lossy(&bytes).into_owned()));
                 }
-                Effect::Publish(Envelope::Alive { .. }) => {}
-                Effect::Publish(envelope) => turn.published.push(envelope),
+                Effect::Publish(Envelope { word: Word::Alive { .. }, .. }) => {}
+                Effect::Publish(Envelope { word: Word::Digest { to: 0, .. }, .. }) => {}
+                Effect::Publish(Envelope { word, .. }) => turn.published.push(word),
                 Effect::Subscribe(room) => turn.subscribed.push(room.to_string()),
                 Effect::Unsubscribe(room) => turn.unsubscribed.push(room.to_string()),
             }
         }
-        turn
     }
 }
 
@@ -82,20 +128,34 @@ impl Turn {
     }
 }
 
-fn messages(first_seq: u64, ids: &[&str]) -> Envelope {
-    let messages = ids
-        .iter()
-        .map(|&id| {
-            Arc::new(super::super::Message { from: "cat".into(), id: id.into(), text: "x".into(), time: 5 })
-        })
-        .collect();
-    let stream = StreamId { origin: 2, generation: 0 };
-    Envelope::Messages { room: "r".into(), stream, first_seq, messages }
+const CAT: StreamId = StreamId { origin: 2, generation: 0 };
+
+fn message(id: &str) -> Arc<Message> {
+    Arc::new(Message { from: "cat".into(), id: id.into(), text: "x".into(), time: 5 })
 }
 
-fn presence(version: u64, names: &[&str]) -> Envelope {
+fn messages(first_seq: u64, ids: &[&str]) -> Word {
+    let messages = ids.iter().map(|id| message(id)).collect();
+    Word::Messages { room: "r".into(), stream: CAT, first_seq, witness: 1, messages }
+}
+
+fn digest(is_held: bool, spans: &[Span]) -> RoomDigest {
+    RoomDigest { room: "r".into(), is_held, spans: spans.to_vec() }
+}
+
+fn presence(version: u64, names: &[&str]) -> Word {
     let list: Vec<Arc<str>> = names.iter().map(|&name| name.into()).collect();
-    Envelope::Presence { room: "r".into(), origin: 2, version, users: names.len(), names: Some(list.into()) }
+    let (room, users) = ("r".into(), names.len());
+    Word::Presence { room, version, is_held: true, users, names: Some(list.into()) }
+}
+
+fn wants(turn: &Turn) -> Vec<(u64, Vec<(u64, u64)>)> {
+    let spans = |spans: &[Span]| spans.iter().map(|span| (span.first, span.last)).collect();
+    let want = |word: &Word| match word {
+        Word::Want { to, spans: wanted, .. } => Some((*to, spans(wanted))),
+        _ => None,
+    };
+    turn.published.iter().filter_map(want).collect()
 }
 
 #[test]
@@ -105,6 +165,7 @@ fn a_message_goes_once_to_each_reactor_with_members_and_once_to_the_bus() {
     world.join(BOB, "bob");
     let turn = world.turn();
     assert_eq!(turn.subscribed, ["r"]);
+    world.turn();
     world.say(ANN, "ann", "1");
     world.say(BOB, "bob", "1");
     let turn = world.turn();
@@ -113,14 +174,64 @@ fn a_message_goes_once_to_each_reactor_with_members_and_once_to_the_bus() {
     assert_eq!(deliveries[0].1, deliveries[1].1, "the same bytes");
     assert!(deliveries[0].1.contains("\"seq\":1") && deliveries[0].1.contains("\"seq\":2"));
     assert_eq!((turn.told(0, "\"ack\""), turn.told(1, "\"ack\"")), (1, 1));
-    let [Envelope::Messages { first_seq: 1, messages, .. }] = &turn.published[..] else { panic!("{turn:?}") };
+    let [Word::Messages { first_seq: 1, messages, .. }] = &turn.published[..] else { panic!("{turn:?}") };
     assert_eq!(messages.len(), 2);
+}
+
+#[test]
+fn nobody_is_told_before_a_second_server_has_it() {
+    let mut world = World::with_peer();
+    world.say(ANN, "ann", "1");
+    world.say(ANN, "ann", "2");
+    let turn = world.turn();
+    assert_eq!((turn.told(0, "\"ack\""), turn.told(0, "\"message\"")), (0, 0), "{turn:?}");
+    let [Word::Messages { witness: 2, .. }] = &turn.published[..] else { panic!("{turn:?}") };
+    world.have(1);
+    let turn = world.turn();
+    assert_eq!((turn.told(0, "\"ack\""), turn.told(0, "\"message\"")), (1, 1));
+    world.have(7);
+    let turn = world.turn();
+    assert_eq!(
+        (turn.told(0, "\"ack\""), turn.told(0, "\"seq\":2")),
+        (1, 2),
+        "what was never said is not confirmed"
+    );
+}
+
+#[test]
+fn what_nobody_confirms_is_published_again_and_shown_after_a_while() {
+    let mut world = World::with_peer();
+    world.say(ANN, "ann", "1");
+    world.turn();
+    let mut turns = Vec::new();
+    for _ in 0..15 {
+        world.hear_alive();
+        turns.push(world.pass(Duration::from_millis(100)));
+    }
+    let published = |turn: &Turn| turn.published.iter().any(|word| matches!(word, Word::Messages { .. }));
+    assert_eq!(turns.iter().filter(|turn| published(turn)).count(), 5, "every 300 ms");
+    let shown: usize = turns.iter().map(|turn| turn.told(0, "\"message\"")).sum();
+    let acked: usize = turns.iter().map(|turn| turn.told(0, "\"ack\"")).sum();
+    assert_eq!((shown, acked), (1, 0), "shown once, and not promised");
+    world.have(1);
+    let turn = world.turn();
+    assert_eq!((turn.told(0, "\"message\""), turn.told(0, "\"ack\"")), (0, 1));
+}
+
+#[test]
+fn the_death_of_the_only_other_server_confirms_what_waited_for_it() {
+    let mut world = World::with_peer();
+    world.say(ANN, "ann", "1");
+    world.turn();
+    let acked: usize = (0..20).map(|_| world.pass(ALIVE_INTERVAL).told(0, "\"ack\"")).sum();
+    assert_eq!(acked, 1);
 }
 
 #[test]
 fn a_retry_is_acknowledged_again_and_not_told_again() {
     let mut world = World::new();
     world.join(ANN, "ann");
+    world.turn();
     world.say(ANN, "ann", "1");
     world.turn();
     world.say(ANN, "ann", "1");
@@ -128,6 +239,39 @@ fn a_retry_is_acknowledged_again_and_not_told_again() {
     assert_eq!((turn.told(0, "\"ack\""), turn.told(0, "\"message\"")), (1, 0));
     assert!(turn.published.is_empty());
     assert_eq!(world.hub.take_counts().duplicates, 1);
+}
+
+#[test]
+fn a_retry_of_what_a_dead_server_said_waits_for_a_second_holder() {
+    let mut world = World::with_peer();
+    let cat = Member { reactor: 1, connection: 5 };
+    world.join(cat, "cat");
+    world.say_word(messages(1, &["a"]));
+    world.turn();
+    let third = |world: &mut World, word| {
+        world.hub.handle_bus(BusEvent::Received(Envelope { origin: 3, word }), world.now);
+    };
+    let alive =
+        |now: Now| Word::Alive { name: "app-3".into(), sent_ms: now.unix_ms, lanes: 0, is_leaving: false };
+    for _ in 0..20 {
+        let now = world.now;
+        third(&mut world, alive(now));
+        world.pass(ALIVE_INTERVAL);
+    }
+    third(&mut world, Word::Digest { to: 1, rooms: [digest(true, &[])].into() });
+    let ask = Ask::Send { room: "r".into(), user: "cat".into(), id: "a".into(), text: "x".into() };
+    world.hub.handle_ask(cat, ask, world.now);
+    let turn = world.turn();
+    assert_eq!(turn.told(1, "\"ack\""), 0, "only this server is known to have it: {turn:?}");
+    assert!(
+        turn.published
+            .iter()
+            .any(|word| matches!(word, Word::Messages { stream: CAT, first_seq: 1, witness: 3, .. }))
+    );
+    let position = Position { room: "r".into(), stream: CAT, last: 1 };
+    third(&mut world, Word::Have { to: 1, positions: [position].into() });
+    let turn = world.turn();
+    assert_eq!((turn.told(1, "\"ack\""), turn.told(1, "\"message\"")), (1, 0), "{turn:?}");
 }
 
 #[test]
@@ -156,38 +300,213 @@ fn a_newcomer_has_in_its_history_what_it_is_not_sent() {
 }
 
 #[test]
-fn other_servers_messages_are_told_once_and_gaps_are_counted() {
+fn nobody_comes_in_before_other_servers_have_said_what_they_have() {
     let mut world = World::new();
+    world.hear_alive();
+    world.join(ANN, "ann");
+    world.say(ANN, "ann", "1");
+    let turn = world.turn();
+    assert!(turn.frames.is_empty(), "{turn:?}");
+    assert!(turn.published.iter().any(|word| matches!(word, Word::Sync { is_fresh: true, .. })));
+    let span = Span { stream: CAT, first: 3, last: 4 };
+    world.say_word(Word::Digest { to: 1, rooms: [digest(true, &[span])].into() });
+    let turn = world.turn();
+    assert_eq!(wants(&turn), [(2, vec![(3, 4)])]);
+    assert!(turn.frames.is_empty());
+    let entry = |seq: u64, id: &str| Entry { stream: CAT, seq, message: message(id) };
+    let entries = [entry(3, "c"), entry(4, "d")].into();
+    world.say_word(Word::Repair { to: 1, room: "r".into(), entries, lacks: [].into() });
+    let turn = world.turn();
+    let joined = turn.frames.iter().find(|(_, text)| text.contains("\"type\":\"joined\"")).unwrap();
+    assert_eq!(joined.1.matches("\"from\":\"cat\"").count(), 2, "{joined:?}");
+    assert!(turn.published.iter().any(|word| matches!(word, Word::Have { to: 2, .. })), "{turn:?}");
+    assert!(turn.published.iter().any(|word| matches!(word, Word::Messages { .. })), "and then ann speaks");
+}
+
+#[test]
+fn a_server_that_does_not_answer_is_asked_again_and_not_waited_for_long() {
+    let mut world = World::new();
+    world.hear_alive();
     world.join(ANN, "ann");
     world.turn();
-    world.hear(messages(1, &["a", "b"]));
-    world.hear(messages(1, &["a", "b"]));
-    world.hear(messages(5, &["e"]));
+    let mut syncs = 0;
+    let mut joined = None;
+    for step in 0..30 {
+        world.hear_alive();
+        let turn = world.pass(Duration::from_millis(100));
+        syncs += turn.published.iter().filter(|word| matches!(word, Word::Sync { .. })).count();
+        if turn.told(0, "\"type\":\"joined\"") > 0 {
+            joined.get_or_insert(step);
+        }
+    }
+    assert!(syncs > 3, "{syncs}");
+    assert_eq!(joined, Some(19), "after two seconds");
+}
+
+#[test]
+fn other_servers_messages_are_told_once_and_holes_are_asked_for() {
+    let mut world = World::with_peer();
+    world.say_word(messages(1, &["a", "b"]));
+    world.say_word(messages(1, &["a", "b"]));
+    world.say_word(messages(5, &["e"]));
     let turn = world.turn();
-    assert_eq!(turn.told(0, "\"type\":\"message\""), 3);
+    assert_eq!(turn.told(0, "\"type\":\"message\""), 2);
     assert_eq!(turn.told(1, "\"type\":\"message\""), 0, "nobody is there");
+    let have = turn.published.iter().find_map(|word| match word {
+        Word::Have { to: 2, positions } => Some(positions[0].last),
+        _ => None,
+    });
+    assert_eq!(have, Some(2), "5 is not there without 3 and 4");
+    let turn = world.pass(GAP_PATIENCE);
+    assert_eq!(wants(&turn), [(2, vec![(3, 4)])]);
+    world.say_word(messages(3, &["c", "d"]));
+    assert_eq!(world.turn().told(0, "\"type\":\"message\""), 3);
     let counts = world.hub.take_counts();
-    assert_eq!((counts.heard, counts.duplicates, counts.missing), (3, 2, 2));
+    assert_eq!((counts.heard, counts.duplicates, counts.missing, counts.wants), (5, 2, 0, 1));
+}
+
+#[test]
+fn the_last_message_before_a_fault_is_missed_because_others_tell_what_they_have() {
+    let mut world = World::with_peer();
+    world.say_word(messages(1, &["a"]));
+    world.turn();
+    let span = Span { stream: CAT, first: 1, last: 2 };
+    world.say_word(Word::Digest { to: 0, rooms: [digest(true, &[span])].into() });
+    assert_eq!(wants(&world.pass(GAP_PATIENCE)), [(2, vec![(2, 2)])]);
+}
+
+#[test]
+fn what_nobody_has_is_marked_and_passed_over() {
+    let mut world = World::with_peer();
+    world.say_word(messages(1, &["a"]));
+    world.say_word(messages(4, &["d"]));
+    world.pass(GAP_PATIENCE);
+    let lacks = [Span { stream: CAT, first: 2, last: 3 }].into();
+    world.say_word(Word::Repair { to: 1, room: "r".into(), entries: [].into(), lacks });
+    let turn = world.turn();
+    assert_eq!(
+        turn.told(0, r#""type":"gap","room":"r","stream":"0000000000000002.0","first":2,"last":3"#),
+        1
+    );
+    assert_eq!(turn.told(0, "\"seq\":4"), 1);
+    assert_eq!(world.hub.take_counts().missing, 2);
+}
+
+#[test]
+fn others_are_sent_what_they_miss_in_parts_and_told_what_is_not_here() {
+    let mut world = World::with_peer();
+    let text = "x".repeat(4000);
+    for id in 1..=9 {
+        let (id, text) = (id.to_string().into(), text.as_str().into());
+        world.hub.handle_ask(ANN, Ask::Send { room: "r".into(), user: "ann".into(), id, text }, world.now);
+    }
+    world.turn();
+    let wanted = Span { stream: StreamId { origin: 1, generation: 0 }, first: 2, last: 12 };
+    world.say_word(Word::Want { to: 1, room: "r".into(), spans: [wanted].into() });
+    let turn = world.turn();
+    let (mut seqs, mut lacking) = (Vec::new(), Vec::new());
+    for word in &turn.published {
+        let Word::Repair { to: 2, entries, lacks, .. } = word else { panic!("{turn:?}") };
+        seqs.extend(entries.iter().map(|entry| entry.seq));
+        lacking.extend(lacks.iter().map(|span| (span.first, span.last)));
+    }
+    assert_eq!((turn.published.len(), seqs, lacking), (3, (2..=9).collect(), vec![(10, 12)]));
+}
+
+#[test]
+fn a_word_of_somebody_who_does_not_live_counts_for_nothing() {
+    let mut world = World::with_peer();
+    world.say_word(messages(1, &["a"]));
+    world.turn();
+    (0..20).for_each(|_| drop(world.pass(ALIVE_INTERVAL)));
+    world.say_word(messages(2, &["b"]));
+    world.say_word(presence(1, &["cat"]));
+    let turn = world.turn();
+    assert_eq!((turn.told(0, "\"message\""), turn.told(0, "cat")), (0, 0));
+    assert_eq!(world.hub.take_counts().stale, 2);
+}
+
+#[test]
+fn a_room_that_only_one_server_has_is_held_by_another() {
+    let mut world = World::new();
+    world.hear_alive();
+    world.join(ANN, "ann");
+    world.turn();
+    world.say_word(Word::Digest { to: 1, rooms: [digest(false, &[])].into() });
+    let turn = world.turn();
+    assert!(turn.published.contains(&Word::Hold { to: 2, room: "r".into() }), "{turn:?}");
+
+    let mut other = World::new();
+    other.hear_alive();
+    other.say_word(Word::Hold { to: 1, room: "r".into() });
+    assert_eq!(other.turn().subscribed, ["r"]);
+    other.say_word(Word::Digest { to: 1, rooms: [digest(true, &[])].into() });
+    let turn = other.turn();
+    assert!(turn.published.iter().any(|word| matches!(word, Word::Presence { is_held: true, users: 0, .. })));
+    other.say_word(messages(1, &["a"]));
+    assert!(other.turn().published.iter().any(|word| matches!(word, Word::Have { to: 2, .. })));
+    let mut turns = (0..200).map(|_| {
+        other.hear_alive();
+        other.pass(Duration::from_secs(1))
+    });
+    let last = turns.find(|turn| !turn.unsubscribed.is_empty()).expect("it is not held for ever");
+    assert!(last.published.iter().any(|word| matches!(word, Word::Presence { is_held: false, .. })));
+}
+
+#[test]
+fn without_a_bus_members_here_go_on_and_nothing_is_promised() {
+    let mut world = World::with_peer();
+    world.hub.handle_bus_state(false, world.now);
+    assert_eq!(world.turn().told(0, r#""type":"degraded","degraded":true"#), 1);
+    world.say(ANN, "ann", "1");
+    let turn = world.turn();
+    assert_eq!((turn.told(0, "\"message\""), turn.told(0, "\"ack\"")), (1, 0));
+    world.join(BOB, "bob");
+    assert_eq!(world.turn().told(1, r#""degraded":true"#), 1);
+    let other = Ask::Join { room: "new".into(), user: "cat".into(), visit: 0, since: None };
+    world.hub.handle_ask(BOB, other, world.now);
+    assert_eq!(world.turn().told(1, r#""type":"joined","room":"new""#), 1, "at once");
+    let acked: usize = (0..20).map(|_| world.pass(ALIVE_INTERVAL).told(0, "\"ack\"")).sum();
+    assert_eq!(acked, 0, "the other server may be alive");
+    world.hub.handle_bus_state(true, world.now);
+    world.hear_alive();
+    let turn = world.pass(CONFIRM_PATIENCE);
+    assert_eq!(turn.told(0, r#""degraded":false"#), 1);
+    world.have(1);
+    assert_eq!(world.turn().told(0, "\"ack\""), 1);
+}
+
+#[test]
+fn what_may_wait_is_published_together() {
+    let mut world = World::with_peer();
+    world.hub.settings.flush_delay = Duration::from_millis(5);
+    world.say(ANN, "ann", "1");
+    assert!(world.turn().published.is_empty());
+    world.say(ANN, "ann", "2");
+    assert!(world.pass(Duration::from_millis(3)).published.is_empty());
+    let turn = world.pass(Duration::from_millis(2));
+    let [Word::Messages { first_seq: 1, messages, .. }] = &turn.published[..] else { panic!("{turn:?}") };
+    assert_eq!(messages.len(), 2);
 }
 
 #[test]
 fn presence_is_told_at_once_and_then_gathered_here_and_for_others() {
     let mut world = World::new();
+    world.hear_alive();
     world.join(ANN, "ann");
+    world.turn();
+    world.say_word(Word::Digest { to: 1, rooms: [digest(true, &[])].into() });
     let turn = world.turn();
     assert_eq!(turn.told(0, "\"presence\""), 1);
-    assert!(
-        matches!(&turn.published[..], [Envelope::Hello { .. }, Envelope::Presence { users: 1, .. }]),
-        "{turn:?}"
-    );
+    assert!(matches!(&turn.published[..], [Word::Presence { users: 1, .. }]), "{turn:?}");
     world.join(BOB, "bob");
     let turn = world.turn();
     assert_eq!(turn.told(1, r#""roster":["ann","bob"]"#), 1, "{turn:?}");
     assert_eq!(turn.told(0, "\"presence\""), 0, "not so soon again");
     let turn = world.pass(PRESENCE_INTERVAL);
     assert_eq!((turn.told(0, "\"presence\""), turn.told(1, "\"presence\"")), (1, 1));
-    assert!(matches!(&turn.published[..], [Envelope::Presence { users: 2, version: 2, .. }]), "{turn:?}");
-    world.hear(presence(1, &["cat"]));
+    assert!(matches!(&turn.published[..], [Word::Presence { users: 2, version: 2, .. }]), "{turn:?}");
+    world.say_word(presence(1, &["cat"]));
     world.leave(BOB, "bob");
     let turn = world.pass(PRESENCE_INTERVAL);
     assert_eq!(turn.told(0, r#""users":2,"joined":["cat"],"left":["bob"]"#), 1, "{turn:?}");
@@ -195,39 +514,39 @@ fn presence_is_told_at_once_and_then_gathered_here_and_for_others() {
 }
 
 #[test]
-fn a_newcomers_hello_is_answered_and_silence_ends_a_servers_users() {
-    let mut world = World::new();
-    world.join(ANN, "ann");
+fn a_newcomers_question_is_answered_and_silence_ends_a_servers_users() {
+    let mut world = World::with_peer();
     world.pass(PRESENCE_INTERVAL);
-    world.hear(Envelope::Hello { room: "r".into(), origin: 2 });
+    world.say_word(Word::Sync { is_fresh: true, rooms: ["r".into(), "other".into()].into() });
     let turn = world.pass(PRESENCE_INTERVAL);
-    assert!(matches!(&turn.published[..], [Envelope::Presence { users: 1, .. }]), "{turn:?}");
-    world.hear(presence(1, &["cat"]));
-    world.hear(Envelope::Alive { origin: 2, name: "app-2".into() });
+    let answer = RoomDigest { room: "other".into(), is_held: false, spans: Vec::new() };
+    assert!(
+        turn.published.iter().any(|word| matches!(word, Word::Digest { to: 2, rooms } if rooms[1] == answer)),
+        "{turn:?}"
+    );
+    assert!(turn.published.iter().any(|word| matches!(word, Word::Presence { users: 1, .. })), "{turn:?}");
+    world.say_word(presence(1, &["cat"]));
+    world.hear_alive();
     world.pass(PRESENCE_INTERVAL);
-    assert_eq!(world.hub.peers().by_name(world.now.instant), [("app-2".into(), true)]);
-    let turns: Vec<_> = (0..=LEASE.as_secs() * 2).map(|_| world.pass(ALIVE_INTERVAL)).collect();
+    assert_eq!(world.hub.peers().by_name(), [("app-2".into(), true)]);
+    let turns: Vec<_> = (0..=LEASE.as_secs() * 4).map(|_| world.pass(ALIVE_INTERVAL)).collect();
     let turn = turns.iter().find(|turn| turn.told(0, "presence") > 0).unwrap();
     assert_eq!(turn.told(0, r#""users":1,"joined":[],"left":["cat"]"#), 1, "{turn:?}");
-    assert_eq!(world.hub.peers().by_name(world.now.instant), [("app-2".into(), false)]);
+    assert_eq!(world.hub.peers().by_name(), [("app-2".into(), false)]);
 }
 
 #[test]
-fn a_server_that_returns_is_asked_for_its_users() {
-    let mut world = World::new();
-    world.join(ANN, "ann");
-    world.hear(Envelope::Alive { origin: 2, name: "app-2".into() });
-    (0..8).for_each(|_| drop(world.pass(ALIVE_INTERVAL)));
-    world.turn();
-    world.hear(Envelope::Alive { origin: 2, name: "app-2".into() });
-    assert!(matches!(&world.turn().published[..], [Envelope::Hello { .. }]));
+fn a_server_that_returns_is_asked_for_its_rooms() {
+    let mut world = World::with_peer();
+    (0..16).for_each(|_| drop(world.pass(ALIVE_INTERVAL)));
+    world.hear_alive();
+    assert!(world.turn().published.iter().any(|word| matches!(word, Word::Sync { is_fresh: true, .. })));
 }
 
 #[test]
 fn our_own_stall_is_not_taken_for_the_others_death() {
-    let mut world = World::new();
-    world.join(ANN, "ann");
-    world.hear(presence(1, &["cat"]));
+    let mut world = World::with_peer();
+    world.say_word(presence(1, &["cat"]));
     world.pass(PRESENCE_INTERVAL);
     let turn = world.pass(10 * LEASE);
     assert_eq!(turn.told(0, "cat"), 0, "{turn:?}");
@@ -237,6 +556,7 @@ fn our_own_stall_is_not_taken_for_the_others_death() {
 fn lost_presence_is_mended_by_the_next_word() {
     let mut world = World::new();
     world.join(ANN, "ann");
+    world.turn();
     world.pass(PRESENCE_INTERVAL);
     let mut words = 0;
     for _ in 0..(2 * PRESENCE_REFRESH.as_secs()) {
@@ -251,6 +571,7 @@ fn lost_presence_is_mended_by_the_next_word() {
 fn an_empty_room_lingers_with_its_history_and_then_goes() {
     let mut world = World::new();
     world.join(ANN, "ann");
+    world.turn();
     world.say(ANN, "ann", "1");
     world.leave(ANN, "ann");
     world.turn();
@@ -264,6 +585,7 @@ fn an_empty_room_lingers_with_its_history_and_then_goes() {
     assert_eq!(world.pass(ROOM_LINGER).unsubscribed, ["r"]);
     assert_eq!(world.hub.rooms().len(), 0);
     world.join(ANN, "ann");
+    world.turn();
     world.say(ANN, "ann", "1");
     let turn = world.turn();
     assert_eq!(turn.told(0, "0000000000000001.1"), 2, "a new life of the room is a new stream: {turn:?}");
@@ -273,6 +595,7 @@ fn an_empty_room_lingers_with_its_history_and_then_goes() {
 fn rings_share_a_bound() {
     let mut world = World::new();
     world.join(ANN, "ann");
+    world.turn();
     let text = "x".repeat(4096);
     let speak = |world: &mut World, said: u32| {
         let (id, text) = (said.to_string().into(), text.as_str().into());
@@ -286,38 +609,31 @@ fn rings_share_a_bound() {
     assert!(grown > RING_BYTES_MIN);
     // As if other rooms held all of it.
     world.hub.ring_bytes += RINGS_BYTES_MAX;
-    let text = "y".to_owned();
-    world.hub.handle_ask(
-        ANN,
-        Ask::Send { room: "r".into(), user: "ann".into(), id: "last".into(), text: text.into() },
-        world.now,
-    );
+    world.say(ANN, "ann", "last");
     assert!(world.hub.rooms().next().unwrap().ring_bytes() <= RING_BYTES_MIN);
 }
 
 #[test]
 fn typing_reaches_members_and_other_servers() {
-    let mut world = World::new();
-    world.join(ANN, "ann");
-    world.turn();
+    let mut world = World::with_peer();
     world.hub.handle_ask(ANN, Ask::Typing { room: "r".into(), user: "ann".into() }, world.now);
     let turn = world.turn();
     assert_eq!(turn.told(0, r#"{"type":"typing","room":"r","user":"ann"}"#), 1);
-    assert!(matches!(&turn.published[..], [Envelope::Typing { .. }]));
+    assert!(matches!(&turn.published[..], [Word::Typing { .. }]));
 }
 
 #[test]
 fn our_own_envelopes_and_those_for_unknown_rooms_change_nothing() {
     let mut world = World::new();
-    world.hear(messages(1, &["a"]));
-    world.join(ANN, "ann");
-    world.turn();
-    world.hear(Envelope::Messages {
-        room: "r".into(),
-        stream: StreamId { origin: 1, generation: 0 },
-        first_seq: 1,
-        messages: Arc::new([]),
-    });
+    world.hear_alive();
+    world.say_word(messages(1, &["a"]));
+    let mut world = World::with_peer();
+    world.hub.take_counts();
+    let own = Envelope { origin: 1, word: messages(1, &["a"]) };
+    world.hub.handle_bus(BusEvent::Received(own), world.now);
+    let Word::Messages { room, messages, .. } = messages(1, &["a"]) else { unreachable!() };
+    let stream = StreamId { origin: 1, generation: 0 };
+    world.say_word(Word::Messages { room, stream, first_seq: 1, witness: 0, messages });
     assert!(world.turn().frames.is_empty());
     assert_eq!(world.hub.take_counts(), Counts::default());
 }

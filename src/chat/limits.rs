@@ -20,8 +20,16 @@ pub const STREAMS_PER_ROOM_MAX: usize = 64;
 pub const ROOM_LINGER: Duration = Duration::from_secs(60);
 /// Frames for a room that are joined before they are handed to the reactors, in bytes.
 pub const DELIVER_BYTES_MAX: usize = 64 * 1024;
-/// Messages of a room in one envelope on the bus.
-pub const ENVELOPE_MESSAGES_MAX: usize = 256;
+/// What one envelope on the bus carries, in bytes, where it can be split.
+pub const ENVELOPE_BYTES_SOFT: usize = 16 * 1024;
+/// Ids of messages that a room remembers beyond those in its ring, so that a late retry is not said anew.
+pub const IDS_MAX: usize = 4096;
+/// Messages of a room that wait to be confirmed by a second holder; beyond it a `send` is refused.
+pub const UNCONFIRMED_MAX: usize = 1000;
+/// Joins and what follows them, of a room that is being fetched from other servers; beyond it they are refused.
+pub const ASKS_WAITING_MAX: usize = 1024;
+/// Messages of a stream that wait behind a hole; what comes beyond it is asked for again.
+pub const HELD_MAX: usize = 1000;
 
 /// Largest room whose roster is told, in names.
 pub const ROSTER_MAX: usize = 100;
@@ -34,7 +42,9 @@ pub const PRESENCE_INTERVAL_MAX: Duration = Duration::from_secs(10);
 /// Who is in a room is told to other servers at least this often, which mends what was lost.
 pub const PRESENCE_REFRESH: Duration = Duration::from_secs(30);
 /// How often a server tells the others that it lives.
-pub const ALIVE_INTERVAL: Duration = Duration::from_millis(500);
+pub const ALIVE_INTERVAL: Duration = Duration::from_millis(250);
+/// A server's word that is later than the quickest by this was under way for too long to be believed.
+pub const ALIVE_DELAY_MAX: Duration = Duration::from_secs(10);
 /// A server not heard of for this long is gone, and its users with it.
 pub const LEASE: Duration = Duration::from_secs(3);
 /// A server that is gone is shown for this long.
@@ -46,3 +56,43 @@ pub const TYPING_INTERVAL: Duration = Duration::from_secs(1);
 pub const JOIN_FRAMES: u32 = 5;
 /// A client that is in no room for this long is closed.
 pub const ROOMLESS_MAX: Duration = Duration::from_secs(60);
+
+/// A hole is given this long to be filled by what was overtaken, before it is asked for.
+pub const GAP_PATIENCE: Duration = Duration::from_millis(30);
+/// Time between the first question for a hole and the second; each next one waits twice as long.
+pub const WANT_INTERVAL: Duration = Duration::from_millis(60);
+/// Longest time between two questions.
+pub const WANT_INTERVAL_MAX: Duration = Duration::from_secs(1);
+/// Messages asked for at a time.
+pub const WANT_MESSAGES_MAX: u64 = 1000;
+/// A hole that nobody filled for this long is marked and passed over, even if somebody who may have it is silent.
+pub const GAP_MAX: Duration = Duration::from_secs(10);
+/// What changed in a room is told to other servers after this time, so that the last message before a fault is missed.
+pub const DIGEST_DELAY: Duration = Duration::from_millis(50);
+/// And again, in case that was lost.
+pub const DIGEST_REPEATS: [Duration; 3] =
+    [Duration::from_millis(250), Duration::from_secs(1), Duration::from_secs(4)];
+/// A stream that has changed within this time is told.
+pub const DIGEST_STREAM_AGE: Duration = Duration::from_secs(10);
+
+/// A message that no second holder has confirmed within this time is published again, for another witness.
+pub const CONFIRM_PATIENCE: Duration = Duration::from_millis(300);
+/// A message is shown to members here once a second server holds it, or after this time.
+pub const SHOW_PATIENCE: Duration = Duration::from_secs(1);
+/// A server that was asked to hold a room does so for this long. It is asked again every [`PRESENCE_REFRESH`].
+pub const HOLD_TIME: Duration = Duration::from_secs(75);
+
+/// A room that is fetched from other servers is opened after this time with what there is.
+pub const FETCH_MAX: Duration = Duration::from_secs(2);
+/// Servers that have not answered are asked again after this time.
+pub const FETCH_INTERVAL: Duration = Duration::from_millis(150);
+/// Rooms asked for in one envelope.
+pub const SYNC_ROOMS_MAX: usize = 200;
+/// Rooms asked for at a time, when all of them are.
+pub const SYNC_ROOMS_PER_STEP: usize = 2000;
+/// Time between such steps.
+pub const SYNC_STEP: Duration = Duration::from_millis(20);
+/// All rooms are asked for at most this often.
+pub const SYNC_INTERVAL: Duration = Duration::from_secs(1);
+/// A server that has run for this long and was not known has been out of reach: it is asked for all rooms.
+pub const NEWCOMER_AGE_MAX: Duration = Duration::from_secs(10);

@@ -5,6 +5,7 @@
 //! Servers speak to each other through a [`bus`].
 
 pub mod bus;
+pub mod fetch;
 pub mod hub;
 pub mod limits;
 pub mod members;
@@ -16,6 +17,8 @@ pub mod room;
 pub mod session;
 #[cfg(test)]
 mod simulation;
+pub mod stream;
+pub mod unconfirmed;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -24,7 +27,8 @@ use bytes::Bytes;
 
 use crate::wire::client_message::Since;
 
-pub use bus::{Bus, BusEvent, Envelope};
+pub use crate::wire::envelope::Message;
+pub use bus::BusEvent;
 pub use hub::{Effect, Hub};
 pub use members::Members;
 pub use session::Session;
@@ -130,6 +134,11 @@ pub enum Notice {
         /// How many chat messages are among them.
         messages: u32,
     },
+    /// A frame for every client of the server.
+    Everyone {
+        /// The frame.
+        frame: Bytes,
+    },
     /// A frame for one connection.
     Reply {
         /// Whose.
@@ -137,25 +146,4 @@ pub enum Notice {
         /// The frame.
         frame: Bytes,
     },
-}
-
-/// A chat message, as it is kept and relayed.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Message {
-    /// The speaker.
-    pub from: Arc<str>,
-    /// The client's id for it; unique per speaker and room.
-    pub id: Box<str>,
-    /// What is said.
-    pub text: Box<str>,
-    /// Milliseconds since the epoch, stamped by the first server.
-    pub time: u64,
-}
-
-impl Message {
-    /// Bytes that it keeps in memory, roughly.
-    pub fn weight(&self) -> usize {
-        const OVERHEAD: usize = 96;
-        self.from.len() + self.id.len() + self.text.len() + OVERHEAD
-    }
 }

@@ -1,17 +1,20 @@
-//! The other servers, as far as they are heard.
+//! The other servers, as far as they say that they live. Nothing else counts: a word that was under way for minutes must
+//! not bring the dead back.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::limits::{ALIVE_INTERVAL, LEASE, SHOWN_WHEN_GONE};
+use super::Now;
+use super::limits::{ALIVE_DELAY_MAX, ALIVE_INTERVAL, LEASE, SHOWN_WHEN_GONE};
 
 #[derive(Debug)]
 struct Peer {
-    name: Option<Arc<str>>,
+    name: Arc<str>,
     heard: Instant,
-    /// Its lease is over, and that was told.
-    has_ended: bool,
+    /// The smallest difference between our clock and its stamps: how far the clocks are apart, and the quickest way.
+    quickest_ms: i128,
+    is_live: bool,
 }
 
 /// By incarnation.
@@ -20,15 +23,44 @@ pub struct Peers {
     peers: BTreeMap<u64, Peer>,
 }
 
+/// What a server's sign of life means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// It lives on.
+    Renewed,
+    /// It was not known.
+    New,
+    /// It had been given up.
+    Returned,
+    /// It ends.
+    Left,
+    /// The sign is an old one.
+    Stale,
+}
+
 impl Peers {
-    /// A word of a server renews its lease. True: it had been given up.
-    pub fn hear(&mut self, origin: u64, name: Option<&Arc<str>>, now: Instant) -> bool {
-        let peer = self.peers.entry(origin).or_insert(Peer { name: None, heard: now, has_ended: false });
-        peer.heard = now;
-        if let Some(name) = name {
-            peer.name = Some(Arc::clone(name));
+    /// A sign of life, stamped `sent_ms` by the peer's clock.
+    pub fn hear(&mut self, origin: u64, name: &Arc<str>, sent_ms: u64, is_leaving: bool, now: Now) -> News {
+        let difference = i128::from(now.unix_ms) - i128::from(sent_ms);
+        let Some(peer) = self.peers.get_mut(&origin) else {
+            let peer = Peer {
+                name: Arc::clone(name),
+                heard: now.instant,
+                quickest_ms: difference,
+                is_live: !is_leaving,
+            };
+            self.peers.insert(origin, peer);
+            return if is_leaving { News::Left } else { News::New };
+        };
+        peer.quickest_ms = peer.quickest_ms.min(difference);
+        if difference - peer.quickest_ms > ALIVE_DELAY_MAX.as_millis() as i128 {
+            return News::Stale;
         }
-        std::mem::take(&mut peer.has_ended)
+        if is_leaving {
+            return if std::mem::replace(&mut peer.is_live, false) { News::Left } else { News::Stale };
+        }
+        peer.heard = now.instant;
+        if std::mem::replace(&mut peer.is_live, true) { News::Renewed } else { News::Returned }
     }
 
     /// This server itself is so late. When it stood still, the others' silence means nothing: what they said meanwhile
@@ -43,23 +75,74 @@ impl Peers {
     pub fn take_ended(&mut self, now: Instant) -> Vec<u64> {
         let mut ended = Vec::new();
         self.peers.retain(|&origin, peer| {
-            if is_over(peer, now) && !std::mem::replace(&mut peer.has_ended, true) {
+            let silence = now.saturating_duration_since(peer.heard);
+            if silence >= LEASE && std::mem::replace(&mut peer.is_live, false) {
                 ended.push(origin);
             }
-            now.saturating_duration_since(peer.heard) < SHOWN_WHEN_GONE
+            silence < SHOWN_WHEN_GONE
         });
         ended
     }
 
+    /// Whether its lease runs.
+    pub fn is_live(&self, origin: u64) -> bool {
+        self.peers.get(&origin).is_some_and(|peer| peer.is_live)
+    }
+
+    /// Those whose lease runs.
+    pub fn live(&self) -> impl Iterator<Item = u64> {
+        self.peers.iter().filter(|(_, peer)| peer.is_live).map(|(origin, _)| *origin)
+    }
+
     /// By name, with whether each is alive.
-    pub fn by_name(&self, now: Instant) -> Vec<(Arc<str>, bool)> {
-        let named = |peer: &Peer| Some((Arc::clone(peer.name.as_ref()?), !is_over(peer, now)));
-        let mut peers: Vec<_> = self.peers.values().filter_map(named).collect();
+    pub fn by_name(&self) -> Vec<(Arc<str>, bool)> {
+        let mut peers: Vec<_> =
+            self.peers.values().map(|peer| (Arc::clone(&peer.name), peer.is_live)).collect();
         peers.sort_unstable();
         peers
     }
 }
 
-fn is_over(peer: &Peer, now: Instant) -> bool {
-    now.saturating_duration_since(peer.heard) >= LEASE
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hear(peers: &mut Peers, sent_ms: u64, is_leaving: bool, now: Now) -> News {
+        peers.hear(7, &"app-7".into(), sent_ms, is_leaving, now)
+    }
+
+    fn later(now: Now, time: Duration) -> Now {
+        Now { instant: now.instant + time, unix_ms: now.unix_ms + time.as_millis() as u64 }
+    }
+
+    #[test]
+    fn a_lease_runs_ends_and_may_run_again() {
+        let now = Now { instant: Instant::now(), unix_ms: 1_000_000 };
+        let mut peers = Peers::default();
+        assert_eq!(hear(&mut peers, 1_000_000, false, now), News::New);
+        assert!(peers.take_ended(now.instant).is_empty() && peers.is_live(7));
+        let over = later(now, LEASE);
+        assert_eq!(peers.take_ended(over.instant), [7]);
+        assert!(peers.take_ended(over.instant).is_empty() && !peers.is_live(7));
+        assert_eq!(peers.by_name(), [("app-7".into(), false)]);
+        assert_eq!(hear(&mut peers, over.unix_ms, false, over), News::Returned);
+        assert_eq!(hear(&mut peers, over.unix_ms, true, over), News::Left);
+        assert!(!peers.is_live(7) && peers.take_ended(later(over, LEASE).instant).is_empty());
+        peers.take_ended(later(over, SHOWN_WHEN_GONE).instant);
+        assert!(peers.by_name().is_empty());
+    }
+
+    #[test]
+    fn an_old_sign_of_life_brings_nobody_back_whatever_the_clocks_say() {
+        let hour = 3_600_000;
+        let now = Now { instant: Instant::now(), unix_ms: 10 * hour };
+        for clock in [9 * hour, 11 * hour] {
+            let mut peers = Peers::default();
+            assert_eq!(hear(&mut peers, clock, false, now), News::New);
+            let over = later(now, LEASE + ALIVE_DELAY_MAX);
+            assert_eq!(peers.take_ended(over.instant), [7]);
+            assert_eq!(hear(&mut peers, clock + 500, false, over), News::Stale);
+            assert!(!peers.is_live(7));
+        }
+    }
 }

@@ -15,6 +15,8 @@ use super::limits::ROSTER_MAX;
 struct Remote {
     origin: u64,
     version: u64,
+    /// It keeps the room, with users or without.
+    is_held: bool,
     users: usize,
     names: Option<Arc<[Arc<str>]>>,
 }
@@ -84,23 +86,52 @@ impl Presence {
         is_last
     }
 
-    /// Another server's word. True: it is news.
-    pub fn hear(&mut self, origin: u64, version: u64, users: usize, names: Option<Arc<[Arc<str>]>>) -> bool {
+    /// Another server's word. True: its users are news.
+    pub fn hear(
+        &mut self,
+        origin: u64,
+        version: u64,
+        is_held: bool,
+        users: usize,
+        names: Option<Arc<[Arc<str>]>>,
+    ) -> bool {
         match self.remote.iter_mut().find(|remote| remote.origin == origin) {
             Some(known) if known.version >= version => false,
             Some(known) => {
                 let is_news = known.users != users || known.names != names;
-                *known = Remote { origin, version, users, names };
+                *known = Remote { origin, version, is_held, users, names };
                 is_news
             }
             None => {
-                self.remote.push(Remote { origin, version, users, names });
+                self.remote.push(Remote { origin, version, is_held, users, names });
                 users > 0
             }
         }
     }
 
-    /// A server is gone. True: it had users here.
+    /// Another server says that it keeps the room, or that it does not, and nothing of its users.
+    pub fn hear_held(&mut self, origin: u64, is_held: bool) {
+        match self.remote.iter_mut().find(|remote| remote.origin == origin) {
+            Some(known) => known.is_held = is_held,
+            None if is_held => {
+                let names = Some(Arc::new([]) as Arc<[Arc<str>]>);
+                self.remote.push(Remote { origin, version: 0, is_held, users: 0, names });
+            }
+            None => {}
+        }
+    }
+
+    /// Other servers that keep the room.
+    pub fn holders(&self) -> impl Iterator<Item = u64> {
+        self.remote.iter().filter(|remote| remote.is_held).map(|remote| remote.origin)
+    }
+
+    /// Whether another server has users in the room.
+    pub fn is_used_elsewhere(&self) -> bool {
+        self.remote.iter().any(|remote| remote.users > 0)
+    }
+
+    /// A server is gone. True: it had kept the room.
     pub fn forget(&mut self, origin: u64) -> bool {
         let before = self.remote.len();
         self.remote.retain(|remote| remote.origin != origin);
@@ -186,7 +217,7 @@ mod tests {
         let ann: Arc<str> = "ann".into();
         assert!(presence.enter(&ann));
         assert!(!presence.enter(&ann));
-        assert!(presence.hear(7, 1, 2, Some(names(&["ann", "bob"]).into())));
+        assert!(presence.hear(7, 1, true, 2, Some(names(&["ann", "bob"]).into())));
         assert_eq!(presence.view(), View { users: 2, names: Some(names(&["ann", "bob"])) });
         assert!(!presence.leave(&ann));
         assert!(presence.leave(&ann));
@@ -203,7 +234,7 @@ mod tests {
             Change { users: 1, names: Some(NameChange { joined: names(&["ann"]), left: Vec::new() }) }
         );
         assert_eq!(presence.take_change(), None);
-        presence.hear(7, 1, 1, Some(names(&["bob"]).into()));
+        presence.hear(7, 1, true, 1, Some(names(&["bob"]).into()));
         presence.leave(&"ann".into());
         let change = presence.take_change().unwrap();
         assert_eq!(
@@ -215,8 +246,8 @@ mod tests {
     #[test]
     fn an_older_word_does_not_undo_a_newer_and_a_dead_server_takes_its_users() {
         let mut presence = Presence::default();
-        assert!(presence.hear(7, 2, 1, Some(names(&["bob"]).into())));
-        assert!(!presence.hear(7, 1, 0, Some(names(&[]).into())));
+        assert!(presence.hear(7, 2, true, 1, Some(names(&["bob"]).into())));
+        assert!(!presence.hear(7, 1, true, 0, Some(names(&[]).into())));
         assert_eq!(presence.view().users, 1);
         assert!(presence.forget(7));
         assert_eq!(presence.view().users, 0);

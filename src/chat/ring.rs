@@ -1,38 +1,56 @@
-//! The last messages of one room, of all streams, in the order of their arrival here. Answers joins, resumes and the
-//! question whether a message was said before.
+//! The last messages of one room, of all streams, in the order of their arrival here. Answers joins, resumes, other
+//! servers that miss something, and the question whether a message was said before, which it remembers for longer.
 
 use std::collections::VecDeque;
 use std::hash::BuildHasher;
-use std::sync::Arc;
 
 use foldhash::fast::FixedState;
-use hashbrown::HashTable;
+use hashbrown::{HashMap, HashTable};
 
-use super::Message;
-use super::limits::{RING_BYTES_MAX, RING_MESSAGES_MAX};
+use super::limits::{IDS_MAX, RING_BYTES_MAX, RING_MESSAGES_MAX};
 use crate::wire::StreamId;
+pub use crate::wire::envelope::Entry;
 
-/// One message in its place.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// Its stream.
-    pub stream: StreamId,
-    /// Its number there.
-    pub seq: u64,
-    /// The message.
-    pub message: Arc<Message>,
-}
+/// Bytes that a remembered id costs, roughly.
+const ID_WEIGHT: usize = 96;
 
 /// Bounded by [`RING_MESSAGES_MAX`] and [`RING_BYTES_MAX`]; the oldest goes first.
 #[derive(Debug)]
 pub struct Ring {
-    entries: VecDeque<Entry>,
+    entries: VecDeque<Kept>,
     /// How many have gone: the position of `entries[0]`.
     gone: u64,
     bytes: usize,
     /// Positions by (speaker, id).
     by_id: HashTable<u64>,
+    /// Stamps of messages that have gone, by hash of (speaker, id), and the order of their going.
+    remembered: HashMap<u64, Stamp>,
+    remembered_order: VecDeque<u64>,
     hasher: FixedState,
+}
+
+#[derive(Debug)]
+struct Kept {
+    entry: Entry,
+    /// It was said in another stream before: kept for servers that miss it, and shown to nobody.
+    is_repeat: bool,
+}
+
+/// Where a message stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// Its stream.
+    pub stream: StreamId,
+    /// Its number there.
+    pub seq: u64,
+    /// When the first server received it, in milliseconds since the epoch.
+    pub time: u64,
+}
+
+impl From<&Entry> for Stamp {
+    fn from(Entry { stream, seq, message }: &Entry) -> Self {
+        Self { stream: *stream, seq: *seq, time: message.time }
+    }
 }
 
 impl Ring {
@@ -43,23 +61,27 @@ impl Ring {
             gone: 0,
             bytes: 0,
             by_id: HashTable::new(),
+            remembered: HashMap::new(),
+            remembered_order: VecDeque::new(),
             hasher: FixedState::with_seed(seed),
         }
     }
 
-    /// Adds a message that [`Ring::find`] does not know, and returns those that had to go for it.
+    /// Adds a message, and returns those that had to go for it.
     pub fn push(&mut self, entry: Entry) -> Vec<Entry> {
-        debug_assert!(self.find(&entry.message.from, &entry.message.id).is_none(), "said once");
+        let is_repeat = self.stamp(&entry.message.from, &entry.message.id).is_some();
         self.bytes += entry.message.weight();
         let position = self.gone + self.entries.len() as u64;
         let hash = self.hash(&entry.message.from, &entry.message.id);
-        self.entries.push_back(entry);
-        let Self { entries, gone, hasher, .. } = self;
-        let (entries, gone) = (&*entries, *gone);
-        self.by_id.insert_unique(hash, position, |&position| {
-            let message = &entries[(position - gone) as usize].message;
-            hasher.hash_one((&*message.from, &*message.id))
-        });
+        self.entries.push_back(Kept { entry, is_repeat });
+        if !is_repeat {
+            let Self { entries, gone, hasher, .. } = self;
+            let (entries, gone) = (&*entries, *gone);
+            self.by_id.insert_unique(hash, position, |&position| {
+                let message = &entries[(position - gone) as usize].entry.message;
+                hasher.hash_one((&*message.from, &*message.id))
+            });
+        }
         self.shrink(RING_BYTES_MAX)
     }
 
@@ -69,15 +91,20 @@ impl Ring {
         while self.entries.len() > RING_MESSAGES_MAX || self.bytes > bytes_max {
             evicted.extend(self.evict());
         }
+        let ids_max = if bytes_max < RING_BYTES_MAX { bytes_max / ID_WEIGHT } else { IDS_MAX };
+        while self.remembered_order.len() > ids_max {
+            let oldest = self.remembered_order.pop_front();
+            oldest.map(|hash| self.remembered.remove(&hash));
+        }
         evicted
     }
 
     /// Bytes held, roughly.
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes + self.remembered.len() * ID_WEIGHT
     }
 
-    /// The message that this speaker said under this id.
+    /// The message that this speaker said under this id, if it is still here.
     pub fn find(&self, from: &str, id: &str) -> Option<&Entry> {
         let is_it = |&position: &u64| {
             let message = &self.at(position).message;
@@ -86,13 +113,26 @@ impl Ring {
         self.by_id.find(self.hash(from, id), is_it).map(|&position| self.at(position))
     }
 
-    /// Oldest first.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Entry> + ExactSizeIterator {
-        self.entries.iter()
+    /// Where the message of this speaker and id stands; known for longer than the message is kept.
+    pub fn stamp(&self, from: &str, id: &str) -> Option<Stamp> {
+        match self.find(from, id) {
+            Some(entry) => Some(entry.into()),
+            None => self.remembered.get(&self.hash(from, id)).copied(),
+        }
+    }
+
+    /// What may be shown, oldest first.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Entry> {
+        self.entries.iter().filter(|kept| !kept.is_repeat).map(|kept| &kept.entry)
+    }
+
+    /// All that is kept, oldest first.
+    pub fn kept(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().map(|kept| &kept.entry)
     }
 
     fn at(&self, position: u64) -> &Entry {
-        &self.entries[(position - self.gone) as usize]
+        &self.entries[(position - self.gone) as usize].entry
     }
 
     fn hash(&self, from: &str, id: &str) -> u64 {
@@ -100,30 +140,40 @@ impl Ring {
     }
 
     fn evict(&mut self) -> Option<Entry> {
-        let oldest = self.entries.front()?;
-        let (position, hash) = (self.gone, self.hash(&oldest.message.from, &oldest.message.id));
-        if let Ok(found) = self.by_id.find_entry(hash, |&at| at == position) {
-            found.remove();
-        }
+        let Kept { entry, is_repeat } = self.entries.pop_front()?;
+        let position = self.gone;
         self.gone += 1;
-        let entry = self.entries.pop_front()?;
         self.bytes -= entry.message.weight();
+        if !is_repeat {
+            let hash = self.hash(&entry.message.from, &entry.message.id);
+            if let Ok(found) = self.by_id.find_entry(hash, |&at| at == position) {
+                found.remove();
+            }
+            if self.remembered.insert(hash, (&entry).into()).is_none() {
+                self.remembered_order.push_back(hash);
+            }
+        }
         Some(entry)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::chat::Message;
+
+    const STREAM: StreamId = StreamId { origin: 1, generation: 0 };
 
     fn entry(seq: u64, text: &str) -> Entry {
         let message =
             Message { from: "ann".into(), id: seq.to_string().into(), text: text.into(), time: seq };
-        Entry { stream: StreamId { origin: 1, generation: 0 }, seq, message: Arc::new(message) }
+        Entry { stream: STREAM, seq, message: Arc::new(message) }
     }
 
     #[test]
-    fn the_oldest_goes_first_and_is_forgotten() {
+    fn the_oldest_goes_first_and_its_id_is_remembered() {
         let mut ring = Ring::new(7);
         for seq in 0..RING_MESSAGES_MAX as u64 {
             assert!(ring.push(entry(seq, "x")).is_empty());
@@ -131,20 +181,40 @@ mod tests {
         let evicted = ring.push(entry(5000, "x"));
         assert_eq!(evicted.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [0]);
         assert!(ring.find("ann", "0").is_none());
+        assert_eq!(ring.stamp("ann", "0"), Some(Stamp { stream: STREAM, seq: 0, time: 0 }));
         assert_eq!(ring.find("ann", "1").unwrap().seq, 1);
         assert_eq!(ring.find("ann", "5000").unwrap().seq, 5000);
-        assert!(ring.find("bob", "1").is_none());
-        assert_eq!(ring.iter().len(), RING_MESSAGES_MAX);
+        assert!(ring.stamp("bob", "1").is_none());
+        assert_eq!(ring.iter().count(), RING_MESSAGES_MAX);
         assert_eq!(ring.by_id.len(), RING_MESSAGES_MAX);
     }
 
     #[test]
-    fn bytes_are_bounded_too() {
+    fn bytes_and_ids_are_bounded_too() {
         let mut ring = Ring::new(7);
         let text = "x".repeat(4096);
         (0..200).for_each(|seq| drop(ring.push(entry(seq, &text))));
         let bytes: usize = ring.iter().map(|entry| entry.message.weight()).sum();
         assert!(bytes <= RING_BYTES_MAX && bytes > RING_BYTES_MAX - 5000, "{bytes}");
         assert_eq!(ring.bytes, bytes);
+        let all = (RING_MESSAGES_MAX + IDS_MAX + 500) as u64;
+        (200..all).for_each(|seq| drop(ring.push(entry(seq, "x"))));
+        assert_eq!((ring.remembered.len(), ring.remembered_order.len()), (IDS_MAX, IDS_MAX));
+        assert!(ring.stamp("ann", "499").is_none() && ring.stamp("ann", "500").is_some());
+        ring.shrink(ID_WEIGHT * 10);
+        assert_eq!(ring.remembered.len(), 10);
+    }
+
+    #[test]
+    fn what_was_said_before_is_kept_and_not_shown() {
+        let mut ring = Ring::new(7);
+        let first = entry(1, "x");
+        let again = Entry { stream: StreamId { origin: 2, generation: 0 }, seq: 9, ..first.clone() };
+        ring.push(first);
+        ring.push(again);
+        assert_eq!((ring.iter().count(), ring.kept().count()), (1, 2));
+        assert_eq!(ring.stamp("ann", "1").unwrap().stream, STREAM);
+        ring.shrink(0);
+        assert_eq!((ring.kept().count(), ring.by_id.len()), (0, 0));
     }
 }

@@ -1,4 +1,5 @@
-//! One room at one server: who is here, what was said, and what has to go out at the end of the turn.
+//! One room at one server: who is here, what was said, what other servers lack or have more of, and what has to go out
+//! at the end of the turn.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,11 +7,18 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use super::limits::{DELIVER_BYTES_MAX, HISTORY_MESSAGES, ROOM_LINGER, STREAMS_PER_ROOM_MAX};
+use super::fetch::Fetch;
+use super::limits::{
+    DELIVER_BYTES_MAX, DIGEST_DELAY, DIGEST_REPEATS, DIGEST_STREAM_AGE, GAP_PATIENCE, HISTORY_MESSAGES,
+    PRESENCE_REFRESH, ROOM_LINGER, STREAMS_PER_ROOM_MAX,
+};
 use super::presence::Presence;
-use super::ring::{Entry, Ring};
-use super::{Message, Now};
+use super::ring::{Entry, Ring, Stamp};
+use super::stream::{Offer, Stream};
+use super::unconfirmed::Unconfirmed;
+use super::{Member, Message, Now};
 use crate::wire::client_message::Since;
+use crate::wire::envelope::Span;
 use crate::wire::{ServerMessage, StreamId};
 
 /// The hub's side of a room.
@@ -22,6 +30,10 @@ pub struct Room {
     pub presence: Presence,
     /// Members at each reactor.
     pub here: SmallVec<[u32; 4]>,
+    /// What is still being learned from other servers; nobody is let in before.
+    pub fetch: Option<Fetch>,
+    /// What no other server has confirmed yet.
+    pub unconfirmed: Unconfirmed,
     /// When the hub has to look at it.
     pub due: Option<Instant>,
     /// When changes of the roster are told next.
@@ -34,70 +46,64 @@ pub struct Room {
     pub presence_told: Instant,
     /// Since when it has no member here.
     pub empty_since: Option<Instant>,
+    /// Until when another server wants it to be held here.
+    pub held_until: Option<Instant>,
     /// Whether it is on the hub's list of rooms with something to send.
     pub is_dirty: bool,
+    /// When what was said has to be published, where that may wait.
+    pub outgoing_due: Option<Instant>,
+    /// Streams of which another server waits to hear that they are kept here.
+    pub owes_have: SmallVec<[(u64, StreamId); 2]>,
     /// Messages said in it since it is here.
     pub messages: u64,
     ring: Ring,
     own: StreamId,
-    streams: Vec<Known>,
+    streams: Vec<Stream>,
+    /// Something said before its time here may be missing, and nobody could be asked.
+    is_partial: bool,
+    digest_due: Option<Instant>,
+    digest_repeats: usize,
     time: u64,
     frames: Vec<u8>,
     frames_messages: u32,
     outgoing: Vec<Arc<Message>>,
 }
 
-/// A stream as far as it was heard.
-#[derive(Debug)]
-struct Known {
-    id: StreamId,
-    last: u64,
-    /// From here on the ring has every message up to `last`.
-    kept_from: u64,
-    heard: Instant,
-}
-
-/// Where a message stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stamp {
-    /// Its stream.
-    pub stream: StreamId,
-    /// Its number there.
-    pub seq: u64,
-    /// When the first server received it, in milliseconds since the epoch.
-    pub time: u64,
-}
-
 /// What became of a message from another server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Heard {
-    /// It is new; so many before it were never heard.
-    New {
-        /// Messages of its stream that are missing.
-        missing: u64,
-    },
-    /// Its number was heard before, or its id was said in another stream.
-    Duplicate,
+#[derive(Debug, Default)]
+pub struct Heard {
+    /// What is to be shown now, in its order: this one, and those that had waited for it.
+    pub shown: SmallVec<[Entry; 1]>,
+    /// Messages whose number or id was known.
+    pub known: u64,
 }
 
 impl Room {
-    /// An empty room that speaks as `own`.
+    /// An empty room that speaks as `own`, and has to be fetched.
     pub fn new(name: Arc<str>, own: StreamId, reactors: usize, seed: u64, now: Now) -> Self {
         Self {
             name,
             presence: Presence::default(),
             here: SmallVec::from_elem(0, reactors),
+            fetch: Some(Fetch::new(now.instant)),
+            unconfirmed: Unconfirmed::default(),
             due: None,
             presence_due: None,
             presence_flushed: None,
             owes_presence: false,
             presence_told: now.instant,
-            empty_since: None,
+            empty_since: Some(now.instant),
+            held_until: None,
             is_dirty: false,
+            outgoing_due: None,
+            owes_have: SmallVec::new(),
             messages: 0,
             ring: Ring::new(seed),
             own,
-            streams: vec![Known { id: own, last: 0, kept_from: 1, heard: now.instant }],
+            streams: vec![Stream::new(own, 0, now.instant)],
+            is_partial: false,
+            digest_due: None,
+            digest_repeats: 0,
             time: 0,
             frames: Vec::new(),
             frames_messages: 0,
@@ -110,67 +116,185 @@ impl Room {
         self.here.iter().sum()
     }
 
-    /// What this speaker said under this id, as long as the ring holds it.
-    pub fn said_before(&self, from: &str, id: &str) -> Option<(Stamp, &Message)> {
-        let Entry { stream, seq, message } = self.ring.find(from, id)?;
-        Some((Stamp { stream: *stream, seq: *seq, time: message.time }, message))
+    /// This server's own stream.
+    pub fn own(&self) -> StreamId {
+        self.own
+    }
+
+    /// What this speaker said under this id, and the message as long as it is kept.
+    pub fn said_before(&self, from: &str, id: &str) -> Option<(Stamp, Option<&Message>)> {
+        match self.ring.find(from, id) {
+            Some(entry) => Some((entry.into(), Some(&*entry.message))),
+            None => self.ring.stamp(from, id).map(|stamp| (stamp, None)),
+        }
     }
 
     /// Gives a message its place in this server's stream. It must not have been said before.
-    pub fn say(&mut self, from: Arc<str>, id: Box<str>, text: Box<str>, now: Now) -> (Stamp, Arc<Message>) {
+    pub fn say(&mut self, from: Arc<str>, id: Box<str>, text: Box<str>, sender: Member, now: Now) -> Stamp {
         // A clock that is set back must not put a stream's later message before an earlier one.
         self.time = self.time.max(now.unix_ms);
         let time = self.time;
         let message = Arc::new(Message { from, id, text, time });
         let own = self.own;
-        let stream = self.stream(own, 0, now.instant);
-        stream.last += 1;
-        let seq = stream.last;
+        let stream = self.stream(own, now.instant);
+        let seq = stream.last + 1;
+        let offer = stream.offer(seq, &message, own.origin, now.instant);
+        debug_assert_eq!(offer, Offer::Next, "our own stream has no holes");
         self.outgoing.push(Arc::clone(&message));
-        self.keep(Entry { stream: own, seq, message: Arc::clone(&message) });
-        (Stamp { stream: own, seq, time }, message)
+        self.unconfirmed.push(seq, Arc::clone(&message), sender, now.instant);
+        self.keep(Entry { stream: own, seq, message });
+        self.note_change(now.instant);
+        Stamp { stream: own, seq, time }
     }
 
-    /// Takes a message from another server.
-    pub fn hear(&mut self, stream: StreamId, seq: u64, message: &Arc<Message>, now: Now) -> Heard {
-        let known = self.stream(stream, seq.saturating_sub(1), now.instant);
-        if seq <= known.last {
-            return Heard::Duplicate;
+    /// Takes a message from another server, as told by `teller`.
+    pub fn hear(
+        &mut self,
+        stream: StreamId,
+        seq: u64,
+        message: &Arc<Message>,
+        teller: u64,
+        now: Now,
+    ) -> Heard {
+        let mut heard = Heard::default();
+        match self.stream(stream, now.instant).offer(seq, message, teller, now.instant) {
+            Offer::Known => heard.known = 1,
+            Offer::Held => {}
+            Offer::Next => {
+                self.take(stream, seq, Arc::clone(message), &mut heard);
+                self.take_waiting(stream, &mut heard, now);
+                self.note_change(now.instant);
+            }
         }
-        let missing = seq - known.last - 1;
-        known.last = seq;
-        if missing > 0 {
-            known.kept_from = seq;
+        heard
+    }
+
+    /// Another server says what it has of a stream.
+    pub fn announce(&mut self, span: Span, teller: u64, now: Now) {
+        let Span { stream, first, last } = span;
+        if stream == self.own {
+            return;
         }
-        if self.ring.find(&message.from, &message.id).is_some() {
-            return Heard::Duplicate;
+        let is_fetched = self.fetch.is_some();
+        let known = self.stream(stream, now.instant);
+        if is_fetched {
+            known.begin_at(first);
         }
-        self.keep(Entry { stream, seq, message: Arc::clone(message) });
-        Heard::New { missing }
+        let patience = if is_fetched { Duration::ZERO } else { GAP_PATIENCE };
+        known.announce(last, teller, now.instant, patience);
+    }
+
+    /// Another server does not have these.
+    pub fn lack(&mut self, span: Span, teller: u64) {
+        if let Some(stream) = self.streams.iter_mut().find(|stream| stream.id == span.stream) {
+            stream.lack(span, teller);
+        }
+    }
+
+    /// The streams with holes that are due to be asked for.
+    pub fn due_gaps(&mut self, now: Instant) -> impl Iterator<Item = &mut Stream> {
+        self.streams.iter_mut().filter(move |stream| stream.due().is_some_and(|due| due <= now))
+    }
+
+    /// Passes over what nobody has: the numbers that are lost, and what can be shown at last.
+    pub fn give_up(
+        &mut self,
+        stream: StreamId,
+        can_be_asked: &[u64],
+        now: Now,
+    ) -> Option<((u64, u64), Heard)> {
+        let known = self.streams.iter_mut().find(|known| known.id == stream)?;
+        let lost = known.give_up(can_be_asked, now.instant)?;
+        let mut heard = Heard::default();
+        self.take_waiting(stream, &mut heard, now);
+        Some((lost, heard))
+    }
+
+    /// Whether it is known to miss nothing.
+    pub fn is_whole(&self) -> bool {
+        self.streams.iter().all(|stream| !stream.has_gap())
+    }
+
+    /// Opens a room that could not be fetched: its history is not all that there may be.
+    pub fn note_partial(&mut self) {
+        self.is_partial = true;
+    }
+
+    /// How far a stream is kept here, without a hole.
+    pub fn position(&self, stream: StreamId) -> Option<u64> {
+        self.streams.iter().find(|known| known.id == stream).map(|known| known.last)
+    }
+
+    /// What is kept of each stream; `changed_since`: only of those that changed.
+    pub fn digest(&self, changed_since: Option<Instant>) -> Vec<Span> {
+        let is_told =
+            |stream: &&Stream| changed_since.is_none_or(|since| stream.changed >= since) && stream.last > 0;
+        let span = |stream: &Stream| Span { stream: stream.id, first: stream.kept_from, last: stream.last };
+        self.streams.iter().filter(is_told).map(span).collect()
+    }
+
+    /// Those of the wanted that are kept, in the order of their arrival, and those that are not.
+    pub fn supply(&self, wanted: &[Span]) -> (Vec<Entry>, Vec<Span>) {
+        let covers = |span: &Span, entry: &Entry| {
+            span.stream == entry.stream && (span.first..=span.last).contains(&entry.seq)
+        };
+        let is_wanted = |entry: &&Entry| wanted.iter().any(|span| covers(span, entry));
+        let mut entries: Vec<_> = self.ring.kept().filter(is_wanted).cloned().collect();
+        // What waits here behind a hole may be the next one's missing piece.
+        for span in wanted {
+            let stream = self.streams.iter().find(|stream| stream.id == span.stream);
+            entries.extend(
+                stream.into_iter().flat_map(|stream| stream.held_in(*span)).map(|(seq, message)| Entry {
+                    stream: span.stream,
+                    seq,
+                    message: Arc::clone(message),
+                }),
+            );
+        }
+        let mut lacks = Vec::new();
+        for span in wanted {
+            let mut next = span.first;
+            for entry in entries.iter().filter(|entry| covers(span, entry)) {
+                if next < entry.seq {
+                    lacks.push(Span { first: next, last: entry.seq - 1, ..*span });
+                }
+                next = next.max(entry.seq + 1);
+            }
+            if next <= span.last {
+                lacks.push(Span { first: next, ..*span });
+            }
+        }
+        (entries, lacks)
     }
 
     /// What a newcomer has to be told: the last messages, or all that came after `since`. False: some are missing.
     pub fn history(&self, since: Option<&Since>) -> (Vec<&Entry>, bool) {
+        let shown = self.shown();
+        let is_shown = |entry: &&Entry| entry.stream != self.own || entry.seq <= shown;
         let Some(since) = since else {
-            let entries = self.ring.iter();
-            let skip = entries.len().saturating_sub(HISTORY_MESSAGES);
-            return (entries.skip(skip).collect(), true);
+            let mut entries: Vec<_> =
+                self.ring.iter().filter(is_shown).rev().take(HISTORY_MESSAGES).collect();
+            entries.reverse();
+            return (entries, true);
         };
         let Since { streams, names_strangers } = since;
         let seen = |stream| streams.iter().find(|(id, _)| *id == stream).map_or(0, |(_, seq)| *seq);
-        let entries = self.ring.iter().filter(|entry| entry.seq > seen(entry.stream)).collect();
+        let is_news = |entry: &&Entry| entry.seq > seen(entry.stream);
+        let entries = self.ring.iter().filter(is_shown).filter(is_news).collect();
         let all_known = !names_strangers
             && streams.iter().all(|(id, _)| self.streams.iter().any(|known| known.id == *id));
         let all_kept = self.streams.iter().all(|known| {
             let seen = seen(known.id);
             known.last <= seen || known.kept_from <= seen + 1
         });
-        (entries, all_known && all_kept)
+        (entries, all_known && all_kept && !self.is_partial)
     }
 
-    /// How far each stream was heard: where a newcomer stands once it has its history.
+    /// How far each stream was shown: where a newcomer stands once it has its history.
     pub fn positions(&self) -> Vec<(StreamId, u64)> {
-        self.streams.iter().filter(|known| known.last > 0).map(|known| (known.id, known.last)).collect()
+        let shown = self.shown();
+        let position = |known: &Stream| (known.id, if known.id == self.own { shown } else { known.last });
+        self.streams.iter().map(position).filter(|(_, last)| *last > 0).collect()
     }
 
     /// Appends a frame for every member here. True: enough is gathered to be sent on.
@@ -188,20 +312,62 @@ impl Room {
         Some((std::mem::take(&mut self.frames).into(), std::mem::take(&mut self.frames_messages)))
     }
 
-    /// Takes what was said here since the last call: its stream, the number of the first, the messages.
-    pub fn take_outgoing(&mut self) -> Option<(StreamId, u64, Vec<Arc<Message>>)> {
+    /// Takes what was said here since the last call: the number of the first, and the messages.
+    pub fn take_outgoing(&mut self) -> Option<(u64, Vec<Arc<Message>>)> {
+        self.outgoing_due = None;
         if self.outgoing.is_empty() {
             return None;
         }
         let messages = std::mem::take(&mut self.outgoing);
-        let last = self.streams.iter().find(|known| known.id == self.own).map_or(0, |known| known.last);
-        Some((self.own, last + 1 - messages.len() as u64, messages))
+        let last = self.position(self.own).unwrap_or(0);
+        Some((last + 1 - messages.len() as u64, messages))
     }
 
-    /// When it may go, if it has no members: at once if nothing was said.
-    pub fn end(&self) -> Option<Instant> {
+    /// Whether something was said that has not been published.
+    pub fn has_outgoing(&self) -> bool {
+        !self.outgoing.is_empty()
+    }
+
+    /// Whether it may go.
+    pub fn has_ended(&self, now: Instant) -> bool {
+        self.end().is_some_and(|end| end <= now)
+    }
+
+    /// When it may go, if it has no members: at once if nothing was said. Its last roster is told before.
+    fn end(&self) -> Option<Instant> {
+        if self.fetch.is_some() || self.presence_due.is_some() {
+            return None;
+        }
         let linger = if self.ring.bytes() == 0 { Duration::ZERO } else { ROOM_LINGER };
-        self.empty_since.map(|since| since + linger)
+        let end = self.empty_since? + linger;
+        Some(self.held_until.map_or(end, |held| held.max(end)))
+    }
+
+    /// When the hub has to look at it next.
+    pub fn next_due(&self) -> Instant {
+        let refresh = self.presence_told + PRESENCE_REFRESH;
+        let others = [
+            self.presence_due,
+            self.end(),
+            self.digest_due,
+            self.outgoing_due,
+            self.unconfirmed.publish_due(),
+            self.unconfirmed.show_due(),
+            self.fetch.as_ref().map(Fetch::due),
+        ];
+        let gaps = self.streams.iter().filter_map(Stream::due);
+        others.into_iter().flatten().chain(gaps).fold(refresh, Instant::min)
+    }
+
+    /// Takes the digest that is due, if it is.
+    pub fn take_due_digest(&mut self, now: Instant) -> Option<Vec<Span>> {
+        self.digest_due.take_if(|due| *due <= now)?;
+        if let Some(&wait) = DIGEST_REPEATS.get(self.digest_repeats) {
+            self.digest_due = Some(now + wait);
+            self.digest_repeats += 1;
+        }
+        let since = now.checked_sub(DIGEST_STREAM_AGE).unwrap_or(now);
+        Some(self.digest(Some(since))).filter(|spans| !spans.is_empty())
     }
 
     /// Bytes that the ring holds, roughly.
@@ -213,6 +379,39 @@ impl Room {
     pub fn shrink_ring(&mut self, bytes_max: usize) {
         let evicted = self.ring.shrink(bytes_max);
         self.forget(&evicted);
+    }
+
+    /// The last of our own messages that members here have seen.
+    fn shown(&self) -> u64 {
+        self.position(self.own).unwrap_or(0) - self.unconfirmed.hidden()
+    }
+
+    /// The digest is told soon, and a few times more.
+    fn note_change(&mut self, now: Instant) {
+        let soon = now + DIGEST_DELAY;
+        self.digest_repeats = 0;
+        // One that is due anyway within the first repeat's time is soon enough in a room that is busy.
+        if self.digest_due.is_none_or(|due| due > now + DIGEST_REPEATS[0]) {
+            self.digest_due = Some(soon);
+        }
+    }
+
+    /// Keeps the next message of a stream; it is shown unless it was said in another stream before.
+    fn take(&mut self, stream: StreamId, seq: u64, message: Arc<Message>, heard: &mut Heard) {
+        let is_repeat = self.ring.stamp(&message.from, &message.id).is_some();
+        let entry = Entry { stream, seq, message };
+        self.keep(entry.clone());
+        if is_repeat {
+            heard.known += 1;
+        } else {
+            heard.shown.push(entry);
+        }
+    }
+
+    fn take_waiting(&mut self, stream: StreamId, heard: &mut Heard, now: Now) {
+        while let Some((seq, message)) = self.stream(stream, now.instant).take_next(now.instant) {
+            self.take(stream, seq, message, heard);
+        }
     }
 
     fn keep(&mut self, entry: Entry) {
@@ -229,27 +428,25 @@ impl Room {
         }
     }
 
-    /// What is known of a stream. One that was never heard of is taken to begin behind `baseline`.
-    fn stream(&mut self, id: StreamId, baseline: u64, now: Instant) -> &mut Known {
+    /// What is known of a stream; one that was never heard of begins at 1.
+    fn stream(&mut self, id: StreamId, now: Instant) -> &mut Stream {
         let index = match self.streams.iter().position(|known| known.id == id) {
             Some(index) => index,
             None => {
                 if self.streams.len() == STREAMS_PER_ROOM_MAX {
                     self.forget_a_stream();
                 }
-                self.streams.push(Known { id, last: baseline, kept_from: baseline + 1, heard: now });
+                self.streams.push(Stream::new(id, 0, now));
                 self.streams.len() - 1
             }
         };
-        let known = &mut self.streams[index];
-        known.heard = now;
-        known
+        &mut self.streams[index]
     }
 
     fn forget_a_stream(&mut self) {
         let own = self.own;
         let others = self.streams.iter().enumerate().filter(|(_, known)| known.id != own);
-        if let Some((silent, _)) = others.min_by_key(|(_, known)| known.heard) {
+        if let Some((silent, _)) = others.min_by_key(|(_, known)| known.changed) {
             self.streams.swap_remove(silent);
         }
     }

@@ -1,14 +1,18 @@
 use super::*;
+use crate::chat::limits::RING_MESSAGES_MAX;
 
 const OWN: StreamId = StreamId { origin: 1, generation: 0 };
 const OTHER: StreamId = StreamId { origin: 2, generation: 0 };
+const ANN: Member = Member { reactor: 0, connection: 1 };
 
 fn now() -> Now {
     Now { instant: Instant::now(), unix_ms: 1000 }
 }
 
 fn room() -> Room {
-    Room::new("r".into(), OWN, 1, 7, now())
+    let mut room = Room::new("r".into(), OWN, 1, 7, now());
+    room.fetch = None;
+    room
 }
 
 fn message(id: &str) -> Arc<Message> {
@@ -23,59 +27,98 @@ fn seqs(entries: &[&Entry]) -> Vec<(u64, u64)> {
     entries.iter().map(|entry| (entry.stream.origin, entry.seq)).collect()
 }
 
+/// Says something that another server confirms at once.
+fn say(room: &mut Room, id: &str) -> Stamp {
+    let stamp = room.say("ann".into(), id.into(), "x".into(), ANN, now());
+    room.unconfirmed.show(stamp.seq).for_each(drop);
+    room.unconfirmed.confirm(stamp.seq);
+    stamp
+}
+
+/// What is shown when a message is heard, by number.
+fn hear(room: &mut Room, stream: StreamId, seq: u64, id: &str) -> Vec<u64> {
+    room.hear(stream, seq, &message(id), stream.origin, now()).shown.iter().map(|entry| entry.seq).collect()
+}
+
 #[test]
 fn what_was_said_is_known_by_speaker_and_id() {
     let mut room = room();
     assert!(room.said_before("ann", "1").is_none());
-    let (stamp, message) = room.say("ann".into(), "1".into(), "hi".into(), now());
+    let stamp = room.say("ann".into(), "1".into(), "hi".into(), ANN, now());
     assert_eq!(stamp, Stamp { stream: OWN, seq: 1, time: 1000 });
-    assert_eq!(room.said_before("ann", "1"), Some((stamp, &*message)));
+    let (known, message) = room.said_before("ann", "1").unwrap();
+    assert_eq!((known, &*message.unwrap().text), (stamp, "hi"));
     assert!(room.said_before("bob", "1").is_none());
-    room.say("bob".into(), "1".into(), "ho".into(), now());
-    let (stream, first, messages) = room.take_outgoing().unwrap();
-    assert_eq!((stream, first, messages.len()), (OWN, 1, 2));
+    room.say("bob".into(), "1".into(), "ho".into(), ANN, now());
+    let (first, messages) = room.take_outgoing().unwrap();
+    assert_eq!((first, messages.len()), (1, 2));
     assert!(room.take_outgoing().is_none());
 }
 
 #[test]
 fn a_clock_set_back_does_not_reorder_a_stream() {
     let mut room = room();
-    room.say("ann".into(), "1".into(), "hi".into(), Now { unix_ms: 900, ..now() });
-    let (stamp, _) = room.say("ann".into(), "2".into(), "hi".into(), Now { unix_ms: 100, ..now() });
+    room.say("ann".into(), "1".into(), "hi".into(), ANN, Now { unix_ms: 900, ..now() });
+    let stamp = room.say("ann".into(), "2".into(), "hi".into(), ANN, Now { unix_ms: 100, ..now() });
     assert_eq!(stamp.time, 900);
 }
 
 #[test]
-fn what_was_heard_is_not_heard_again_and_holes_are_counted() {
+fn a_stream_is_shown_in_its_order_and_once() {
     let mut room = room();
-    assert_eq!(
-        room.hear(OTHER, 5, &message("5"), now()),
-        Heard::New { missing: 0 },
-        "its beginning is unknown"
-    );
-    assert_eq!(room.hear(OTHER, 5, &message("5"), now()), Heard::Duplicate);
-    assert_eq!(room.hear(OTHER, 8, &message("8"), now()), Heard::New { missing: 2 });
-    assert_eq!(room.hear(OTHER, 6, &message("6"), now()), Heard::Duplicate);
+    assert_eq!(hear(&mut room, OTHER, 1, "1"), [1]);
+    assert_eq!(hear(&mut room, OTHER, 1, "1").len(), 0);
+    assert_eq!(hear(&mut room, OTHER, 3, "3").len(), 0);
+    assert!(!room.is_whole());
+    assert_eq!(hear(&mut room, OTHER, 2, "2"), [2, 3]);
+    assert!(room.is_whole());
 }
 
 #[test]
-fn a_message_retried_at_another_server_is_not_told_twice() {
+fn a_message_retried_at_another_server_is_not_shown_twice_but_kept_for_others() {
     let mut room = room();
-    room.say("bob".into(), "5".into(), "x".into(), now());
-    assert_eq!(room.hear(OTHER, 1, &message("5"), now()), Heard::Duplicate);
-    assert_eq!(room.hear(OTHER, 2, &message("6"), now()), Heard::New { missing: 0 });
+    say(&mut room, "1");
+    let again = Arc::new(Message { from: "ann".into(), id: "1".into(), text: "x".into(), time: 5 });
+    let heard = room.hear(OTHER, 1, &again, 2, now());
+    assert_eq!((heard.shown.len(), heard.known), (0, 1));
+    assert_eq!(hear(&mut room, OTHER, 2, "2"), [2]);
+    let (entries, lacks) = room.supply(&[Span { stream: OTHER, first: 1, last: 3 }]);
+    assert_eq!(seqs(&entries.iter().collect::<Vec<_>>()), [(2, 1), (2, 2)]);
+    assert_eq!(lacks, [Span { stream: OTHER, first: 3, last: 3 }]);
+}
+
+#[test]
+fn what_waits_behind_a_hole_is_supplied_too() {
+    let mut room = room();
+    hear(&mut room, OTHER, 3, "3");
+    let (entries, lacks) = room.supply(&[Span { stream: OTHER, first: 2, last: 3 }]);
+    assert_eq!(seqs(&entries.iter().collect::<Vec<_>>()), [(2, 3)]);
+    assert_eq!(lacks, [Span { stream: OTHER, first: 2, last: 2 }]);
+}
+
+#[test]
+fn what_nobody_has_confirmed_is_in_nobodys_history() {
+    let mut room = room();
+    say(&mut room, "1");
+    room.say("ann".into(), "2".into(), "x".into(), ANN, now());
+    assert_eq!(seqs(&room.history(None).0), [(1, 1)]);
+    assert_eq!(room.positions(), [(OWN, 1)]);
+    assert_eq!(room.digest(None), [Span { stream: OWN, first: 1, last: 2 }], "other servers may have it");
+    assert_eq!(room.unconfirmed.show(2).map(|(seq, _)| seq).collect::<Vec<_>>(), [2]);
+    assert_eq!(room.positions(), [(OWN, 2)]);
 }
 
 #[test]
 fn history_is_the_last_messages_or_what_came_after() {
     let mut room = room();
     for id in 1..=60 {
-        room.say("ann".into(), id.to_string().into(), "x".into(), now());
+        say(&mut room, &id.to_string());
     }
-    room.hear(OTHER, 1, &message("1"), now());
-    room.hear(OTHER, 2, &message("2"), now());
+    hear(&mut room, OTHER, 1, "1");
+    hear(&mut room, OTHER, 2, "2");
     let (history, complete) = room.history(None);
     assert_eq!((history.len(), complete), (HISTORY_MESSAGES, true));
+    assert_eq!(seqs(&history)[HISTORY_MESSAGES - 3..], [(1, 60), (2, 1), (2, 2)]);
     let (history, complete) = room.history(Some(&since(&[(OWN, 59), (OTHER, 1)])));
     assert_eq!((seqs(&history), complete), (vec![(1, 60), (2, 2)], true));
     let (history, complete) = room.history(Some(&since(&[(OWN, 60)])));
@@ -93,17 +136,22 @@ fn history_is_the_last_messages_or_what_came_after() {
 }
 
 #[test]
-fn what_is_gone_or_was_never_heard_makes_history_incomplete() {
+fn what_is_lost_or_gone_makes_history_incomplete() {
     let mut room = room();
-    room.hear(OTHER, 1, &message("1"), now());
-    room.hear(OTHER, 4, &message("4"), now());
+    hear(&mut room, OTHER, 1, "1");
+    hear(&mut room, OTHER, 4, "4");
+    room.lack(Span { stream: OTHER, first: 2, last: 3 }, 2);
+    let (lost, heard) = room.give_up(OTHER, &[2], now()).unwrap();
+    assert_eq!((lost, heard.shown.len()), ((2, 3), 1));
     assert!(!room.history(Some(&since(&[(OTHER, 1)]))).1, "2 and 3 were lost");
     assert!(room.history(Some(&since(&[(OTHER, 3)]))).1);
-    for id in 0..super::super::limits::RING_MESSAGES_MAX {
-        room.say("ann".into(), format!("a{id}").into(), "x".into(), now());
+    for id in 0..RING_MESSAGES_MAX {
+        say(&mut room, &format!("a{id}"));
     }
     assert!(!room.history(Some(&since(&[(OTHER, 3)]))).1, "4 has left the ring");
     assert!(room.history(Some(&since(&[(OTHER, 4)]))).1);
+    room.note_partial();
+    assert!(!room.history(Some(&since(&[(OTHER, 4)]))).1, "what was said elsewhere is not known");
 }
 
 #[test]
@@ -111,10 +159,29 @@ fn the_silent_stream_is_forgotten_first_and_never_our_own() {
     let mut room = room();
     let start = Instant::now();
     for origin in 0..2 * STREAMS_PER_ROOM_MAX as u64 {
-        let now = Now { instant: start + std::time::Duration::from_millis(origin), unix_ms: 0 };
-        room.hear(StreamId { origin: 100 + origin, generation: 0 }, 1, &message(&origin.to_string()), now);
+        let now = Now { instant: start + Duration::from_millis(origin), unix_ms: 0 };
+        let stream = StreamId { origin: 100 + origin, generation: 0 };
+        room.hear(stream, 1, &message(&origin.to_string()), stream.origin, now);
     }
     assert_eq!(room.streams.len(), STREAMS_PER_ROOM_MAX);
     assert!(room.streams.iter().any(|known| known.id == OWN));
     assert!(!room.streams.iter().any(|known| known.id.origin == 100));
+}
+
+#[test]
+fn a_digest_is_told_soon_after_a_change_and_a_few_times_more() {
+    let mut room = room();
+    let start = now();
+    room.hear(OTHER, 1, &message("1"), 2, start);
+    let mut told = Vec::new();
+    let mut passed = Duration::ZERO;
+    while passed < 2 * DIGEST_STREAM_AGE {
+        passed += Duration::from_millis(10);
+        if room.take_due_digest(start.instant + passed).is_some() {
+            told.push(passed);
+        }
+    }
+    let [first, second, third, fourth] = told[..] else { panic!("{told:?}") };
+    assert_eq!(first, DIGEST_DELAY);
+    assert_eq!([second - first, third - second, fourth - third], DIGEST_REPEATS);
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::slice;
+use std::time::Duration;
 
 use clap::Args;
 
@@ -97,6 +98,8 @@ impl ServerFlags {
             reactors,
             incarnation: shared::incarnation(),
             seed: fastrand::u64(..),
+            settle: Duration::ZERO,
+            flush_delay: Duration::ZERO,
             rate: Rate { per_second: self.frames_per_second, burst: self.frames_burst },
             limits: Limits { connections_max, ..Limits::default() },
         }

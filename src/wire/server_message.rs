@@ -56,6 +56,15 @@ pub enum ServerMessage<'a> {
     Left {
         room: &'a str,
     },
+    Gap {
+        room: &'a str,
+        stream: StreamId,
+        first: u64,
+        last: u64,
+    },
+    Degraded {
+        degraded: bool,
+    },
     Pong,
     Error {
         code: &'a str,
@@ -161,6 +170,8 @@ mod tests {
             ),
             ("typing", ServerMessage::Typing { room: "lobby", user: "bob" }),
             ("left", ServerMessage::Left { room: "lobby" }),
+            ("gap", ServerMessage::Gap { room: "lobby", stream, first: 19, last: 20 }),
+            ("degraded", ServerMessage::Degraded { degraded: true }),
             ("pong", ServerMessage::Pong),
             (
                 "error",

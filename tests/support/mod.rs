@@ -66,6 +66,8 @@ pub fn options(name: &str) -> app::Options {
         reactors: 2,
         incarnation: incarnation(),
         seed: fastrand::u64(..),
+        settle: Duration::ZERO,
+        flush_delay: Duration::ZERO,
         rate: Rate { per_second: FRAMES_PER_SECOND, burst: FRAMES_BURST },
         limits: Limits { connections_max: 5000, ..Limits::default() },
     }

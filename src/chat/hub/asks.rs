@@ -1,0 +1,316 @@
+//! What clients want.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{Effect, Hub, error_frame, strs};
+use crate::chat::limits::{ROOMS_MAX, ROSTER_MAX};
+use crate::chat::ring::Stamp;
+use crate::chat::room::{Room, message_frame};
+use crate::chat::{Ask, Member, Notice, Now, RoomId};
+use crate::wire::client_message::{ErrorCode, Since};
+use crate::wire::envelope::Word;
+use crate::wire::server_message::Streams;
+use crate::wire::{ServerMessage, StreamId};
+
+impl Hub {
+    pub(super) fn carry_out(&mut self, member: Member, ask: Ask, now: Now) {
+        // Who asks for a room that is still being fetched waits, and with it all that it asks.
+        let ask = match self.wait_for_room(member, ask, now) {
+            Some(ask) => ask,
+            None => return,
+        };
+        match ask {
+            Ask::Join { room, user, visit, since } => {
+                self.join(member, &room, &user, visit, since.as_ref(), now);
+            }
+            Ask::Send { room, user, id, text } => self.send(member, &room, user, id, text, now),
+            Ask::Typing { room, user } => self.typing(&room, user),
+            Ask::Leave { room, user } => self.leave_room(member, &room, &user, now),
+        }
+    }
+
+    /// The ask, unless it waits or was refused.
+    fn wait_for_room(&mut self, member: Member, ask: Ask, now: Now) -> Option<Ask> {
+        let (name, is_join) = match &ask {
+            Ask::Join { room, .. } => (Arc::clone(room), true),
+            Ask::Send { room, .. } | Ask::Typing { room, .. } => (Arc::clone(room), false),
+            Ask::Leave { .. } => return Some(ask),
+        };
+        let id = match self.by_name.get(&name) {
+            Some(&id) => id,
+            None if is_join => match self.make_room(&name, now) {
+                Some(id) => id,
+                None => {
+                    let message = format!("this server holds {ROOMS_MAX} rooms, as many as it may");
+                    self.refuse(member, ask, &message);
+                    return None;
+                }
+            },
+            None => return Some(ask),
+        };
+        let Some(fetch) = &mut self.room_mut(id).fetch else { return Some(ask) };
+        if let Err(ask) = fetch.push(member, ask) {
+            self.refuse(member, ask, "too many wait for this room: try again in a moment");
+        }
+        None
+    }
+
+    fn refuse(&mut self, Member { reactor, connection }: Member, ask: Ask, message: &str) {
+        self.counts.overloaded += 1;
+        let notice = match ask {
+            Ask::Join { room, visit, .. } => {
+                let frame = error_frame(ErrorCode::Overloaded, message, &room, None);
+                Notice::Refused { connection, visit, frame }
+            }
+            Ask::Send { room, id, .. } => Notice::Reply {
+                connection,
+                frame: error_frame(ErrorCode::Overloaded, message, &room, Some(&id)),
+            },
+            Ask::Typing { .. } | Ask::Leave { .. } => return,
+        };
+        self.effects.push_back(Effect::Tell(reactor, notice));
+    }
+
+    fn join(
+        &mut self,
+        member: Member,
+        name: &Arc<str>,
+        user: &Arc<str>,
+        visit: u32,
+        since: Option<&Since>,
+        now: Now,
+    ) {
+        let Member { reactor, connection } = member;
+        let id = self.by_name[name];
+        // What was said before belongs to those who were here before; the newcomer has it in its history.
+        self.hand_on(id, now);
+        let room = self.room_mut(id);
+        room.here[reactor] += 1;
+        let was_empty_since = room.empty_since.take();
+        let is_new = room.presence.enter(user);
+        let frame = joined_frame(room, user, since);
+        let (name, user) = (Arc::clone(&room.name), Arc::clone(user));
+        let entered = Notice::Entered { connection, visit, room: id, name, user, frame };
+        self.effects.push_back(Effect::Tell(reactor, entered));
+        if self.is_degraded() {
+            self.has_told_degraded = true;
+            let frame = ServerMessage::Degraded { degraded: true }.to_frame();
+            self.effects.push_back(Effect::Tell(reactor, Notice::Reply { connection, frame }));
+        }
+        if let Some(since) = was_empty_since {
+            self.empty.remove(&(since, id));
+            self.seek_holder(id, 0);
+        }
+        if is_new {
+            self.note_presence(id, true, now);
+        }
+        self.reschedule(id);
+    }
+
+    fn send(&mut self, member: Member, name: &str, user: Arc<str>, id: Box<str>, text: Box<str>, now: Now) {
+        let Member { reactor, connection } = member;
+        let room_id = self.by_name.get(name).copied();
+        let Some(room_id) = room_id.filter(|id| self.room(*id).here[reactor] > 0) else {
+            // The join before it was refused.
+            self.counts.not_joined += 1;
+            let frame = error_frame(ErrorCode::NotJoined, "join the room first", name, Some(&id));
+            self.effects.push_back(Effect::Tell(reactor, Notice::Reply { connection, frame }));
+            return;
+        };
+        match self.room(room_id).said_before(&user, &id) {
+            Some((_, Some(message))) if message.text != text => {
+                self.counts.id_reused += 1;
+                let message = "this id was used before with another text";
+                let frame = error_frame(ErrorCode::IdReused, message, name, Some(&id));
+                self.effects.push_back(Effect::Tell(reactor, Notice::Reply { connection, frame }));
+            }
+            Some((stamp, _)) => {
+                self.counts.duplicates += 1;
+                self.answer_retry(room_id, member, stamp, id, now);
+            }
+            None if self.room(room_id).unconfirmed.is_full() => {
+                let ask = Ask::Send { room: name.into(), user, id, text };
+                self.refuse(member, ask, "too many messages wait for other servers: send this one again");
+            }
+            None => {
+                self.counts.said += 1;
+                let Stamp { seq, .. } = self.with_ring(room_id, |room| room.say(user, id, text, member, now));
+                self.hold_back(room_id, now);
+                if self.is_alone(now) {
+                    self.confirm(room_id, seq);
+                } else if self.is_degraded() {
+                    self.show(room_id, seq);
+                }
+            }
+        }
+        self.reschedule(room_id);
+    }
+
+    /// What was said goes to other servers at the end of the turn, or a little later so that more goes with it.
+    fn hold_back(&mut self, id: RoomId, now: Now) {
+        let delay = self.settings.flush_delay;
+        if !delay.is_zero() {
+            self.room_mut(id).outgoing_due.get_or_insert(now.instant + delay);
+        }
+        self.mark_dirty(id);
+    }
+
+    /// A client sends again what was said: it is acknowledged once two servers that live have it.
+    fn answer_retry(&mut self, id: RoomId, member: Member, stamp: Stamp, message: Box<str>, now: Now) {
+        let is_safe_at_origin = self.peers.is_live(stamp.stream.origin) || self.is_alone(now);
+        let room = self.room_mut(id);
+        let is_own = stamp.stream == room.own();
+        if is_own && room.unconfirmed.repeat(stamp.seq, member) {
+            return;
+        }
+        if is_own || is_safe_at_origin {
+            self.acknowledge(id, member, &message, stamp);
+        } else {
+            room.unconfirmed.push_retry(stamp, message, member, now.instant);
+            self.publish_retries(id, 0);
+        }
+    }
+
+    fn acknowledge(&mut self, id: RoomId, member: Member, message: &str, stamp: Stamp) {
+        let Stamp { stream, seq, time } = stamp;
+        let room = &self.room(id).name;
+        let frame = ServerMessage::Ack { room, id: message, stream, seq, time }.to_frame();
+        let reply = Notice::Reply { connection: member.connection, frame };
+        self.effects.push_back(Effect::Tell(member.reactor, reply));
+    }
+
+    /// Members here see our own messages up to that number.
+    pub(super) fn show(&mut self, id: RoomId, last: u64) {
+        let room = self.room_mut(id);
+        let (name, own) = (Arc::clone(&room.name), room.own());
+        for (seq, message) in room.unconfirmed.show(last).collect::<Vec<_>>() {
+            self.gather(id, &message_frame(&name, own, seq, &message));
+        }
+    }
+
+    /// Our own messages up to that number are safe: members see them, and their senders are told.
+    pub(super) fn confirm(&mut self, id: RoomId, last: u64) {
+        self.show(id, last);
+        let room = self.room_mut(id);
+        let stream = room.own();
+        let confirmed = room.unconfirmed.confirm(last);
+        self.counts.confirmed += confirmed.len() as u64;
+        for waiting in confirmed {
+            let stamp = Stamp { stream, seq: waiting.seq, time: waiting.message.time };
+            for sender in waiting.senders {
+                self.acknowledge(id, sender, &waiting.message.id, stamp);
+            }
+        }
+    }
+
+    /// Another server has a stream that is not ours up to that number.
+    pub(super) fn confirm_retries(&mut self, id: RoomId, stream: StreamId, last: u64) {
+        let holds = |stamp: &Stamp| stamp.stream == stream && stamp.seq <= last;
+        for retry in self.room_mut(id).unconfirmed.confirm_retries(holds) {
+            self.acknowledge(id, retry.sender, &retry.id, retry.stamp);
+        }
+    }
+
+    fn typing(&mut self, name: &str, user: Arc<str>) {
+        let Some(&id) = self.by_name.get(name) else { return };
+        self.gather_typing(id, name, &user);
+        let room = Arc::clone(&self.room(id).name);
+        self.publish(Word::Typing { room, user });
+    }
+
+    pub(super) fn gather_typing(&mut self, id: RoomId, room: &str, user: &str) {
+        if self.room(id).members() as usize <= ROSTER_MAX {
+            self.gather(id, &ServerMessage::Typing { room, user });
+        }
+    }
+
+    fn leave_room(&mut self, member: Member, name: &str, user: &Arc<str>, now: Now) {
+        let id = *self.by_name.get(name).expect("a room with a member is there");
+        let room = self.room_mut(id);
+        room.here[member.reactor] -= 1;
+        let was_last_of_name = room.presence.leave(user);
+        if room.members() == 0 {
+            room.empty_since = Some(now.instant);
+            self.empty.insert((now.instant, id));
+        }
+        if was_last_of_name {
+            self.note_presence(id, true, now);
+        }
+        self.reschedule(id);
+    }
+
+    /// A room of that name, to be fetched; `None` beyond [`ROOMS_MAX`].
+    pub(super) fn make_room(&mut self, name: &Arc<str>, now: Now) -> Option<RoomId> {
+        if self.rooms.len() == ROOMS_MAX {
+            let is_idle = |(_, id): &&_| self.room(*id).fetch.is_none();
+            let &(_, longest_empty) = self.empty.iter().find(is_idle)?;
+            self.drop_room(longest_empty);
+        }
+        let own = StreamId { origin: self.settings.incarnation, generation: self.rooms_made };
+        self.rooms_made += 1;
+        let (reactors, seed) = (self.settings.reactors, self.settings.seed);
+        let room = Room::new(Arc::clone(name), own, reactors, seed, now);
+        let id = RoomId(self.rooms.insert(room) as u32);
+        self.empty.insert((now.instant, id));
+        self.by_name.insert(Arc::clone(name), id);
+        self.effects.push_back(Effect::Subscribe(Arc::clone(name)));
+        if self.is_degraded() {
+            self.go_on_alone(id, now);
+        }
+        self.reschedule(id);
+        Some(id)
+    }
+
+    pub(super) fn drop_room(&mut self, id: RoomId) {
+        self.deliver(id);
+        self.dirty.retain(|dirty| *dirty != id);
+        self.fresh.retain(|fresh| *fresh != id);
+        self.owing.retain(|owing| *owing != id);
+        self.sync.retain(|sync| *sync != id);
+        let room = self.rooms.remove(id.0 as usize);
+        self.ring_bytes -= room.ring_bytes();
+        self.by_name.remove(&room.name);
+        room.due.map(|due| self.agenda.remove(&(due, id)));
+        room.empty_since.map(|since| self.empty.remove(&(since, id)));
+        self.presence_version += 1;
+        let (version, names) = (self.presence_version, Some(Arc::new([]) as Arc<[Arc<str>]>));
+        let name = Arc::clone(&room.name);
+        self.publish(Word::Presence { room: name, version, is_held: false, users: 0, names });
+        self.effects.push_back(Effect::Unsubscribe(room.name));
+    }
+
+    /// What is known of the room is all that can be had: those who waited come in.
+    pub(super) fn open(&mut self, id: RoomId, now: Now) {
+        let Some(fetch) = self.room_mut(id).fetch.take() else { return };
+        fetch.asks.into_iter().for_each(|(member, ask)| self.carry_out(member, ask, now));
+        self.note_presence(id, true, now);
+        self.reschedule(id);
+    }
+
+    /// Without a bus there is nobody to fetch a room from or to confirm what is said.
+    pub(super) fn go_on_alone(&mut self, id: RoomId, now: Now) {
+        if self.room(id).fetch.is_some() {
+            self.room_mut(id).note_partial();
+            self.open(id, now);
+        }
+        let own = self.room(id).own();
+        let last = self.room(id).position(own).unwrap_or(0);
+        self.show(id, last);
+        self.reschedule(id);
+    }
+}
+
+fn joined_frame(room: &Room, user: &Arc<str>, since: Option<&Since>) -> Bytes {
+    let view = room.presence.view_for(user);
+    let roster = view.names.as_deref().map(strs);
+    let (entries, complete) = room.history(since);
+    let history: Vec<_> = entries
+        .iter()
+        .map(|entry| message_frame(&room.name, entry.stream, entry.seq, &entry.message))
+        .collect();
+    let (users, roster, positions) = (view.users, roster.as_deref(), room.positions());
+    let streams = Streams(&positions);
+    ServerMessage::Joined { room: &room.name, users, roster, history: &history, complete, streams }.to_frame()
+}

@@ -1,0 +1,165 @@
+//! The messages said at this server of which no other server has confirmed yet that it holds them.
+//!
+//! A sender is told `ack`, and members here see the message, once a second server holds it: nobody sees what the death
+//! of one server could undo.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use smallvec::SmallVec;
+
+use super::limits::{CONFIRM_PATIENCE, SHOW_PATIENCE, UNCONFIRMED_MAX};
+use super::ring::Stamp;
+use super::{Member, Message};
+
+/// In the order of their numbers in the server's own stream of the room.
+#[derive(Debug, Default)]
+pub struct Unconfirmed {
+    waiting: VecDeque<Waiting>,
+    /// Of those that wait, how many of the first were shown already.
+    shown: usize,
+    /// Copies of other servers' messages whose retry waits to be answered.
+    retries: Vec<Retry>,
+    /// When they were published last.
+    published: Option<Instant>,
+    /// How often that was in vain.
+    tries: usize,
+}
+
+/// A message and who waits for its acknowledgement.
+#[derive(Debug)]
+pub struct Waiting {
+    /// Its number.
+    pub seq: u64,
+    /// The message.
+    pub message: Arc<Message>,
+    /// Those that sent it, or sent it again.
+    pub senders: SmallVec<[Member; 1]>,
+    said: Instant,
+}
+
+/// A client that sent again what it had said at another server.
+#[derive(Debug)]
+pub struct Retry {
+    /// Where the message stands.
+    pub stamp: Stamp,
+    /// The client's id for it.
+    pub id: Box<str>,
+    /// Who waits.
+    pub sender: Member,
+    since: Instant,
+}
+
+impl Unconfirmed {
+    /// Whether as many wait as may.
+    pub fn is_full(&self) -> bool {
+        self.waiting.len() + self.retries.len() >= UNCONFIRMED_MAX
+    }
+
+    /// Whether nobody waits.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.retries.is_empty()
+    }
+
+    /// A message was said.
+    pub fn push(&mut self, seq: u64, message: Arc<Message>, sender: Member, now: Instant) {
+        let senders = SmallVec::from_elem(sender, 1);
+        self.waiting.push_back(Waiting { seq, message, senders, said: now });
+        self.published.get_or_insert(now);
+    }
+
+    /// A client sent a message again. True: it will be answered when the message is confirmed.
+    pub fn repeat(&mut self, seq: u64, sender: Member) -> bool {
+        let Some(first) = self.waiting.front().map(|waiting| waiting.seq) else { return false };
+        let Some(index) = seq.checked_sub(first) else { return false };
+        let Some(waiting) = self.waiting.get_mut(index as usize) else { return false };
+        if !waiting.senders.contains(&sender) {
+            waiting.senders.push(sender);
+        }
+        true
+    }
+
+    /// A client sent again what a server that is gone had said.
+    pub fn push_retry(&mut self, stamp: Stamp, id: Box<str>, sender: Member, now: Instant) {
+        self.retries.push(Retry { stamp, id, sender, since: now });
+        self.published.get_or_insert(now);
+    }
+
+    /// Those not shown yet, up to a number; they count as shown.
+    pub fn show(&mut self, last: u64) -> impl Iterator<Item = (u64, Arc<Message>)> {
+        let from = self.shown;
+        let count = self.waiting.iter().skip(from).take_while(|waiting| waiting.seq <= last).count();
+        self.shown += count;
+        self.waiting.iter().skip(from).take(count).map(|waiting| (waiting.seq, Arc::clone(&waiting.message)))
+    }
+
+    /// How many were not shown yet.
+    pub fn hidden(&self) -> u64 {
+        (self.waiting.len() - self.shown) as u64
+    }
+
+    /// Another server holds all up to `last`: those are to be acknowledged.
+    pub fn confirm(&mut self, last: u64) -> Vec<Waiting> {
+        let count = self.waiting.iter().take_while(|waiting| waiting.seq <= last).count();
+        if count > 0 {
+            debug_assert!(self.shown >= count, "what is confirmed was shown");
+            self.shown -= count;
+            self.note_progress();
+        }
+        self.waiting.drain(..count).collect()
+    }
+
+    /// Another server holds these of a stream that is not ours.
+    pub fn confirm_retries(&mut self, holds: impl Fn(&Stamp) -> bool) -> Vec<Retry> {
+        let confirmed: Vec<_> = self.retries.extract_if(.., |retry| holds(&retry.stamp)).collect();
+        if !confirmed.is_empty() {
+            self.note_progress();
+        }
+        confirmed
+    }
+
+    /// When they are to be published again.
+    pub fn publish_due(&self) -> Option<Instant> {
+        self.published.filter(|_| !self.is_empty()).map(|at| at + CONFIRM_PATIENCE)
+    }
+
+    /// They are published again: says how often that was in vain, so that another witness may be asked.
+    pub fn publish_again(&mut self, now: Instant) -> usize {
+        self.published = Some(now);
+        self.tries += 1;
+        self.tries
+    }
+
+    /// The number of the first that waits.
+    pub fn first(&self) -> Option<u64> {
+        self.waiting.front().map(|waiting| waiting.seq)
+    }
+
+    /// All that wait.
+    pub fn messages(&self) -> impl Iterator<Item = &Arc<Message>> {
+        self.waiting.iter().map(|waiting| &waiting.message)
+    }
+
+    /// All retries that wait.
+    pub fn retries(&self) -> impl Iterator<Item = &Retry> {
+        self.retries.iter()
+    }
+
+    /// When the oldest that was not shown is shown without confirmation.
+    pub fn show_due(&self) -> Option<Instant> {
+        self.waiting.get(self.shown).map(|waiting| waiting.said + SHOW_PATIENCE)
+    }
+
+    /// Retries that have waited for too long are given up: the client sends once more.
+    pub fn forget_retries(&mut self, now: Instant) {
+        self.retries.retain(|retry| now.saturating_duration_since(retry.since) < CONFIRM_PATIENCE * 20);
+    }
+
+    fn note_progress(&mut self) {
+        self.tries = 0;
+        // What follows was published later than what was confirmed.
+        let next = self.waiting.front().map(|waiting| waiting.said);
+        self.published = next.or_else(|| self.retries.first().map(|retry| retry.since));
+    }
+}
