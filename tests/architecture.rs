@@ -192,7 +192,7 @@ fn sources() -> Vec<Source> {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_str().unwrap();
             if path.is_dir() {
-                folders.push(path);
+                folders.extend(Some(path).filter(|path| !path.ends_with("simulation")));
             } else if name.ends_with(".rs") && !name.ends_with("_tests.rs") && name != "simulation.rs" {
                 let relative = path.strip_prefix(&root).unwrap();
                 let first = relative.components().next().unwrap().as_os_str().to_str().unwrap();

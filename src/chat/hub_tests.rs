@@ -340,7 +340,7 @@ fn a_server_that_does_not_answer_is_asked_again_and_not_waited_for_long() {
         }
     }
     assert!(syncs > 3, "{syncs}");
-    assert_eq!(joined, Some(19), "after two seconds");
+    assert_eq!(joined, Some(9), "after a second");
 }
 
 #[test]

@@ -82,9 +82,10 @@ pub const SHOW_PATIENCE: Duration = Duration::from_secs(1);
 /// A server that was asked to hold a room does so for this long. It is asked again every [`PRESENCE_REFRESH`].
 pub const HOLD_TIME: Duration = Duration::from_secs(75);
 
-/// A room that is fetched from other servers is opened after this time with what there is.
-pub const FETCH_MAX: Duration = Duration::from_secs(2);
-/// Servers that have not answered are asked again after this time.
+/// A room that is fetched from other servers is opened after this time with what there is; after that, servers that have
+/// not answered are asked again each time it has passed.
+pub const FETCH_MAX: Duration = Duration::from_secs(1);
+/// Before that, they are asked again after this time.
 pub const FETCH_INTERVAL: Duration = Duration::from_millis(150);
 /// Rooms asked for in one envelope.
 pub const SYNC_ROOMS_MAX: usize = 200;

@@ -30,7 +30,7 @@ pub struct Room {
     pub presence: Presence,
     /// Members at each reactor.
     pub here: SmallVec<[u32; 4]>,
-    /// What is still being learned from other servers; nobody is let in before.
+    /// What is still being learned from other servers.
     pub fetch: Option<Fetch>,
     /// What no other server has confirmed yet.
     pub unconfirmed: Unconfirmed,
@@ -59,8 +59,6 @@ pub struct Room {
     ring: Ring,
     own: StreamId,
     streams: Vec<Stream>,
-    /// Something said before its time here may be missing, and nobody could be asked.
-    is_partial: bool,
     digest_due: Option<Instant>,
     digest_repeats: usize,
     time: u64,
@@ -101,7 +99,6 @@ impl Room {
             ring: Ring::new(seed),
             own,
             streams: vec![Stream::new(own, 0, now.instant)],
-            is_partial: false,
             digest_due: None,
             digest_repeats: 0,
             time: 0,
@@ -175,7 +172,7 @@ impl Room {
         if stream == self.own {
             return;
         }
-        let is_fetched = self.fetch.is_some();
+        let is_fetched = !self.is_open();
         let known = self.stream(stream, now.instant);
         if is_fetched {
             known.begin_at(first);
@@ -215,9 +212,9 @@ impl Room {
         self.streams.iter().all(|stream| !stream.has_gap())
     }
 
-    /// Opens a room that could not be fetched: its history is not all that there may be.
-    pub fn note_partial(&mut self) {
-        self.is_partial = true;
+    /// Whether clients are let in.
+    pub fn is_open(&self) -> bool {
+        self.fetch.as_ref().is_none_or(|fetch| !fetch.is_awaited())
     }
 
     /// How far a stream is kept here, without a hole.
@@ -287,7 +284,8 @@ impl Room {
             let seen = seen(known.id);
             known.last <= seen || known.kept_from <= seen + 1
         });
-        (entries, all_known && all_kept && !self.is_partial)
+        let is_learned = self.fetch.as_ref().is_none_or(Fetch::is_sufficient);
+        (entries, all_known && all_kept && is_learned)
     }
 
     /// How far each stream was shown: where a newcomer stands once it has its history.
@@ -335,7 +333,7 @@ impl Room {
 
     /// When it may go, if it has no members: at once if nothing was said. Its last roster is told before.
     fn end(&self) -> Option<Instant> {
-        if self.fetch.is_some() || self.presence_due.is_some() {
+        if !self.is_open() || self.presence_due.is_some() {
             return None;
         }
         let linger = if self.ring.bytes() == 0 { Duration::ZERO } else { ROOM_LINGER };
@@ -353,7 +351,7 @@ impl Room {
             self.outgoing_due,
             self.unconfirmed.publish_due(),
             self.unconfirmed.show_due(),
-            self.fetch.as_ref().map(Fetch::due),
+            self.fetch.as_ref().and_then(Fetch::due),
         ];
         let gaps = self.streams.iter().filter_map(Stream::due);
         others.into_iter().flatten().chain(gaps).fold(refresh, Instant::min)

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{Effect, Hub, error_frame, strs};
+use crate::chat::fetch::Fetch;
 use crate::chat::limits::{ROOMS_MAX, ROSTER_MAX};
 use crate::chat::ring::Stamp;
 use crate::chat::room::{Room, message_frame};
@@ -50,7 +51,8 @@ impl Hub {
             },
             None => return Some(ask),
         };
-        let Some(fetch) = &mut self.room_mut(id).fetch else { return Some(ask) };
+        let fetch = self.room_mut(id).fetch.as_mut().filter(|fetch| fetch.is_awaited());
+        let Some(fetch) = fetch else { return Some(ask) };
         if let Err(ask) = fetch.push(member, ask) {
             self.refuse(member, ask, "too many wait for this room: try again in a moment");
         }
@@ -244,7 +246,7 @@ impl Hub {
     /// A room of that name, to be fetched; `None` beyond [`ROOMS_MAX`].
     pub(super) fn make_room(&mut self, name: &Arc<str>, now: Now) -> Option<RoomId> {
         if self.rooms.len() == ROOMS_MAX {
-            let is_idle = |(_, id): &&_| self.room(*id).fetch.is_none();
+            let is_idle = |(_, id): &&_| self.room(*id).is_open();
             let &(_, longest_empty) = self.empty.iter().find(is_idle)?;
             self.drop_room(longest_empty);
         }
@@ -281,20 +283,18 @@ impl Hub {
         self.effects.push_back(Effect::Unsubscribe(room.name));
     }
 
-    /// What is known of the room is all that can be had: those who waited come in.
+    /// Those who waited come in.
     pub(super) fn open(&mut self, id: RoomId, now: Now) {
-        let Some(fetch) = self.room_mut(id).fetch.take() else { return };
-        fetch.asks.into_iter().for_each(|(member, ask)| self.carry_out(member, ask, now));
+        let released = self.room_mut(id).fetch.as_mut().and_then(Fetch::release);
+        let Some(asks) = released else { return };
+        asks.into_iter().for_each(|(member, ask)| self.carry_out(member, ask, now));
         self.note_presence(id, true, now);
         self.reschedule(id);
     }
 
     /// Without a bus there is nobody to fetch a room from or to confirm what is said.
     pub(super) fn go_on_alone(&mut self, id: RoomId, now: Now) {
-        if self.room(id).fetch.is_some() {
-            self.room_mut(id).note_partial();
-            self.open(id, now);
-        }
+        self.open(id, now);
         let own = self.room(id).own();
         let last = self.room(id).position(own).unwrap_or(0);
         self.show(id, last);

@@ -60,12 +60,14 @@ impl Hub {
 
     fn look_at_fetch(&mut self, id: RoomId, now: Now) {
         let Some(fetch) = &mut self.room_mut(id).fetch else { return };
-        if fetch.is_over(now.instant) {
-            self.room_mut(id).note_partial();
-            self.open(id, now);
-        } else if fetch.is_due(now.instant) {
-            fetch.wait();
+        let is_over = fetch.is_over(now.instant);
+        if fetch.is_due(now.instant) {
+            fetch.wait(now.instant);
             self.fresh.push(id);
+        }
+        if is_over {
+            self.open(id, now);
+            self.seek_holder(id, 0);
         }
     }
 
@@ -74,6 +76,7 @@ impl Hub {
         let room = self.room(id);
         if room.fetch.as_ref().is_some_and(|fetch| fetch.is_answered()) && room.is_whole() {
             self.open(id, now);
+            self.room_mut(id).fetch = None;
             self.seek_holder(id, 0);
         }
     }
@@ -261,7 +264,7 @@ impl Hub {
     /// Sees to it that a second server holds a room that has members here.
     pub(super) fn seek_holder(&mut self, id: RoomId, tries: usize) {
         let room = self.room(id);
-        if room.fetch.is_none() && room.members() > 0 && self.witness(id, 0).is_none() {
+        if room.is_open() && room.members() > 0 && self.witness(id, 0).is_none() {
             self.ask_to_hold(id, tries);
         }
     }
@@ -289,7 +292,7 @@ impl Hub {
         for id in self.ids() {
             let room = self.room_mut(id);
             if let Some(fetch) = &mut room.fetch {
-                fetch.answered(origin);
+                fetch.gone(origin);
             }
             if room.presence.forget(origin) {
                 self.note_presence(id, false, now);

@@ -206,7 +206,7 @@ impl Hub {
             let servers = self.can_be_asked(id, stream);
             let outcome = self.with_ring(id, |room| room.give_up(stream, &servers, now));
             let Some(((first, last), heard)) = outcome else { continue };
-            if self.room(id).fetch.is_none() {
+            if self.room(id).is_open() {
                 self.counts.missing += last + 1 - first;
                 let room = Arc::clone(&self.room(id).name);
                 self.gather(id, &ServerMessage::Gap { room: &room, stream, first, last });
@@ -237,7 +237,7 @@ impl Hub {
         };
         let room = self.room_mut(id);
         room.held_until = Some(now.instant + HOLD_TIME);
-        if room.fetch.is_none() {
+        if room.is_open() {
             self.note_presence(id, true, now);
         }
         self.reschedule(id);
