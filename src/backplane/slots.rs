@@ -33,7 +33,7 @@ mod tests {
             let shares: Vec<_> = (0..nodes).map(|index| owned(index, nodes)).collect();
             let all: Vec<_> = shares.iter().cloned().flatten().collect();
             assert_eq!(all, (0..SLOTS).collect::<Vec<_>>(), "{nodes} nodes");
-            let sizes: Vec<_> = shares.iter().map(|share| share.len()).collect();
+            let sizes: Vec<_> = shares.iter().map(ExactSizeIterator::len).collect();
             assert!(
                 sizes.iter().max().unwrap() - sizes.iter().min().unwrap() <= 1,
                 "{nodes} nodes: {sizes:?}"

@@ -1,8 +1,11 @@
 //! Flags → options → run. One file per subcommand; every flag is an environment variable too.
 
 mod app;
+mod backplane;
+mod host_port;
 mod lb;
 mod logging;
+mod redis_server;
 mod shared;
 mod up;
 mod web;
@@ -34,6 +37,8 @@ enum Command {
     Lb(lb::Flags),
     /// The frontend server: the chat in the browser.
     Web(web::Flags),
+    /// One Redis node of the backplane: writes its files and becomes `redis-server`.
+    Backplane(backplane::Flags),
     /// Everything on this machine: three servers, three balancers, the frontend.
     Up(up::Flags),
 }
@@ -52,13 +57,14 @@ pub fn main() -> ExitCode {
 }
 
 fn run(command: Command, log: &str) -> anyhow::Result<()> {
-    let _log = logging::Log::start(log).context("cannot start logging")?;
-    let signals = shared::Signals::catch().context("cannot catch Ctrl-C")?;
+    let log = logging::Log::start(log).context("cannot start logging")?;
     let descriptors = descriptors::raise_limit();
+    let signals = || shared::Signals::catch().context("cannot catch Ctrl-C");
     match command {
-        Command::App(flags) => app::run(flags, descriptors, &signals),
-        Command::Lb(flags) => lb::run(flags, &signals),
-        Command::Web(flags) => web::run(flags, &signals),
-        Command::Up(flags) => up::run(&flags, descriptors, &signals),
+        Command::App(flags) => app::run(flags, descriptors, &signals()?),
+        Command::Lb(flags) => lb::run(flags, &signals()?),
+        Command::Web(flags) => web::run(flags, &signals()?),
+        Command::Backplane(flags) => backplane::run(&flags, log),
+        Command::Up(flags) => up::run(&flags, descriptors, &signals()?),
     }
 }

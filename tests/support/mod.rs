@@ -9,6 +9,8 @@
 pub mod client;
 pub mod http;
 pub mod raw;
+pub mod redis;
+pub mod running;
 
 use std::io;
 use std::net::SocketAddr;
