@@ -18,7 +18,7 @@ const LAYERS: [(&str, &[&str]); 11] = [
     ("app", &["wire", "net", "chat", "serve"]),
     ("lb", &["wire", "net", "balance", "serve"]),
     ("web", &["wire", "net", "serve"]),
-    ("up", &["net", "serve", "app", "lb", "web"]),
+    ("up", &["net", "backplane", "serve", "app", "lb", "web"]),
     ("cli", &["wire", "net", "chat", "serve", "app", "lb", "web", "backplane", "up"]),
 ];
 
@@ -26,7 +26,7 @@ const LAYERS: [(&str, &[&str]); 11] = [
 const CRATES: [(&str, &[&str]); 11] = [
     ("mio", &["net", "serve", "app", "lb"]),
     ("socket2", &["net"]),
-    ("rustix", &["net"]),
+    ("rustix", &["net", "up"]),
     ("tungstenite", &["wire"]),
     ("httparse", &["wire"]),
     ("crossbeam_channel", &["net", "app", "cli"]),

@@ -14,9 +14,11 @@ use support::{Client, eventually, http_get, metric, status};
 
 fn up(ports: &[u16]) -> Command {
     let [web, app_1, app_2, app_3, lb_1, lb_2, lb_3] = ports else { panic!("seven ports") };
-    distr_chat(&format!(
+    let mut command = distr_chat(&format!(
         "up --frontend-port {web} --app-ports {app_1},{app_2},{app_3} --lb-ports {lb_1},{lb_2},{lb_3}"
-    ))
+    ));
+    command.env("DISTR_BACKPLANE", "embedded");
+    command
 }
 
 #[test]
@@ -151,12 +153,43 @@ fn mistakes_in_flags_are_explained() {
         ("app --max-connections -1", "-1"),
         ("up --app-ports 5001,x", "invalid value 'x' for '--app-ports"),
         ("up --lb-ports 70000", "70000 is not in 0..=65535"),
+        ("up --backplane nothing", "'nothing' is not HOST:PORT"),
+        ("up --restart soon", "invalid value 'soon' for '--restart"),
+        ("up --redis-ports 60000", "60000 is not in 1..=55535"),
+        ("app --backplane redis", "'redis' is not HOST:PORT"),
         ("lb --cors-origin \u{e9}", "only visible ASCII characters"),
     ] {
         let (code, _, stderr) = run(&mut distr_chat(arguments));
         assert_eq!(code, Some(2), "{arguments}: {stderr}");
         assert!(stderr.contains(told), "{arguments}: {stderr}");
     }
+}
+
+#[test]
+fn what_does_not_go_together_is_explained() {
+    for (arguments, told) in [
+        ("up --backplane embedded --restart 5s", "--restart is for nodes that are processes"),
+        (
+            "up --backplane redis --backplane-user ann",
+            "--backplane-user: the Redis nodes that are started here",
+        ),
+    ] {
+        let (code, _, stderr) = run(&mut distr_chat(arguments));
+        assert_eq!(code, Some(1), "{arguments}: {stderr}");
+        assert!(stderr.contains(told), "{arguments}: {stderr}");
+    }
+}
+
+#[test]
+fn without_redis_all_servers_are_in_one_process_and_up_says_why() {
+    let ports = free_ports(7);
+    let mut command = up(&ports);
+    let mut cluster = Running::start(command.env_remove("DISTR_BACKPLANE").env("PATH", "/nowhere"));
+    eventually("it is up", || cluster.stdout().contains("Ctrl-C ends everything"));
+    assert!(cluster.stdout().contains("backplane: embedded"), "{}", cluster.stdout());
+    assert!(cluster.stdout().contains("redis-server is not installed"), "{}", cluster.stdout());
+    cluster.signal(Signal::INT);
+    assert_eq!(cluster.await_end().code(), Some(0));
 }
 
 #[test]

@@ -47,7 +47,7 @@ pub struct Flags {
     password: Option<String>,
 
     /// The program to run
-    #[arg(long, env = "DISTR_REDIS_SERVER", default_value = "redis-server")]
+    #[arg(long, env = "DISTR_REDIS_SERVER", default_value = redis_server::PROGRAM)]
     redis_server: PathBuf,
 }
 

@@ -5,6 +5,8 @@ use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+/// Its name.
+pub const PROGRAM: &str = "redis-server";
 /// The first with sharded pub/sub (`SPUBLISH`).
 const VERSION_MIN: u32 = 7;
 
