@@ -7,6 +7,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -59,8 +60,8 @@ impl Up {
     fn kill(&self, name: &str) -> String {
         let pid = self.pids()[name];
         signal(pid, Signal::KILL);
-        let told = format!("{name} (pid {pid}) is dead (signal: 9 (SIGKILL)); ");
-        self.line(&told).strip_prefix(&told).unwrap().to_owned()
+        let told = self.line(&format!("{name} (pid {pid}) is dead (signal: 9 (SIGKILL)"));
+        told.split_once("); ").unwrap().1.to_owned()
     }
 
     /// Waits for a line that begins so.
@@ -207,6 +208,21 @@ fn every_taken_port_is_named_before_anything_runs() {
     for (line, (name, port)) in lines.iter().zip(taken) {
         assert!(line.contains(name) && line.contains(&format!("port {port} is taken")), "{line}");
     }
+}
+
+#[test]
+fn a_node_that_does_not_start_ends_everything_and_its_last_words_are_told() {
+    let (ports, redis) = (free_ports(4), free_redis_ports(2));
+    let folder = tempfile::tempdir().unwrap();
+    let fake = folder.path().join("redis-server");
+    fs::write(&fake, "#!/bin/sh\nif [ $1 = --version ]; then echo v=7.2.0; else echo no luck; exit 3; fi\n")
+        .unwrap();
+    fs::set_permissions(&fake, fs::Permissions::from_mode(0o755)).unwrap();
+    let (code, stdout, stderr) = run(distr_chat(&arguments(&ports, &redis)).env("PATH", folder.path()));
+    assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");
+    let told = "distr-chat: redis-1 ended at its start (exit status: 3), so nothing runs: no luck\n";
+    assert!(stderr.ends_with(told), "{stderr}");
+    TcpListener::bind(at(ports[0])).unwrap();
 }
 
 #[test]

@@ -63,12 +63,13 @@ fn watch(processes: &mut Processes, children: &Children, signals: &Signals, rest
             recv(children.ended()) -> _ => {}
             recv(due) -> _ => {}
         }
-        for Death { name, pid, status, command } in processes.deaths() {
+        for Death { name, pid, status, command, log } in processes.deaths() {
+            let log = log.map(|log| format!(", its log is {}", log.display())).unwrap_or_default();
             let then = match restart {
                 None => "start it again: ".to_owned(),
                 Some(pause) => format!("it starts again in {}, as by: ", humantime::format_duration(pause)),
             };
-            println!("{name} (pid {pid}) is dead ({status}); {then}{command}");
+            println!("{name} (pid {pid}) is dead ({status}{log}); {then}{command}");
         }
         for (name, started) in processes.restart() {
             match started {

@@ -1,6 +1,6 @@
 //! A cluster whose nodes are processes of their own, so that any of them can be killed.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
@@ -45,9 +45,9 @@ pub enum Fault {
     /// The system made no process.
     #[error("{0} could not be started: {1}")]
     Spawn(String, io::Error),
-    /// It ended before it listened; it has said why.
-    #[error("{0} ended at its start ({1}), so nothing runs")]
-    Ended(String, ExitStatus),
+    /// It ended before it listened; what it said last, if that went to a log.
+    #[error("{0} ended at its start ({1}), so nothing runs{2}")]
+    Ended(String, ExitStatus, String),
     /// It runs and does not listen.
     #[error("{0} does not listen at {1} after {START_MAX:?}, so nothing runs")]
     Silent(String, SocketAddr),
@@ -64,6 +64,8 @@ pub struct Death {
     pub status: ExitStatus,
     /// What starts it again in a shell.
     pub command: String,
+    /// Where it may have said why.
+    pub log: Option<PathBuf>,
 }
 
 /// The nodes, until it is dropped: then the frontend goes first and Redis last.
@@ -127,8 +129,8 @@ impl Processes {
         for node in nodes {
             let Some((pid, status)) = node.reap() else { continue };
             node.due = restart.map(|pause| Instant::now() + pause);
-            let command = command_line(program, &node.plan);
-            deaths.push(Death { name: node.plan.name.clone(), pid, status, command });
+            let Plan { name, log, .. } = node.plan.clone();
+            deaths.push(Death { name, pid, status, command: command_line(program, &node.plan), log });
         }
         deaths
     }
@@ -182,7 +184,7 @@ impl Node {
         let address = reachable(self.plan.address);
         while TcpStream::connect_timeout(&address, LOOK).is_err() {
             if let Some((_, status)) = self.reap() {
-                return Err(Fault::Ended(self.plan.name.clone(), status));
+                return Err(Fault::Ended(self.plan.name.clone(), status, self.last_words()));
             }
             if Instant::now() > deadline {
                 return Err(Fault::Silent(self.plan.name.clone(), address));
@@ -190,6 +192,11 @@ impl Node {
             thread::sleep(LOOK);
         }
         Ok(())
+    }
+
+    fn last_words(&self) -> String {
+        let log = self.plan.log.as_ref().and_then(|log| fs::read_to_string(log).ok()).unwrap_or_default();
+        log.lines().last().map(|line| format!(": {line}")).unwrap_or_default()
     }
 
     /// Lets the process go if it has ended.
