@@ -32,7 +32,7 @@ fn three_nodes_are_a_cluster_and_one_that_lost_everything_comes_back() {
         eventually("the cluster is well", || nodes.is_cluster_ok(index));
     }
 
-    nodes.kill(1);
+    nodes.process(1).kill();
     nodes.wipe(1);
     nodes.start(1);
     assert_serves(&nodes, 1);
@@ -44,19 +44,20 @@ fn three_nodes_are_a_cluster_and_one_that_lost_everything_comes_back() {
 
 #[test]
 fn the_pid_is_redis_itself() {
-    let nodes = Nodes::start_all(1);
+    let mut nodes = Nodes::start_all(1);
     let info: redis::InfoDict = cmd("INFO").arg("server").query(&mut nodes.connect(0)).unwrap();
     let pid: u32 = info.get("process_id").unwrap();
-    assert_eq!(pid, nodes.pid(0));
+    assert_eq!(pid, nodes.process(0).pid());
 }
 
 #[test]
 fn a_node_starts_alone_though_nobody_knows_its_peers() {
     let mut nodes = Nodes::new(3);
-    let mut command = distr_chat("backplane --node 2");
     let list = format!("redis-1.invalid:6379,{},{}", at(nodes.ports[1]), at(nodes.ports[2]));
+    let mut command = distr_chat("backplane --node 2");
     command.args(["--nodes", &list]).arg("--dir").arg(nodes.folder(1));
-    nodes.start_with(1, &mut command);
+    *nodes.process(1).command() = command;
+    nodes.start(1);
     assert_serves(&nodes, 1);
 }
 
@@ -64,8 +65,8 @@ fn a_node_starts_alone_though_nobody_knows_its_peers() {
 fn a_password_is_asked_for_and_kept_from_other_users() {
     let password = "pass \"word\" \u{e9}";
     let mut nodes = Nodes::new(1);
-    let mut command = nodes.command(0);
-    nodes.start_with(0, command.env("DISTR_BACKPLANE_PASSWORD", password));
+    nodes.process(0).command().env("DISTR_BACKPLANE_PASSWORD", password);
+    nodes.start(0);
     let mut connection = connect(&format!("redis://{}", at(nodes.ports[0])));
     let stranger: RedisResult<String> = cmd("PING").query(&mut connection);
     assert_eq!(stranger.unwrap_err().code(), Some("NOAUTH"));

@@ -8,9 +8,11 @@
 
 pub mod client;
 pub mod http;
+pub mod process;
 pub mod raw;
 pub mod redis;
 pub mod running;
+pub mod tap;
 
 use std::io;
 use std::net::SocketAddr;

@@ -1,17 +1,15 @@
 //! Redis nodes of our own as processes, and what a client asks them.
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::process::Command;
 
 use redis::{Client, Connection, RedisResult, Value, cmd};
-use rustix::process::Signal;
-use tempfile::TempDir;
 
 use distr_chat::backplane::{BUS_OFFSET, slots};
 
-use super::running::{Running, at, distr_chat};
+use super::process::{Folder, Process};
+use super::running::{at, distr_chat};
 use super::{PATIENCE, eventually};
 
 /// Ports that the kernel gives to nobody by itself (its own begin at 32768), also with the bus above them.
@@ -33,15 +31,22 @@ pub fn free_redis_ports(count: usize) -> Vec<u16> {
 /// The nodes of one cluster, each running or not.
 pub struct Nodes {
     pub ports: Vec<u16>,
-    running: Vec<Option<Running>>,
-    folder: TempDir,
+    processes: Vec<Process>,
+    folder: Folder,
 }
 
 impl Nodes {
     /// None of them runs yet.
     pub fn new(count: usize) -> Self {
-        let running = (0..count).map(|_| None).collect();
-        Self { ports: free_redis_ports(count), running, folder: TempDir::new().unwrap() }
+        let (ports, folder) = (free_redis_ports(count), Folder::new());
+        let list = ports.iter().map(|port| at(*port).to_string()).collect::<Vec<_>>().join(",");
+        let processes = (1..=count).map(|number| {
+            let name = format!("redis-{number}");
+            let mut command = distr_chat(&format!("backplane --node {number} --nodes {list}"));
+            command.arg("--dir").arg(folder.path().join(&name));
+            Process::new(&name, command, folder.path())
+        });
+        Self { processes: processes.collect(), ports, folder }
     }
 
     /// All of them run and answer.
@@ -53,49 +58,31 @@ impl Nodes {
 
     /// As `--nodes` and `--backplane` have them.
     pub fn list(&self) -> String {
-        self.ports.iter().map(|port| at(*port).to_string()).collect::<Vec<_>>().join(",")
+        self.addresses().iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+    }
+
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.ports.iter().map(|port| at(*port)).collect()
+    }
+
+    /// Node `index` (from 0), to be killed, frozen or thawed.
+    pub fn process(&mut self, index: usize) -> &mut Process {
+        &mut self.processes[index]
+    }
+
+    /// Starts node `index` and waits until it listens.
+    pub fn start(&mut self, index: usize) {
+        let (node, address) = (&mut self.processes[index], at(self.ports[index]));
+        node.start();
+        eventually("the node listens", || {
+            node.assert_runs();
+            TcpStream::connect(address).is_ok()
+        });
     }
 
     /// Where node `index` has its files.
     pub fn folder(&self, index: usize) -> PathBuf {
         self.folder.path().join(format!("redis-{}", index + 1))
-    }
-
-    /// What starts node `index` (from 0).
-    pub fn command(&self, index: usize) -> Command {
-        let mut command = distr_chat(&format!("backplane --node {} --nodes {}", index + 1, self.list()));
-        command.arg("--dir").arg(self.folder(index));
-        command
-    }
-
-    /// Starts node `index` and waits until it answers.
-    pub fn start(&mut self, index: usize) {
-        self.start_with(index, &mut self.command(index));
-    }
-
-    /// The same, by another command.
-    pub fn start_with(&mut self, index: usize, command: &mut Command) {
-        let mut node = Running::start(command);
-        eventually("the node listens", || {
-            node.assert_runs();
-            TcpStream::connect(at(self.ports[index])).is_ok()
-        });
-        self.running[index] = Some(node);
-    }
-
-    /// Sends node `index` a signal.
-    pub fn signal(&self, index: usize, signal: Signal) {
-        self.running[index].as_ref().expect("it runs").signal(signal);
-    }
-
-    /// The process of node `index`.
-    pub fn pid(&self, index: usize) -> u32 {
-        self.running[index].as_ref().expect("it runs").pid()
-    }
-
-    /// Ends node `index` without a warning.
-    pub fn kill(&mut self, index: usize) {
-        drop(self.running[index].take());
     }
 
     /// Takes away everything that node `index` has written.
