@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "in a test, what cannot be is a failure")]
 
 pub mod client;
+pub mod fleet;
 pub mod http;
 pub mod process;
 pub mod raw;

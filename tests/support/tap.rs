@@ -10,8 +10,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::{anywhere, eventually};
+use super::eventually;
+use super::running::at;
 
+/// Where taps listen: ports that the kernel gives to nobody by itself, so that they are still free after a cut.
+const PORTS: std::ops::Range<u16> = 8_000..11_000;
 /// One read.
 const CHUNK_BYTES: usize = 64 * 1024;
 
@@ -51,8 +54,14 @@ impl Tap {
     /// Passes everything to `target`, which need not be there yet.
     pub fn new(target: SocketAddr) -> Self {
         let wire = Arc::new(Wire { target, state: Mutex::default(), changed: Condvar::new() });
-        let mut tap = Self { address: anywhere(), wire, acceptor: None };
-        tap.listen();
+        let mut bound = None;
+        eventually("a port is free", || {
+            bound = TcpListener::bind(at(fastrand::u16(PORTS))).ok();
+            bound.is_some()
+        });
+        let listener = bound.unwrap();
+        let mut tap = Self { address: listener.local_addr().unwrap(), wire, acceptor: None };
+        tap.accept_from(listener);
         tap
     }
 
@@ -96,20 +105,11 @@ impl Tap {
         drop(state);
         self.wire.changed.notify_all();
         if self.acceptor.is_none() {
-            self.listen();
+            self.accept_from(TcpListener::bind(self.address).unwrap());
         }
     }
 
-    fn listen(&mut self) {
-        let mut listener = TcpListener::bind(self.address);
-        eventually("the port of the tap is free again", || {
-            if listener.is_err() {
-                listener = TcpListener::bind(self.address);
-            }
-            listener.is_ok()
-        });
-        let listener = listener.unwrap();
-        self.address = listener.local_addr().unwrap();
+    fn accept_from(&mut self, listener: TcpListener) {
         let wire = Arc::clone(&self.wire);
         self.acceptor = Some(thread::spawn(move || accept(&listener, &wire)));
     }
