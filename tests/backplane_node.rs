@@ -51,14 +51,21 @@ fn the_pid_is_redis_itself() {
 }
 
 #[test]
-fn a_node_starts_alone_though_nobody_knows_its_peers() {
+fn a_node_starts_alone_though_nobody_knows_its_peers_and_knows_them_when_they_come() {
     let mut nodes = Nodes::new(3);
-    let list = format!("redis-1.invalid:6379,{},{}", at(nodes.ports[1]), at(nodes.ports[2]));
+    let list = format!("redis-1.invalid:{},{},{}", nodes.ports[0], at(nodes.ports[1]), at(nodes.ports[2]));
     let mut command = distr_chat("backplane --node 2");
     command.args(["--nodes", &list]).arg("--dir").arg(nodes.folder(1));
     *nodes.process(1).command() = command;
     nodes.start(1);
     assert_serves(&nodes, 1);
+
+    nodes.start(0);
+    let peer = format!("{} {}@", id(0), at(nodes.ports[0]));
+    eventually("the peer is known", || {
+        let known: String = cmd("CLUSTER").arg("NODES").query(&mut nodes.connect(1)).unwrap();
+        known.contains(&peer)
+    });
 }
 
 #[test]

@@ -78,9 +78,7 @@ impl Up {
 fn arguments(ports: &[u16], redis: &[u16]) -> String {
     let [web, app_1, app_2, lb] = ports else { panic!("four ports") };
     let redis = redis.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-    format!(
-        "up --backplane redis --frontend-port {web} --app-ports {app_1},{app_2} --lb-ports {lb} --redis-ports {redis}"
-    )
+    format!("up --frontend-port {web} --app-ports {app_1},{app_2} --lb-ports {lb} --redis-ports {redis}")
 }
 
 fn signal(pid: i32, signal: Signal) {
@@ -105,6 +103,8 @@ fn shell(line: &str) -> Running {
 #[test]
 fn every_node_is_a_process_and_ctrl_c_leaves_nothing_behind() {
     let mut up = Up::start("");
+    let told = "backplane: redis, each node a process: redis-server ";
+    assert!(up.running.stdout().contains(told), "{}", up.running.stdout());
     let pids = up.pids();
     let names: Vec<_> = pids.keys().map(String::as_str).collect();
     assert_eq!(names, ["app-1", "app-2", "lb-1", "redis-1", "redis-2", "web"]);

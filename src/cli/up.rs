@@ -24,10 +24,10 @@ pub fn run(flags: &Flags, log: &str, descriptors: u64, signals: &Signals) -> any
             );
             run_embedded(flags, &why, descriptors, signals)
         }
-        (UpChoice::Server(BackplaneChoice::Nodes(nodes)), _) => {
-            up_processes::run(flags, log, Some(&nodes), signals)
+        (UpChoice::Server(BackplaneChoice::Nodes(nodes)), why) => {
+            up_processes::run(flags, log, Some(&nodes), &why, signals)
         }
-        (UpChoice::Redis, _) => up_processes::run(flags, log, None, signals),
+        (UpChoice::Redis, why) => up_processes::run(flags, log, None, &why, signals),
     }
 }
 

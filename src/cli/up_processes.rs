@@ -22,8 +22,14 @@ use crate::up::{Plan, Processes, Role, named, reachable, reserve};
 /// Tells a node who watches over it.
 pub const PARENT_VARIABLE: &str = "DISTR_WITH_PARENT";
 
-/// Runs all nodes, and Redis ones too if none are told, until it is told to end.
-pub fn run(flags: &Flags, log: &str, redis: Option<&[HostPort]>, signals: &Signals) -> anyhow::Result<()> {
+/// Runs all nodes, and Redis ones too if none are told, until it is told to end. Tells `why` it is so.
+pub fn run(
+    flags: &Flags,
+    log: &str,
+    redis: Option<&[HostPort]>,
+    why: &str,
+    signals: &Signals,
+) -> anyhow::Result<()> {
     let own_redis = if redis.is_some() { &[][..] } else { &flags.redis_ports };
     ensure!(own_redis.len() <= NODES_MAX, "--redis-ports: {NODES_MAX} nodes are the most");
     ensure!(
@@ -39,8 +45,8 @@ pub fn run(flags: &Flags, log: &str, redis: Option<&[HostPort]>, signals: &Signa
     let environment = environment(log, &flags.redis);
     let mut processes = Processes::start(&program, plans, environment, flags.restart)?;
     let backplane = match redis {
-        Some(nodes) => format!("redis at {}", joined(nodes)),
-        None => format!("redis, {} processes of our own", own_redis.len()),
+        Some(nodes) => format!("redis at {}, {why}", joined(nodes)),
+        None => format!("redis, each node a process: {why}"),
     };
     let lines = processes.nodes().map(|(plan, pid)| line(&plan.name, plan.role, plan.address, pid));
     announce(
