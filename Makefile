@@ -53,6 +53,18 @@ define need
 	@command -v $(1) >/dev/null || { echo "make: $(1) is missing: $(2)" >&2; exit 1; }
 endef
 
+# The program $(1) of the package $(2), which $(3) need. RUNLEVEL: Debian starts what it installs; tests start their own.
+define install
+	@command -v $(1) >/dev/null || { \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo "make: installing $(2) for $(3)"; \
+			apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
+				apt-get install -y -qq --no-install-recommends $(2) >/dev/null; \
+		else \
+			echo "make: $(1) is missing, $(3) need it: apt-get install $(2)" >&2; exit 1; \
+		fi; }
+endef
+
 tools-build:
 	$(call need,cargo,install Rust 1.95 with rustup)
 	$(call need,cc,install a C compiler such as gcc)
@@ -60,11 +72,5 @@ tools-build:
 	$(call need,npm,install npm; it comes with Node.js)
 
 tools-test: tools-build
-	@command -v chromium >/dev/null || { \
-		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-			echo "make: installing chromium for the browser tests"; \
-			apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
-				apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
-		else \
-			echo "make: chromium is missing, the browser tests need it: apt-get install chromium" >&2; exit 1; \
-		fi; }
+	$(call install,redis-server,redis-server,the backplane tests)
+	$(call install,chromium,chromium,the browser tests)

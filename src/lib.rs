@@ -10,6 +10,7 @@
 //! `web` never import each other. docs/architecture.md has the map, tests/architecture.rs keeps it true.
 
 pub mod app;
+pub mod backplane;
 pub mod balance;
 pub mod chat;
 pub mod cli;

@@ -4,123 +4,21 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader, Read};
-use std::net::{SocketAddr, TcpListener, UdpSocket};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
-use std::thread;
+use std::net::{TcpListener, UdpSocket};
+use std::process::Command;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use support::raw::Raw;
+use support::running::{BINARY, Running, at, distr_chat, free_ports, run};
 use support::{Client, eventually, http_get, metric, status};
-
-const BINARY: &str = env!("CARGO_BIN_EXE_distr-chat");
-
-/// A process that is killed when the test ends without having ended it.
-struct Running {
-    child: Child,
-    stdout: Arc<Mutex<String>>,
-    stderr: Arc<Mutex<String>>,
-}
-
-impl Running {
-    fn start(command: &mut Command) -> Self {
-        let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let stdout = gather(child.stdout.take().unwrap());
-        let stderr = gather(child.stderr.take().unwrap());
-        Self { child, stdout, stderr }
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
-    }
-
-    fn stdout(&self) -> String {
-        self.stdout.lock().unwrap().clone()
-    }
-
-    fn stderr(&self) -> String {
-        self.stderr.lock().unwrap().clone()
-    }
-
-    /// Waits until it answers there.
-    fn await_live(&mut self, address: SocketAddr) {
-        eventually(&format!("something listens at {address}"), || {
-            assert!(self.child.try_wait().unwrap().is_none(), "it ended: {}", self.stderr());
-            std::net::TcpStream::connect(address).is_ok()
-        });
-        assert_eq!(http_get(address, "/live").status, 200);
-    }
-
-    fn await_end(&mut self) -> ExitStatus {
-        let mut status = None;
-        eventually("the process ends", || {
-            status = self.child.try_wait().unwrap();
-            status.is_some()
-        });
-        status.unwrap()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Reads on in the background, so that the process never waits for us.
-fn gather(stream: impl Read + Send + 'static) -> Arc<Mutex<String>> {
-    let text = Arc::new(Mutex::new(String::new()));
-    let gathered = Arc::clone(&text);
-    thread::spawn(move || {
-        for line in BufReader::new(stream).lines() {
-            let mut text = gathered.lock().unwrap();
-            text.push_str(&line.unwrap());
-            text.push('\n');
-        }
-    });
-    text
-}
-
-fn distr_chat(arguments: &str) -> Command {
-    let mut command = Command::new(BINARY);
-    command.args(arguments.split_whitespace());
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("DISTR_")) {
-        command.env_remove(name);
-    }
-    command
-}
-
-/// Ports that nobody has, in TCP and UDP.
-fn free_ports(count: usize) -> Vec<u16> {
-    let mut taken = Vec::new();
-    while taken.len() < count {
-        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
-        if let Ok(udp) = UdpSocket::bind(tcp.local_addr().unwrap()) {
-            taken.push((tcp, udp));
-        }
-    }
-    taken.iter().map(|(tcp, _)| tcp.local_addr().unwrap().port()).collect()
-}
-
-fn at(port: u16) -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], port))
-}
 
 fn up(ports: &[u16]) -> Command {
     let [web, app_1, app_2, app_3, lb_1, lb_2, lb_3] = ports else { panic!("seven ports") };
-    distr_chat(&format!(
+    let mut command = distr_chat(&format!(
         "up --frontend-port {web} --app-ports {app_1},{app_2},{app_3} --lb-ports {lb_1},{lb_2},{lb_3}"
-    ))
-}
-
-/// Runs to its end; the exit code, and what it wrote to stdout and stderr.
-fn run(command: &mut Command) -> (Option<i32>, String, String) {
-    let output = command.stdin(Stdio::null()).output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.code(), text(output.stdout), text(output.stderr))
+    ));
+    command.env("DISTR_BACKPLANE", "embedded");
+    command
 }
 
 #[test]
@@ -255,6 +153,10 @@ fn mistakes_in_flags_are_explained() {
         ("app --max-connections -1", "-1"),
         ("up --app-ports 5001,x", "invalid value 'x' for '--app-ports"),
         ("up --lb-ports 70000", "70000 is not in 0..=65535"),
+        ("up --backplane nothing", "'nothing' is not HOST:PORT"),
+        ("up --restart soon", "invalid value 'soon' for '--restart"),
+        ("up --redis-ports 60000", "60000 is not in 1..=55535"),
+        ("app --backplane redis", "'redis' is not HOST:PORT"),
         ("lb --cors-origin \u{e9}", "only visible ASCII characters"),
     ] {
         let (code, _, stderr) = run(&mut distr_chat(arguments));
@@ -264,10 +166,37 @@ fn mistakes_in_flags_are_explained() {
 }
 
 #[test]
+fn what_does_not_go_together_is_explained() {
+    for (arguments, told) in [
+        ("up --backplane embedded --restart 5s", "--restart is for nodes that are processes"),
+        (
+            "up --backplane redis --backplane-user ann",
+            "--backplane-user: the Redis nodes that are started here",
+        ),
+    ] {
+        let (code, _, stderr) = run(&mut distr_chat(arguments));
+        assert_eq!(code, Some(1), "{arguments}: {stderr}");
+        assert!(stderr.contains(told), "{arguments}: {stderr}");
+    }
+}
+
+#[test]
+fn without_redis_all_servers_are_in_one_process_and_up_says_why() {
+    let ports = free_ports(7);
+    let mut command = up(&ports);
+    let mut cluster = Running::start(command.env_remove("DISTR_BACKPLANE").env("PATH", "/nowhere"));
+    eventually("it is up", || cluster.stdout().contains("Ctrl-C ends everything"));
+    assert!(cluster.stdout().contains("backplane: embedded"), "{}", cluster.stdout());
+    assert!(cluster.stdout().contains("redis-server is not installed"), "{}", cluster.stdout());
+    cluster.signal(Signal::INT);
+    assert_eq!(cluster.await_end().code(), Some(0));
+}
+
+#[test]
 fn help_names_every_subcommand_and_every_flag_its_variable() {
     let (code, help, _) = run(&mut distr_chat("--help"));
     assert_eq!(code, Some(0));
-    for subcommand in ["app", "lb", "web", "up"] {
+    for subcommand in ["app", "lb", "web", "backplane", "up"] {
         assert!(help.lines().any(|line| line.trim_start().starts_with(&format!("{subcommand} "))), "{help}");
         let (code, help, _) = run(&mut distr_chat(&format!("{subcommand} --help")));
         assert_eq!(code, Some(0));

@@ -53,6 +53,7 @@ function startReal(binary: string, ports: Ports): Cluster {
     binary,
     [
       'up',
+      ...['--backplane', 'embedded'],
       ...['--frontend-port', `${ports.frontend}`],
       ...['--app-ports', ports.apps.join()],
       ...['--lb-ports', ports.balancers.join()],

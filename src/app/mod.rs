@@ -34,7 +34,7 @@ use mail::{ASK_BATCHES_MAX, NOTICE_BATCHES_MAX};
 use metrics::Metrics;
 use service::ChatService;
 
-pub use node::{Node, Options};
+pub use node::{Node, Options, RedisOptions, Secret};
 
 /// A server that runs until it is dropped.
 #[derive(Debug)]

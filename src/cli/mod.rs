@@ -1,10 +1,17 @@
 //! Flags → options → run. One file per subcommand; every flag is an environment variable too.
 
 mod app;
+mod backplane;
+mod backplane_choice;
+mod host_port;
 mod lb;
 mod logging;
+mod redis_server;
 mod shared;
 mod up;
+mod up_flags;
+mod up_processes;
+mod up_screen;
 mod web;
 
 use std::process::ExitCode;
@@ -13,6 +20,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 
 use crate::net::descriptors;
+use crate::up::lifeline;
 
 /// A real-time chat backend that scales out and stays up.
 #[derive(Debug, Parser)]
@@ -24,6 +32,10 @@ struct Cli {
     /// How much to log: error, warn, info, debug; also per module, as in `warn,distr_chat::lb=info`.
     #[arg(long, env = "DISTR_LOG", default_value = "info", global = true)]
     log: String,
+
+    /// The supervisor that this node must not outlive
+    #[arg(long, env = up_processes::PARENT_VARIABLE, hide = true, global = true)]
+    with_parent: Option<u32>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -34,14 +46,15 @@ enum Command {
     Lb(lb::Flags),
     /// The frontend server: the chat in the browser.
     Web(web::Flags),
-    /// Everything on this machine: three servers, three balancers, the frontend.
-    Up(up::Flags),
+    /// One Redis node of the backplane: writes its files and becomes `redis-server`.
+    Backplane(backplane::Flags),
+    /// Everything on this machine: three servers, three balancers, the frontend, three Redis nodes.
+    Up(up_flags::Flags),
 }
 
 /// Reads the arguments and runs until it is told to end.
 pub fn main() -> ExitCode {
-    let Cli { command, log } = Cli::parse();
-    match run(command, &log) {
+    match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // One line: what happened, to which thing, what to do.
@@ -51,14 +64,18 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command, log: &str) -> anyhow::Result<()> {
-    let _log = logging::Log::start(log).context("cannot start logging")?;
-    let signals = shared::Signals::catch().context("cannot catch Ctrl-C")?;
+fn run(Cli { command, log: filters, with_parent }: Cli) -> anyhow::Result<()> {
+    if let Some(parent) = with_parent {
+        lifeline::tie_to(parent)?;
+    }
+    let log = logging::Log::start(&filters).context("cannot start logging")?;
     let descriptors = descriptors::raise_limit();
+    let signals = || shared::Signals::catch().context("cannot catch Ctrl-C");
     match command {
-        Command::App(flags) => app::run(flags, descriptors, &signals),
-        Command::Lb(flags) => lb::run(flags, &signals),
-        Command::Web(flags) => web::run(flags, &signals),
-        Command::Up(flags) => up::run(&flags, descriptors, &signals),
+        Command::App(flags) => app::run(flags, descriptors, &signals()?),
+        Command::Lb(flags) => lb::run(flags, &signals()?),
+        Command::Web(flags) => web::run(flags, &signals()?),
+        Command::Backplane(flags) => backplane::run(&flags, log),
+        Command::Up(flags) => up::run(&flags, &filters, descriptors, &signals()?),
     }
 }

@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::thread;
 
 use crossbeam_channel::{Receiver, bounded};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
 use signal_hook::iterator;
 
 use crate::app::heartbeat::is_node_name;
@@ -43,6 +43,34 @@ impl Signals {
     pub fn wait(&self) {
         // The thread that sends never ends, so this returns for a signal only.
         let _ = self.0.recv();
+    }
+
+    /// Where the first of them arrives.
+    pub fn caught(&self) -> &Receiver<()> {
+        &self.0
+    }
+}
+
+/// Tells when processes that this one started have ended.
+pub struct Children(Receiver<()>);
+
+impl Children {
+    /// From now on none is missed.
+    pub fn watch() -> io::Result<Self> {
+        let mut signals = iterator::Signals::new([SIGCHLD])?;
+        let (ended, watch) = bounded(1);
+        thread::Builder::new().name("children".into()).spawn(move || {
+            for _ in signals.forever() {
+                // One that was not taken yet tells of this one too.
+                let _ = ended.try_send(());
+            }
+        })?;
+        Ok(Self(watch))
+    }
+
+    /// Where it is told that one or more have ended.
+    pub fn ended(&self) -> &Receiver<()> {
+        &self.0
     }
 }
 

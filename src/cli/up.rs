@@ -1,39 +1,48 @@
 //! `distr-chat up`
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
+use std::path::Path;
 
-use clap::Args;
+use anyhow::ensure;
 
-use super::app::ServerFlags;
+use super::backplane_choice::{BackplaneChoice, UpChoice};
+use super::redis_server;
 use super::shared::{self, Signals};
-use crate::serve::{Limits, assets};
-use crate::up::{Cluster, Layout, Role, StartError};
-
-/// The flags of `up`.
-#[derive(Debug, Args)]
-pub struct Flags {
-    /// Address that everything listens at
-    #[arg(long, env = "DISTR_BIND", default_value = "127.0.0.1")]
-    bind: IpAddr,
-
-    /// Port of the frontend
-    #[arg(long, env = "DISTR_FRONTEND_PORT", default_value_t = 3001)]
-    frontend_port: u16,
-
-    /// Ports of the application servers, one each
-    #[arg(long, env = "DISTR_APP_PORTS", value_delimiter = ',', default_value = "5001,5002,5003")]
-    app_ports: Vec<u16>,
-
-    /// Ports of the balancers, one each
-    #[arg(long, env = "DISTR_LB_PORTS", value_delimiter = ',', default_value = "7001,7002,7003")]
-    lb_ports: Vec<u16>,
-
-    #[command(flatten)]
-    server: ServerFlags,
-}
+use super::up_flags::Flags;
+use super::up_processes;
+use super::up_screen::{announce, explain, line};
+use crate::serve::Limits;
+use crate::up::{Cluster, Layout};
 
 /// Runs everything until it is told to end.
-pub fn run(flags: &Flags, descriptors: u64, signals: &Signals) -> anyhow::Result<()> {
+pub fn run(flags: &Flags, log: &str, descriptors: u64, signals: &Signals) -> anyhow::Result<()> {
+    match choose(flags.backplane.as_ref())? {
+        (UpChoice::Server(BackplaneChoice::Embedded), why) => {
+            ensure!(
+                flags.restart.is_none(),
+                "--restart is for nodes that are processes; here all are one ({why})"
+            );
+            run_embedded(flags, &why, descriptors, signals)
+        }
+        (UpChoice::Server(BackplaneChoice::Nodes(nodes)), why) => {
+            up_processes::run(flags, log, Some(&nodes), &why, signals)
+        }
+        (UpChoice::Redis, why) => up_processes::run(flags, log, None, &why, signals),
+    }
+}
+
+/// As told, or the best that this machine has; and why.
+fn choose(told: Option<&UpChoice>) -> anyhow::Result<(UpChoice, String)> {
+    let redis = redis_server::probe(Path::new(redis_server::PROGRAM));
+    match (told, redis) {
+        (Some(UpChoice::Redis), Err(unusable)) => Err(unusable.into()),
+        (Some(choice), _) => Ok((choice.clone(), "as told".into())),
+        (None, Ok(version)) => Ok((UpChoice::Redis, format!("redis-server {version} is installed"))),
+        (None, Err(unusable)) => Ok((UpChoice::Server(BackplaneChoice::Embedded), unusable.to_string())),
+    }
+}
+
+fn run_embedded(flags: &Flags, why: &str, descriptors: u64, signals: &Signals) -> anyhow::Result<()> {
     let at = |port: &u16| SocketAddr::new(flags.bind, *port);
     let layout = Layout {
         frontend: at(&flags.frontend_port),
@@ -43,36 +52,11 @@ pub fn run(flags: &Flags, descriptors: u64, signals: &Signals) -> anyhow::Result
         limits: Limits::default(),
         incarnations: std::iter::repeat_with(shared::incarnation).take(flags.app_ports.len()).collect(),
     };
-    let cluster = Cluster::start(&layout).map_err(|StartError { faults }| {
-        // One line for each port that is taken, not only for the first.
-        let lines = faults
-            .iter()
-            .map(|(name, address, error)| format!("{:#}", shared::explain_bind(name, *address, error)));
-        anyhow::anyhow!(lines.collect::<Vec<_>>().join("\ndistr-chat: "))
-    })?;
-    announce(&cluster);
+    let cluster = Cluster::start(&layout).map_err(|error| explain(&error))?;
+    let lines = cluster.nodes().into_iter().map(|(name, role, address)| line(name, role, address, None));
+    announce(&format!("embedded, all servers in this process: {why}"), lines, "Ctrl-C ends everything.");
     signals.wait();
     println!("\nleaving …");
     drop(cluster);
     Ok(())
-}
-
-fn announce(cluster: &Cluster) {
-    println!("Distr Chat is up (backplane: embedded, all servers in this process)\n");
-    for (name, role, address) in cluster.nodes() {
-        let host = match address.ip() {
-            ip if ip.is_loopback() || ip.is_unspecified() => "localhost".to_owned(),
-            ip => SocketAddr::new(ip, 0).to_string().trim_end_matches(":0").to_owned(),
-        };
-        let what = match role {
-            Role::Frontend => "the chat: open it in two tabs",
-            Role::App => "application server",
-            Role::Balancer => "balancer",
-        };
-        println!("  {name:<6} http://{host}:{:<6} {what}", address.port());
-    }
-    if !assets::are_embedded() {
-        println!("\nThe pages are missing: this binary was built without its frontend. Run `make build`.");
-    }
-    println!("\nCtrl-C ends everything.");
 }

@@ -7,8 +7,13 @@
 #![allow(clippy::unwrap_used, reason = "in a test, what cannot be is a failure")]
 
 pub mod client;
+pub mod fleet;
 pub mod http;
+pub mod process;
 pub mod raw;
+pub mod redis;
+pub mod running;
+pub mod tap;
 
 use std::io;
 use std::net::SocketAddr;

@@ -1,0 +1,84 @@
+//! A whole cluster of processes whose every part and every connection to Redis can be broken.
+
+use std::net::{SocketAddr, TcpStream};
+
+use super::process::{Folder, Process};
+use super::redis::Nodes;
+use super::running::{at, distr_chat, free_ports};
+use super::tap::Tap;
+use super::{eventually, http_get};
+
+/// Balancers, servers, Redis nodes.
+pub struct Fleet {
+    pub balancers: Vec<Member>,
+    pub servers: Vec<Member>,
+    pub nodes: Nodes,
+    /// By server, then by node.
+    taps: Vec<Vec<Tap>>,
+    _folder: Folder,
+}
+
+/// A balancer or a server.
+pub struct Member {
+    pub address: SocketAddr,
+    pub process: Process,
+}
+
+impl Fleet {
+    /// All run and answer. Each server reaches each node through a tap of its own.
+    pub fn start(balancers: usize, servers: usize, nodes: usize) -> Self {
+        let (folder, nodes) = (Folder::new(), Nodes::start_all(nodes));
+        let ports: Vec<_> = free_ports(balancers + servers).into_iter().map(at).collect();
+        let (lb_ports, app_ports) = ports.split_at(balancers);
+        let taps: Vec<Vec<_>> =
+            app_ports.iter().map(|_| nodes.addresses().into_iter().map(Tap::new).collect()).collect();
+
+        let member = |kind: &str, index: usize, address: &SocketAddr, more: &str| {
+            let name = format!("{kind}-{}", index + 1);
+            let command = distr_chat(&format!("{kind} --name {name} --listen {address} {more}"));
+            Member { address: *address, process: Process::new(&name, command, folder.path()) }
+        };
+        let balancers: Vec<_> =
+            lb_ports.iter().enumerate().map(|(index, at)| member("lb", index, at, "")).collect();
+        let servers = app_ports.iter().zip(&taps).enumerate().map(|(index, (at, taps))| {
+            let backplane = list(taps.iter().map(Tap::address));
+            let mut more = format!(
+                "--reactors 1 --frames-per-second 1000000 --frames-burst 1000000 --backplane {backplane}"
+            );
+            if !lb_ports.is_empty() {
+                more.push_str(&format!(" --balancers {}", list(lb_ports.iter().copied())));
+            }
+            member("app", index, at, &more)
+        });
+        let servers = servers.collect();
+        let mut fleet = Self { balancers, servers, nodes, taps, _folder: folder };
+        fleet.balancers.iter_mut().chain(&mut fleet.servers).for_each(Member::start);
+        fleet
+    }
+
+    /// The network between a server and a node, both from 0.
+    pub fn tap(&mut self, server: usize, node: usize) -> &mut Tap {
+        &mut self.taps[server][node]
+    }
+
+    /// Every network.
+    pub fn taps(&mut self) -> impl Iterator<Item = &mut Tap> {
+        self.taps.iter_mut().flatten()
+    }
+}
+
+impl Member {
+    /// Starts it and waits until it answers.
+    pub fn start(&mut self) {
+        self.process.start();
+        eventually("it listens", || {
+            self.process.assert_runs();
+            TcpStream::connect(self.address).is_ok()
+        });
+        assert_eq!(http_get(self.address, "/live").status, 200);
+    }
+}
+
+fn list(addresses: impl Iterator<Item = SocketAddr>) -> String {
+    addresses.map(|address| address.to_string()).collect::<Vec<_>>().join(",")
+}
