@@ -8,25 +8,27 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each layer with those that it may import. A layer may import only layers above its own line.
-const LAYERS: [(&str, &[&str]); 10] = [
+const LAYERS: [(&str, &[&str]); 11] = [
     ("wire", &[]),
     ("net", &[]),
     ("chat", &["wire"]),
+    ("lanes", &["wire"]),
     ("balance", &["wire"]),
     ("serve", &["wire", "net"]),
-    ("app", &["wire", "net", "chat", "serve"]),
+    ("app", &["wire", "net", "chat", "lanes", "serve"]),
     ("lb", &["wire", "net", "balance", "serve"]),
     ("web", &["wire", "net", "serve"]),
     ("up", &["net", "serve", "app", "lb", "web"]),
-    ("cli", &["wire", "net", "chat", "serve", "app", "lb", "web", "up"]),
+    ("cli", &["wire", "net", "chat", "lanes", "serve", "app", "lb", "web", "up"]),
 ];
 
 /// Crates that have one home, with the layers that may name them.
-const CRATES: [(&str, &[&str]); 11] = [
+const CRATES: [(&str, &[&str]); 12] = [
     ("mio", &["net", "serve", "app", "lb"]),
     ("socket2", &["net"]),
     ("rustix", &["net"]),
     ("tungstenite", &["wire"]),
+    ("redis", &["wire"]),
     ("httparse", &["wire"]),
     ("crossbeam_channel", &["net", "app", "cli"]),
     ("slab", &["net", "chat"]),
@@ -37,7 +39,7 @@ const CRATES: [(&str, &[&str]); 11] = [
 ];
 
 /// Layers without sockets, clocks, threads or chance, and the words that would bring them in.
-const PURE: [&str; 3] = ["wire", "chat", "balance"];
+const PURE: [&str; 4] = ["wire", "chat", "lanes", "balance"];
 const IMPURE: [&str; 12] = [
     "Instant::now",
     "SystemTime",
