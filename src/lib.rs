@@ -13,6 +13,7 @@ pub mod app;
 pub mod balance;
 pub mod chat;
 pub mod cli;
+pub mod lanes;
 pub mod lb;
 pub mod net;
 pub mod serve;
