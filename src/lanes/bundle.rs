@@ -18,8 +18,9 @@ use crate::wire::{Envelope, EnvelopeError};
 
 use super::channel::Address;
 use super::contract::{Command, Event, Notice, ROLES, Role, Settings};
+use super::failure::Failure;
 use super::lane::Lane;
-use super::link::{Failure, Link};
+use super::link::Link;
 use super::parcel::Parcel;
 use super::peers::{Peers, Sign};
 use super::relay::{self, Relayer};
@@ -215,6 +216,10 @@ impl Lanes {
     /// with what comes next.
     pub fn handle_bytes(&mut self, lane: usize, role: Role, bytes: &[u8], now: Instant) -> usize {
         let now = self.awake(now);
+        if !link(&mut self.lanes[lane], role).is_in_use() {
+            // The shell has not closed it yet.
+            return bytes.len();
+        }
         let mut at = 0;
         while at < bytes.len() {
             let failure = match link(&mut self.lanes[lane], role).parser.next(&bytes[at..]) {

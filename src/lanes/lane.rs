@@ -4,7 +4,8 @@
 use std::time::Instant;
 
 use super::channel::{Address, Channels};
-use super::link::{Failure, Link};
+use super::failure::Failure;
+use super::link::Link;
 use super::parcel::Parcel;
 use super::publisher::Publisher;
 use super::rendezvous::mix;

@@ -8,16 +8,15 @@ use std::time::{Duration, Instant};
 
 use crate::wire::resp::Parser;
 use crate::wire::resp_command::{self, Credentials};
-use crate::wire::resp_reply::{Hello, Reply, ServerError};
+use crate::wire::resp_reply::{Hello, Reply};
 
+use super::failure::{self, Failure};
 use super::parcel::InFlight;
 use super::rendezvous::mix;
 use super::timings::Timings;
 
-/// Oldest release of Redis that has `SPUBLISH`.
-const MAJOR_MIN: u32 = 7;
 /// What a connection is called in `CLIENT LIST`.
-const CLIENT_NAME: &str = "distr-chat";
+pub const CLIENT_NAME: &str = "distr-chat";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
@@ -54,42 +53,6 @@ pub enum Step {
     Published,
     /// The link has to be ended, for this reason.
     Fail(Failure),
-}
-
-/// Why a connection ends.
-#[derive(Debug)]
-pub struct Failure {
-    pub reason: String,
-    /// It will be no better until a person does something.
-    pub is_refusal: bool,
-    /// Where to try next, once.
-    pub hint: Option<String>,
-}
-
-impl From<String> for Failure {
-    fn from(reason: String) -> Self {
-        Self { reason, is_refusal: false, hint: None }
-    }
-}
-
-impl From<ServerError> for Failure {
-    fn from(error: ServerError) -> Self {
-        let reason = error.to_string();
-        match error {
-            ServerError::Moved { address, .. } => Self { reason, is_refusal: false, hint: address },
-            ServerError::NoAuth | ServerError::WrongPass | ServerError::NoPermission(_) => {
-                Self { reason, is_refusal: true, hint: None }
-            }
-            ServerError::NoProtocol(_) => Self {
-                reason: format!(
-                    "it is older than Redis 6 and has no sharded pub/sub: Redis {MAJOR_MIN} or newer is needed"
-                ),
-                is_refusal: true,
-                hint: None,
-            },
-            _ => Self::from(reason),
-        }
-    }
 }
 
 /// The node's name for a connection: its number there, and our end of it.
@@ -147,6 +110,11 @@ impl Link {
 
     pub fn is_resting(&self) -> bool {
         matches!(self.phase, Phase::Resting { .. })
+    }
+
+    /// Whether there is a connection.
+    pub fn is_in_use(&self) -> bool {
+        !matches!(self.phase, Phase::Resting { .. } | Phase::Dialing { .. })
     }
 
     pub fn is_suspect(&self) -> bool {
@@ -218,13 +186,7 @@ impl Link {
     }
 
     fn greet(&mut self, hello: &Hello, now: Instant) -> Result<(), Failure> {
-        if hello.major() < MAJOR_MIN {
-            let reason = format!(
-                "Redis {} has no sharded pub/sub: Redis {MAJOR_MIN} or newer is needed",
-                hello.version
-            );
-            return Err(Failure { reason, is_refusal: true, hint: None });
-        }
+        failure::check(hello)?;
         self.greeted += 1;
         self.is_refused = false;
         self.identity = Some((hello.id, self.local_address.clone()));

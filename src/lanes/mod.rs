@@ -12,6 +12,7 @@ pub mod slot;
 pub mod status;
 pub mod timings;
 
+mod failure;
 mod lane;
 mod link;
 mod parcel;
@@ -25,6 +26,8 @@ mod subscriber;
 
 pub use bundle::Lanes;
 pub use contract::{Command, Event, Notice, ROLES, Role, Settings};
+pub use failure::refusal;
+pub use link::CLIENT_NAME;
 pub use set::LaneSet;
 pub use status::{LaneStatus, State};
 pub use timings::Timings;

@@ -6,7 +6,8 @@ use crate::wire::resp_command;
 use crate::wire::resp_reply::Reply;
 
 use super::channel::{Address, Channels};
-use super::link::{Awaited, Failure, Link, Step};
+use super::failure::Failure;
+use super::link::{Awaited, Link, Step};
 use super::parcel::{InFlight, Parcel};
 use super::timings::Timings;
 

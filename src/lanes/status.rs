@@ -1,6 +1,5 @@
 //! How lanes are, for status pages and logs.
 
-use std::fmt;
 use std::time::Duration;
 
 /// How a lane is.
@@ -18,14 +17,15 @@ pub enum State {
     Deaf,
 }
 
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl State {
+    /// A word for status pages.
+    pub fn word(&self) -> &'static str {
         match self {
-            Self::Connecting => f.write_str("connecting"),
-            Self::Up => f.write_str("up"),
-            Self::Suspect => f.write_str("suspect"),
-            Self::Refused(reason) => write!(f, "refused: {reason}"),
-            Self::Deaf => f.write_str("deaf"),
+            Self::Connecting => "connecting",
+            Self::Up => "up",
+            Self::Suspect => "suspect",
+            Self::Refused(_) => "refused",
+            Self::Deaf => "deaf",
         }
     }
 }

@@ -13,7 +13,8 @@ use crate::wire::resp_command;
 use crate::wire::resp_reply::Reply;
 
 use super::channel::{Address, Channels};
-use super::link::{Failure, Link, Phase, Step};
+use super::failure::Failure;
+use super::link::{Link, Phase, Step};
 use super::timings::Timings;
 
 /// Most channels of one command.
