@@ -80,6 +80,8 @@ impl Ours {
             reactors: 1,
             incarnation: 1,
             seed: 7,
+            settle: Duration::ZERO,
+            flush_delay: Duration::ZERO,
             rate: Rate { per_second: 1_000_000, burst: 1_000_000 },
             limits: Limits::default(),
         };

@@ -14,6 +14,7 @@ pub mod backplane;
 pub mod balance;
 pub mod chat;
 pub mod cli;
+pub mod lanes;
 pub mod lb;
 pub mod net;
 pub mod serve;

@@ -8,26 +8,28 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each layer with those that it may import. A layer may import only layers above its own line.
-const LAYERS: [(&str, &[&str]); 11] = [
+const LAYERS: [(&str, &[&str]); 12] = [
     ("wire", &[]),
     ("net", &[]),
     ("backplane", &[]),
     ("chat", &["wire"]),
+    ("lanes", &["wire"]),
     ("balance", &["wire"]),
     ("serve", &["wire", "net"]),
-    ("app", &["wire", "net", "chat", "serve"]),
+    ("app", &["wire", "net", "chat", "lanes", "serve"]),
     ("lb", &["wire", "net", "balance", "serve"]),
     ("web", &["wire", "net", "serve"]),
     ("up", &["net", "backplane", "serve", "app", "lb", "web"]),
-    ("cli", &["wire", "net", "chat", "serve", "app", "lb", "web", "backplane", "up"]),
+    ("cli", &["wire", "net", "chat", "lanes", "serve", "app", "lb", "web", "backplane", "up"]),
 ];
 
 /// Crates that have one home, with the layers that may name them.
-const CRATES: [(&str, &[&str]); 11] = [
+const CRATES: [(&str, &[&str]); 12] = [
     ("mio", &["net", "serve", "app", "lb"]),
     ("socket2", &["net"]),
     ("rustix", &["net", "up"]),
     ("tungstenite", &["wire"]),
+    ("redis", &["wire"]),
     ("httparse", &["wire"]),
     ("crossbeam_channel", &["net", "app", "cli"]),
     ("slab", &["net", "chat"]),
@@ -38,7 +40,7 @@ const CRATES: [(&str, &[&str]); 11] = [
 ];
 
 /// Layers without sockets, clocks, threads or chance, and the words that would bring them in.
-const PURE: [&str; 4] = ["wire", "chat", "balance", "backplane"];
+const PURE: [&str; 5] = ["wire", "chat", "lanes", "balance", "backplane"];
 const IMPURE: [&str; 12] = [
     "Instant::now",
     "SystemTime",

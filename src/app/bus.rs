@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use serde::Serialize;
-
 use crate::chat::BusEvent;
+use crate::lanes::LaneStatus;
 use crate::net::Poller;
 use crate::wire::Envelope;
 
@@ -18,7 +17,7 @@ pub trait Bus {
     fn is_ready(&self) -> bool;
 
     /// The ways that it has, for status pages; none where there is nothing to tell.
-    fn lanes(&self, now: Instant) -> Vec<LaneStatus>;
+    fn lanes(&self) -> Vec<LaneStatus>;
 
     /// From the event [`BusEvent::Subscribed`] on, envelopes for the room are offered.
     fn subscribe(&mut self, room: &Arc<str>);
@@ -44,18 +43,4 @@ pub trait Bus {
 
     /// When [`Bus::poll`] has something to do, though nothing arrives.
     fn poll_timeout(&self) -> Option<Instant>;
-}
-
-/// One way of a bus, for people.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct LaneStatus {
-    /// Where it leads.
-    pub node: String,
-    /// `up`, or what else it is.
-    pub state: &'static str,
-    /// Why it is not up.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// Since when it is so, in seconds.
-    pub for_seconds: u64,
 }

@@ -7,12 +7,13 @@ use foldhash::HashSet;
 use mio::Waker;
 
 use crate::chat::BusEvent;
+use crate::lanes::LaneStatus;
 use crate::net::Poller;
 use crate::net::mailbox::{Mailbox, Post, Undelivered, mailbox};
 use crate::wire::Envelope;
 use crate::wire::envelope::Target;
 
-use super::bus::{Bus, LaneStatus};
+use super::bus::Bus;
 
 /// Batches that may wait at one server.
 const BATCHES_MAX: usize = 256;
@@ -60,7 +61,7 @@ impl Bus for Loopback {
         true
     }
 
-    fn lanes(&self, _: Instant) -> Vec<LaneStatus> {
+    fn lanes(&self) -> Vec<LaneStatus> {
         Vec::new()
     }
 

@@ -8,6 +8,10 @@ pub mod loopback;
 pub mod mail;
 pub mod metrics;
 pub mod node;
+pub mod redis;
+pub mod redis_log;
+pub mod redis_names;
+pub mod redis_preflight;
 pub mod resolver;
 pub mod service;
 pub mod status;
@@ -34,7 +38,7 @@ use mail::{ASK_BATCHES_MAX, NOTICE_BATCHES_MAX};
 use metrics::Metrics;
 use service::ChatService;
 
-pub use node::{Node, Options, RedisOptions, Secret};
+pub use node::{Node, Options};
 
 /// A server that runs until it is dropped.
 #[derive(Debug)]

@@ -1,6 +1,5 @@
 //! What the threads of one application server all know.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -39,38 +38,6 @@ pub struct Options {
     pub rate: Rate,
     /// Limits of its connection.
     pub limits: serve::Limits,
-}
-
-/// What joins the rooms of several servers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Backplane {
-    /// Nothing beyond this process.
-    Embedded,
-    /// Redis nodes.
-    Redis(RedisOptions),
-}
-
-/// How Redis nodes are reached.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RedisOptions {
-    /// `host:port` of every node; names are resolved anew for each connection.
-    pub addresses: Vec<String>,
-    /// Who we are there; none: Redis's default user.
-    pub user: Option<String>,
-    /// What that user must know.
-    pub password: Option<Secret>,
-    /// How long messages may wait for others that go the same way.
-    pub flush_delay: Duration,
-}
-
-/// Something that no log shows.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(pub String);
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(secret)")
-    }
 }
 
 /// What the threads of a server all know, and never change but for flags and counters.

@@ -6,9 +6,10 @@ use std::sync::atomic::Ordering;
 use serde::Serialize;
 
 use crate::chat::{Hub, Now};
+use crate::lanes::{LaneStatus, State};
 use crate::wire::Response;
 
-use super::bus::{Bus, LaneStatus};
+use super::bus::Bus;
 use super::node::Node;
 
 /// Rooms listed, those with the most users first.
@@ -36,8 +37,28 @@ struct Status<'a> {
 struct Backplane {
     kind: &'static str,
     ready: bool,
-    lanes: Vec<LaneStatus>,
+    lanes: Vec<Lane>,
     peers: Vec<Peer>,
+}
+
+#[derive(Serialize)]
+struct Lane {
+    node: String,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    for_seconds: u64,
+}
+
+impl From<LaneStatus> for Lane {
+    fn from(status: LaneStatus) -> Self {
+        let reason = match &status.state {
+            State::Up => None,
+            State::Refused(reason) => Some(reason.clone()),
+            _ => status.last_error,
+        };
+        Self { node: status.node, state: status.state.word(), reason, for_seconds: status.since.as_secs() }
+    }
 }
 
 #[derive(Serialize)]
@@ -75,6 +96,7 @@ pub fn respond(node: &Node, hub: &Hub, bus: &impl Bus, now: Now) -> Response {
     let options = &node.options;
     let ready = node.is_ready.load(Ordering::Relaxed);
     let peers = hub.peers().by_name().into_iter().map(|(name, up)| Peer { name, up }).collect();
+    let lanes = bus.lanes().into_iter().map(Lane::from).collect();
     let mut rooms: Vec<_> = hub
         .rooms()
         .map(|room| Room {
@@ -102,7 +124,7 @@ pub fn respond(node: &Node, hub: &Hub, bus: &impl Bus, now: Now) -> Response {
         connections_max: options.limits.connections_max,
         ready,
         draining: false,
-        backplane: Backplane { kind: bus.kind(), ready, lanes: bus.lanes(now.instant), peers },
+        backplane: Backplane { kind: bus.kind(), ready, lanes, peers },
         rooms_total,
         rooms,
         totals: Totals {

@@ -21,7 +21,7 @@ use hashbrown::HashMap;
 use slab::Slab;
 
 use super::bus::BusEvent;
-use super::limits::{ENVELOPE_BYTES_SOFT, RING_BYTES_MIN, RINGS_BYTES_MAX};
+use super::limits::{ENVELOPE_BYTES_SOFT, RING_BYTES_MIN, RINGS_BYTES_MAX, START_MAX};
 use super::peers::Peers;
 use super::room::{Heard, Room, message_frame};
 use super::{Ask, Member, Message, Notice, Now, RoomId};
@@ -90,6 +90,17 @@ pub struct Counts {
     pub not_joined: u64,
 }
 
+/// Whether the bus carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum BusState {
+    /// Not yet, and that is no wonder.
+    Starting { until: Instant },
+    /// It does.
+    Carries { since: Instant },
+    /// It does not: this server is by itself.
+    Broken,
+}
+
 /// All rooms of a server.
 #[derive(Debug)]
 pub struct Hub {
@@ -101,8 +112,7 @@ pub struct Hub {
     /// Rooms without members, by since when.
     empty: BTreeSet<(Instant, RoomId)>,
     alive_due: Instant,
-    /// Since when the bus carries; `None`: it does not.
-    carries_since: Option<Instant>,
+    bus: BusState,
     /// Clients were told that it does not.
     has_told_degraded: bool,
     /// Rooms whose subscription was confirmed, to be asked for.
@@ -135,7 +145,7 @@ impl Hub {
             agenda: BTreeSet::new(),
             empty: BTreeSet::new(),
             alive_due: now,
-            carries_since: None,
+            bus: BusState::Starting { until: now + START_MAX },
             has_told_degraded: false,
             fresh: Vec::new(),
             sync: VecDeque::new(),
@@ -174,22 +184,23 @@ impl Hub {
 
     /// Whether the bus carries. Told every turn.
     pub fn handle_bus_state(&mut self, carries: bool, now: Now) {
-        match (self.carries_since, carries) {
-            (None, true) => {
-                self.carries_since = Some(now.instant);
+        match (self.bus, carries) {
+            (BusState::Carries { .. }, true) | (BusState::Broken, false) => {}
+            (BusState::Starting { until }, false) if now.instant < until => {}
+            (_, true) => {
+                self.bus = BusState::Carries { since: now.instant };
                 self.alive_due = now.instant;
                 self.sync_all(true, now);
                 if mem::take(&mut self.has_told_degraded) {
                     self.tell_degraded(false);
                 }
             }
-            (Some(_), false) => {
-                self.carries_since = None;
+            (_, false) => {
+                self.bus = BusState::Broken;
                 self.has_told_degraded = true;
                 self.tell_degraded(true);
                 self.ids().for_each(|id| self.go_on_alone(id, now));
             }
-            _ => {}
         }
     }
 
@@ -220,8 +231,11 @@ impl Hub {
     /// When [`Hub::handle_timeout`] has something to do.
     pub fn poll_timeout(&self) -> Instant {
         let agenda = self.agenda.first().map(|(at, _)| *at);
-        let settled = self.carries_since.filter(|_| !self.fresh.is_empty());
-        let settled = settled.map(|since| since + self.settings.settle);
+        let settled = match self.bus {
+            BusState::Carries { since } if !self.fresh.is_empty() => Some(since + self.settings.settle),
+            BusState::Starting { until } => Some(until),
+            _ => None,
+        };
         [agenda, self.sync_due, settled].into_iter().flatten().fold(self.alive_due, Instant::min)
     }
 
@@ -252,11 +266,12 @@ impl Hub {
 
     /// Whether the bus has carried for long enough to have brought a word of every server.
     fn is_settled(&self, now: Now) -> bool {
-        self.carries_since.is_some_and(|since| since + self.settings.settle <= now.instant)
+        let settle = self.settings.settle;
+        matches!(self.bus, BusState::Carries { since } if since + settle <= now.instant)
     }
 
     fn is_degraded(&self) -> bool {
-        self.carries_since.is_none()
+        self.bus == BusState::Broken
     }
 
     fn ids(&self) -> impl Iterator<Item = RoomId> + use<> {

@@ -82,6 +82,8 @@ pub const SHOW_PATIENCE: Duration = Duration::from_secs(1);
 /// A server that was asked to hold a room does so for this long. It is asked again every [`PRESENCE_REFRESH`].
 pub const HOLD_TIME: Duration = Duration::from_secs(75);
 
+/// A server's bus may take so long until it carries for the first time; after that the server is by itself.
+pub const START_MAX: Duration = Duration::from_secs(2);
 /// A room that is fetched from other servers is opened after this time with what there is; after that, servers that have
 /// not answered are asked again each time it has passed.
 pub const FETCH_MAX: Duration = Duration::from_secs(1);

@@ -3,19 +3,23 @@
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::slice;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 
 use super::backplane_choice::BackplaneChoice;
 use super::shared::{self, Signals};
-use crate::app::loopback::{self, Loopback};
-use crate::app::node::Backplane;
-use crate::app::{App, Options, RedisOptions, Secret};
+use crate::app::redis::{Options as RedisOptions, RedisBus};
+use crate::app::redis_preflight::preflight;
+use crate::app::{App, Options, loopback};
 use crate::chat::rate::Rate;
 use crate::net::Poller;
 use crate::serve::Limits;
 use crate::wire::limits::{FRAMES_BURST, FRAMES_PER_SECOND};
+
+/// Silence on Redis means that there is no other server when the lanes have carried for so long: two of their signs of
+/// life.
+const SETTLE: Duration = Duration::from_millis(500);
 
 /// What a server may be told, alone or as one of several.
 #[derive(Clone, Debug, Args)]
@@ -95,51 +99,46 @@ pub struct Flags {
 /// Runs one server until it is told to end.
 pub fn run(flags: Flags, descriptors: u64, signals: &Signals) -> anyhow::Result<()> {
     let listen = flags.listen;
-    let backplane = flags.redis.backplane(&flags.backplane);
     let options = Options {
         name: flags.name,
         listen,
         public_url: flags.public_url,
         balancers: flags.balancers,
+        flush_delay: Duration::from_millis(flags.redis.flush_delay),
         ..flags.server.options(descriptors, 1)
     };
     let poller = Poller::new()?;
-    let bus = bus(&backplane, &poller);
-    let _app =
-        App::start(options, poller, bus).map_err(|error| shared::explain_bind("app", listen, &error))?;
+    let started = match flags.redis.options(&flags.backplane) {
+        Some(redis) => {
+            preflight(&redis).map_err(anyhow::Error::msg)?;
+            let options = Options { settle: SETTLE, ..options };
+            let (name, now) = (options.name.clone(), Instant::now());
+            let bus = RedisBus::new(&name, options.incarnation, redis, options.seed, &poller, now);
+            App::start(options, poller, bus)
+        }
+        None => {
+            log::warn!(
+                "no backplane: rooms do not span servers; --backplane HOST:PORT,… joins them by Redis"
+            );
+            let bus = loopback::mesh(slice::from_ref(&poller.waker())).remove(0);
+            App::start(options, poller, bus)
+        }
+    };
+    let _app = started.map_err(|error| shared::explain_bind("app", listen, &error))?;
     signals.wait();
     log::info!("leaving");
     Ok(())
 }
 
-/// What this server's rooms span.
-fn bus(backplane: &Backplane, poller: &Poller) -> Loopback {
-    match backplane {
-        Backplane::Embedded => {
-            log::warn!(
-                "no backplane: rooms do not span servers; `distr-chat up` runs several in one process"
-            );
-        }
-        Backplane::Redis(options) => log::warn!(
-            "Redis lanes are not built in yet: rooms do not span servers, and {} is not used",
-            options.addresses.join(",")
-        ),
-    }
-    loopback::mesh(slice::from_ref(&poller.waker())).remove(0)
-}
-
 impl RedisFlags {
-    /// Both together.
-    fn backplane(&self, choice: &BackplaneChoice) -> Backplane {
-        match choice {
-            BackplaneChoice::Nodes(nodes) => Backplane::Redis(RedisOptions {
-                addresses: nodes.iter().map(ToString::to_string).collect(),
-                user: self.backplane_user.clone(),
-                password: self.backplane_password.clone().map(Secret),
-                flush_delay: Duration::from_millis(self.flush_delay),
-            }),
-            BackplaneChoice::Embedded => Backplane::Embedded,
-        }
+    /// How Redis is reached, if it is.
+    fn options(&self, choice: &BackplaneChoice) -> Option<RedisOptions> {
+        let BackplaneChoice::Nodes(nodes) = choice else { return None };
+        let user = self.backplane_user.clone().unwrap_or_else(|| "default".to_owned());
+        Some(RedisOptions {
+            nodes: nodes.iter().map(ToString::to_string).collect(),
+            credentials: self.backplane_password.clone().map(|password| (user, password)),
+        })
     }
 
     /// The same flags for a process of its own, but for the password.

@@ -4,6 +4,7 @@
 
 pub mod connection;
 pub mod descriptors;
+pub mod dial;
 pub mod doorbell;
 pub mod listener;
 pub mod mailbox;
