@@ -21,7 +21,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use distr_chat::lanes::slot;
+use distr_chat::wire::slot;
 use fixtures::redis::Nodes;
 use server::{Heard, Server, process_cpu, thread_cpu};
 

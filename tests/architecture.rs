@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: [(&str, &[&str]); 12] = [
     ("wire", &[]),
     ("net", &[]),
-    ("backplane", &[]),
+    ("backplane", &["wire"]),
     ("chat", &["wire"]),
     ("lanes", &["wire"]),
     ("balance", &["wire"]),

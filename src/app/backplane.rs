@@ -20,6 +20,8 @@ use super::status;
 const BATCHES_PER_TURN: usize = 64;
 /// An answer to `/status` serves everybody who asks within this time: with many rooms it is dear.
 const STATUS_AGE_MAX: Duration = Duration::from_millis(200);
+/// How often what the lanes count is made known.
+const COUNT_INTERVAL: Duration = Duration::from_millis(250);
 /// How soon a mailbox or bus that was full is tried again.
 const RETRY: Duration = Duration::from_millis(1);
 
@@ -34,6 +36,7 @@ pub struct Backplane<B> {
     pace: Pace,
     /// The last answer to `/status`, and when it was made.
     status: Option<(Instant, Response)>,
+    counted: Instant,
     stop: Arc<AtomicBool>,
 }
 
@@ -83,7 +86,18 @@ impl<B: Bus> Backplane<B> {
         bus: B,
         stop: Arc<AtomicBool>,
     ) -> Self {
-        Self { node, poller, asked, outlets, hub, bus, pace: Pace::Again, status: None, stop }
+        Self {
+            node,
+            poller,
+            asked,
+            outlets,
+            hub,
+            bus,
+            pace: Pace::Again,
+            status: None,
+            counted: Instant::now(),
+            stop,
+        }
     }
 
     /// Turns until it is stopped.
@@ -113,6 +127,10 @@ impl<B: Bus> Backplane<B> {
         self.hand_on(now);
         self.node.is_ready.store(self.bus.is_ready(), Ordering::Relaxed);
         self.node.metrics.add(self.hub.take_counts(), self.hub.rooms().len());
+        if now.instant >= self.counted + COUNT_INTERVAL {
+            self.counted = now.instant;
+            self.node.lanes.set(self.bus.lanes(), self.bus.totals());
+        }
     }
 
     /// Sleeps until something happens, and reads both clocks.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::chat::BusEvent;
-use crate::lanes::LaneStatus;
+use crate::lanes::{LaneStatus, Totals};
 use crate::net::Poller;
 use crate::wire::Envelope;
 
@@ -18,6 +18,9 @@ pub trait Bus {
 
     /// The ways that it has, for status pages; none where there is nothing to tell.
     fn lanes(&self) -> Vec<LaneStatus>;
+
+    /// What they threw away.
+    fn totals(&self) -> Totals;
 
     /// From the event [`BusEvent::Subscribed`] on, envelopes for the room are offered.
     fn subscribe(&mut self, room: &Arc<str>);

@@ -7,7 +7,7 @@ use foldhash::HashSet;
 use mio::Waker;
 
 use crate::chat::BusEvent;
-use crate::lanes::LaneStatus;
+use crate::lanes::{LaneStatus, Totals};
 use crate::net::Poller;
 use crate::net::mailbox::{Mailbox, Post, Undelivered, mailbox};
 use crate::wire::Envelope;
@@ -63,6 +63,10 @@ impl Bus for Loopback {
 
     fn lanes(&self) -> Vec<LaneStatus> {
         Vec::new()
+    }
+
+    fn totals(&self) -> Totals {
+        Totals::default()
     }
 
     fn subscribe(&mut self, room: &Arc<str>) {

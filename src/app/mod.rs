@@ -4,6 +4,7 @@ pub mod backplane;
 pub mod bus;
 pub mod clock;
 pub mod heartbeat;
+pub mod lane_metrics;
 pub mod loopback;
 pub mod mail;
 pub mod metrics;
@@ -34,6 +35,7 @@ use crate::wire;
 use backplane::{Backplane, Outlet};
 use bus::Bus;
 use heartbeat::Heart;
+use lane_metrics::LaneMetrics;
 use mail::{ASK_BATCHES_MAX, NOTICE_BATCHES_MAX};
 use metrics::Metrics;
 use service::ChatService;
@@ -55,6 +57,7 @@ impl App {
         let mut registry = Registry::with_prefix("distr");
         let serving = serve::Metrics::register(&mut registry, options.reactors);
         let metrics = Metrics::register(&mut registry);
+        let lanes = LaneMetrics::register(&mut registry);
         let limits = wire::Limits {
             frame_bytes: options.limits.message_bytes_max,
             frames_per_second: options.rate.per_second,
@@ -67,7 +70,7 @@ impl App {
             options.public_url = format!("ws://{{host}}:{}/ws", options.listen.port());
         }
         let (is_ready, started) = (AtomicBool::new(bus.is_ready()), Instant::now());
-        let node = Arc::new(Node { options, limits, serving, metrics, registry, is_ready, started });
+        let node = Arc::new(Node { options, limits, serving, metrics, lanes, registry, is_ready, started });
         let options = &node.options;
 
         let (heart, pulse) = Heart::start(Arc::clone(&node))?;

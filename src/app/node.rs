@@ -11,6 +11,7 @@ use crate::chat::rate::Rate;
 use crate::serve;
 use crate::wire;
 
+use super::lane_metrics::LaneMetrics;
 use super::metrics::Metrics;
 
 /// How an application server is set up.
@@ -51,6 +52,8 @@ pub struct Node {
     pub serving: Arc<serve::Metrics>,
     /// Counters of the hub.
     pub metrics: Metrics,
+    /// Counters of the bus.
+    pub lanes: LaneMetrics,
     /// All of them, to be written out.
     pub registry: Registry,
     /// Whether the backplane carries.

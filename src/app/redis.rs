@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::chat::BusEvent;
-use crate::lanes::{Command, Event, LaneStatus, Lanes, Role, Settings, Timings};
+use crate::lanes::{Command, Event, LaneStatus, Lanes, Role, Settings, Timings, Totals};
 use crate::net::dial::{dial, outcome};
 use crate::net::{Connection, Flush, Key, Poller, Readiness, Received, Slots};
 use crate::wire::Envelope;
@@ -270,6 +270,10 @@ impl Bus for RedisBus {
 
     fn lanes(&self) -> Vec<LaneStatus> {
         self.lanes.status()
+    }
+
+    fn totals(&self) -> Totals {
+        self.lanes.totals()
     }
 
     fn subscribe(&mut self, room: &Arc<str>) {

@@ -6,7 +6,6 @@
 
 pub mod nodes_conf;
 pub mod redis_conf;
-pub mod slots;
 
 use core::net::{IpAddr, Ipv4Addr};
 

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::Node;
-use super::slots;
+use crate::wire::slot;
 
 /// The name of node `index` (from 0) in the cluster, the same in every life of it: 40 hexadecimal digits.
 pub fn id(index: usize) -> String {
@@ -19,7 +19,7 @@ pub fn nodes_conf(own: usize, nodes: &[Node]) -> String {
         let (id, ip, port, bus) = (id(index), node.ip, node.port, node.bus_port());
         let hostname = node.hostname.as_ref().map(|name| format!(",{name}")).unwrap_or_default();
         let flags = if index == own { "myself,master" } else { "master" };
-        let (epoch, slots) = (index + 1, slots::owned(index, nodes.len()));
+        let (epoch, slots) = (index + 1, slot::owned(index, nodes.len()));
         let (first, last) = slots.into_inner();
         // Writing to a string does not fail.
         let _ =

@@ -9,8 +9,7 @@
 use std::sync::Arc;
 
 use crate::wire::envelope::Target;
-
-use super::slot;
+use crate::wire::slot;
 
 const ALL: &str = "distr:all:";
 const INBOX: &str = "distr:in:";

@@ -8,7 +8,6 @@ pub mod bundle;
 pub mod channel;
 pub mod contract;
 pub mod set;
-pub mod slot;
 pub mod status;
 pub mod timings;
 
@@ -29,5 +28,5 @@ pub use contract::{Command, Event, Notice, ROLES, Role, Settings};
 pub use failure::refusal;
 pub use link::CLIENT_NAME;
 pub use set::LaneSet;
-pub use status::{LaneStatus, State};
+pub use status::{LaneStatus, State, Totals};
 pub use timings::Timings;

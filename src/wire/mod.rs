@@ -17,6 +17,7 @@ pub mod resp_command;
 pub mod resp_reply;
 pub mod response;
 pub mod server_message;
+pub mod slot;
 pub mod stream;
 pub mod upgrade;
 pub mod violation;

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use redis::{Client, Connection, RedisResult, Value, cmd};
 
-use distr_chat::backplane::{BUS_OFFSET, slots};
+use distr_chat::backplane::BUS_OFFSET;
+use distr_chat::wire::slot;
 
 use super::process::{Folder, Process};
 use super::running::{at, distr_chat};
@@ -103,7 +104,7 @@ impl Nodes {
 
     /// A channel in the slots of node `index`.
     pub fn channel(&self, index: usize) -> String {
-        let (mut node, owned) = (self.connect(index), slots::owned(index, self.ports.len()));
+        let (mut node, owned) = (self.connect(index), slot::owned(index, self.ports.len()));
         let mut names = (0..).map(|number| format!("room-{number}"));
         let is_owned = |name: &String| {
             let slot: u16 = cmd("CLUSTER").arg("KEYSLOT").arg(name).query(&mut node).unwrap();

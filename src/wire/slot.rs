@@ -1,13 +1,15 @@
-//! Which slot of a Redis Cluster a channel belongs to, and tags whose slots a given node has
+//! Which slot of a Redis Cluster a channel belongs to, which slots are whose, and tags whose slots a given node has
 //! (<https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/>, "Key distribution model").
 
+use std::ops::RangeInclusive;
+
 /// Slots of a cluster.
-pub const SLOTS: usize = 16_384;
+pub const SLOTS: u16 = 16_384;
 
 /// The slot of a key or of a sharded channel: of what is between its first `{` and the next `}` if that is anything,
 /// or else of all of it.
 pub fn key_slot(key: &[u8]) -> u16 {
-    crc16(hash_tag(key).unwrap_or(key)) % SLOTS as u16
+    crc16(hash_tag(key).unwrap_or(key)) % SLOTS
 }
 
 fn hash_tag(key: &[u8]) -> Option<&[u8]> {
@@ -29,14 +31,24 @@ fn crc16(bytes: &[u8]) -> u16 {
     })
 }
 
-/// The tag of a node in a list of `nodes` that share the slots evenly in their order, as `redis-cli --cluster create`
-/// deals them out: the first `L0`, `L1`, … whose slot is the node's.
-pub fn tag(node: usize, nodes: usize) -> String {
-    let first = |node: usize| (2 * node * SLOTS + nodes) / (2 * nodes);
-    let range = first(node)..first(node + 1);
+/// The slots of node `index` (from 0) of `nodes`: all have equally many, and between them all. Rounded as `redis-cli
+/// --cluster create` does, so that a cluster made by hand has the same.
+pub fn owned(index: usize, nodes: usize) -> RangeInclusive<u16> {
+    first(index, nodes)..=first(index + 1, nodes) - 1
+}
+
+/// `index * SLOTS / nodes`, to the nearest.
+fn first(index: usize, nodes: usize) -> u16 {
+    let rounded = (2 * index * usize::from(SLOTS) + nodes) / (2 * nodes);
+    u16::try_from(rounded).unwrap_or(SLOTS)
+}
+
+/// The tag of node `index` of `nodes`: the first `L0`, `L1`, … whose slot it owns.
+pub fn tag(index: usize, nodes: usize) -> String {
+    let owned = owned(index, nodes);
     (0_u32..)
         .map(|number| format!("L{number}"))
-        .find(|tag| range.contains(&usize::from(key_slot(tag.as_bytes()))))
+        .find(|tag| owned.contains(&key_slot(tag.as_bytes())))
         .expect("every range of slots has a tag, since at most 64 nodes share 16,384 of them")
 }
 
@@ -71,6 +83,25 @@ mod tests {
         for nodes in 1..=64 {
             let tags: std::collections::BTreeSet<_> = (0..nodes).map(|node| tag(node, nodes)).collect();
             assert_eq!(tags.len(), nodes);
+        }
+    }
+
+    #[test]
+    fn three_nodes_share_as_redis_cli_shares() {
+        assert_eq!([0, 1, 2].map(|index| owned(index, 3)), [0..=5460, 5461..=10922, 10923..=16383]);
+    }
+
+    #[test]
+    fn every_slot_has_one_owner_and_nobody_has_two_more_than_another() {
+        for nodes in 1..=64 {
+            let shares: Vec<_> = (0..nodes).map(|index| owned(index, nodes)).collect();
+            let all: Vec<_> = shares.iter().cloned().flatten().collect();
+            assert_eq!(all, (0..SLOTS).collect::<Vec<_>>(), "{nodes} nodes");
+            let sizes: Vec<_> = shares.iter().map(ExactSizeIterator::len).collect();
+            assert!(
+                sizes.iter().max().unwrap() - sizes.iter().min().unwrap() <= 1,
+                "{nodes} nodes: {sizes:?}"
+            );
         }
     }
 }
