@@ -171,6 +171,7 @@ export async function startFakeCluster(ports: Ports, dist: string): Promise<Fake
     backplane: {
       kind: 'embedded',
       ready: true,
+      lanes: [],
       peers: [...apps.values()].filter((other) => other !== app).map(({ name, up }) => ({ name, up })),
     },
     rooms_total: rooms.size,

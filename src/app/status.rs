@@ -139,3 +139,34 @@ pub fn respond(node: &Node, hub: &Hub, bus: &impl Bus, now: Now) -> Response {
         reactors: node.serving.per_reactor().into_iter().map(|connections| Reactor { connections }).collect(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn lanes_are_told_as_the_docs_say() {
+        let docs: serde_json::Value = serde_json::from_str(include_str!("../../docs/status.json")).unwrap();
+        let old = "Redis 6.2.7 has no sharded pub/sub: Redis 7 or newer is needed";
+        let lanes = [
+            (6401, State::Up, 12, Some("connection reset")),
+            (6402, State::Suspect, 0, None),
+            (6403, State::Connecting, 7, Some("connection refused")),
+            (6404, State::Refused(old.into()), 9, Some(old)),
+        ]
+        .map(|(port, state, seconds, last_error)| {
+            Lane::from(LaneStatus {
+                node: format!("127.0.0.1:{port}"),
+                state,
+                since: Duration::from_secs(seconds),
+                canary_age: None,
+                last_error: last_error.map(str::to_owned),
+                in_flight: 0,
+                counts: Default::default(),
+            })
+        });
+        assert_eq!(serde_json::to_value(lanes).unwrap(), docs["app"]["backplane"]["lanes"]);
+    }
+}

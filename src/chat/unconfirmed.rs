@@ -102,12 +102,13 @@ impl Unconfirmed {
     /// Another server holds all up to `last`: those are to be acknowledged.
     pub fn confirm(&mut self, last: u64) -> Vec<Waiting> {
         let count = self.waiting.iter().take_while(|waiting| waiting.seq <= last).count();
+        let confirmed: Vec<_> = self.waiting.drain(..count).collect();
         if count > 0 {
             debug_assert!(self.shown >= count, "what is confirmed was shown");
             self.shown -= count;
             self.note_progress();
         }
-        self.waiting.drain(..count).collect()
+        confirmed
     }
 
     /// Another server holds these of a stream that is not ours.
@@ -161,5 +162,64 @@ impl Unconfirmed {
         // What follows was published later than what was confirmed.
         let next = self.waiting.front().map(|waiting| waiting.said);
         self.published = next.or_else(|| self.retries.first().map(|retry| retry.since));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const ANN: Member = Member { reactor: 0, connection: 1 };
+
+    fn push(unconfirmed: &mut Unconfirmed, seq: u64, now: Instant) {
+        let message = Message { from: "ann".into(), id: seq.to_string().into(), text: "x".into(), time: 1 };
+        unconfirmed.push(seq, Arc::new(message), ANN, now);
+    }
+
+    fn confirm(unconfirmed: &mut Unconfirmed, last: u64) -> usize {
+        unconfirmed.show(last).for_each(drop);
+        unconfirmed.confirm(last).len()
+    }
+
+    #[test]
+    fn each_is_published_again_only_after_its_own_patience() {
+        let start = Instant::now();
+        let later = start + Duration::from_millis(200);
+        let mut unconfirmed = Unconfirmed::default();
+        push(&mut unconfirmed, 1, start);
+        push(&mut unconfirmed, 2, later);
+        assert_eq!(unconfirmed.publish_due(), Some(start + CONFIRM_PATIENCE));
+        assert_eq!(confirm(&mut unconfirmed, 1), 1);
+        assert_eq!(unconfirmed.publish_due(), Some(later + CONFIRM_PATIENCE), "the first is not waited for");
+        assert_eq!(confirm(&mut unconfirmed, 2), 1);
+        assert_eq!(unconfirmed.publish_due(), None);
+        push(&mut unconfirmed, 3, later);
+        assert_eq!(unconfirmed.publish_due(), Some(later + CONFIRM_PATIENCE));
+    }
+
+    #[test]
+    fn who_sends_again_is_told_once_and_with_the_others() {
+        let now = Instant::now();
+        let mut unconfirmed = Unconfirmed::default();
+        push(&mut unconfirmed, 7, now);
+        let bob = Member { reactor: 1, connection: 2 };
+        assert!(unconfirmed.repeat(7, ANN) && unconfirmed.repeat(7, bob) && unconfirmed.repeat(7, bob));
+        assert!(!unconfirmed.repeat(6, ANN) && !unconfirmed.repeat(8, ANN), "those are not waited for");
+        unconfirmed.show(7).for_each(drop);
+        assert_eq!(unconfirmed.confirm(7)[0].senders[..], [ANN, bob]);
+    }
+
+    #[test]
+    fn what_was_shown_in_time_is_not_shown_again() {
+        let now = Instant::now();
+        let mut unconfirmed = Unconfirmed::default();
+        (1..=3).for_each(|seq| push(&mut unconfirmed, seq, now));
+        assert_eq!(unconfirmed.show(2).map(|(seq, _)| seq).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(unconfirmed.hidden(), 1);
+        assert_eq!(confirm(&mut unconfirmed, 1), 1);
+        assert_eq!(unconfirmed.show(3).map(|(seq, _)| seq).collect::<Vec<_>>(), [3]);
+        assert_eq!(unconfirmed.show_due(), None);
     }
 }

@@ -192,6 +192,28 @@ describe('sending', () => {
     expect(sends(socket)).toHaveLength(2);
   });
 
+  test('what an overloaded server does not take is repeated after a moment, longer each time, in order', () => {
+    const socket = enter();
+    client.send('lobby', 'one');
+    client.send('lobby', 'two');
+    const [one, two] = sends(socket) as [Sent, Sent];
+    const refuse = ({ id }: Sent) =>
+      socket.say({ type: 'error', code: 'overloaded', message: 'too many wait', room: 'lobby', id });
+    refuse(one);
+    refuse(two);
+    client.send('lobby', 'three');
+    world.advance(499);
+    expect(sends(socket)).toHaveLength(2);
+    world.advance(1);
+    expect(sends(socket).slice(2)).toMatchObject([one, two, { text: 'three' }]);
+    refuse(one);
+    world.advance(999);
+    expect(sends(socket)).toHaveLength(5);
+    world.advance(1);
+    expect(sends(socket).slice(5)).toEqual([one]);
+    expect(lobby()?.outbox).toMatchObject([{ failure: null }, { failure: null }, { failure: null }]);
+  });
+
   test('a server that forgot us is joined again, from where we were', () => {
     const socket = enter();
     socket.say(message(4));
@@ -242,6 +264,15 @@ describe('coming back', () => {
     world.advance(250);
     accept('app-2').say(joined([message(9)], false));
     expect(texts()).toEqual(['text 1', 'gap', 'text 9']);
+  });
+
+  test('what is lost for good is shown where it was', () => {
+    const socket = enter();
+    socket.say(message(1), { type: 'gap', room: 'lobby', stream: 's', first: 2, last: 3 }, message(4));
+    expect(texts()).toEqual(['text 1', 'gap', 'text 4']);
+    socket.drop();
+    world.advance(250);
+    expect(accept('app-2').sent).toEqual([{ type: 'join', room: 'lobby', user: 'ann', since: { s: 4 } }]);
   });
 
   test('waits grow while it fails, and start again after a good connection', () => {
@@ -348,6 +379,51 @@ describe('coming back', () => {
     expect(world.asked).toHaveLength(1);
     client.reconnect();
     expect(accept('app-2').sentOf('join')).toHaveLength(1);
+  });
+});
+
+describe('a server that is cut off', () => {
+  const degraded = (flag: boolean) => ({ type: 'degraded', degraded: flag });
+
+  test('says so, and when it is back', () => {
+    const socket = enter();
+    expect(link()).toMatchObject({ phase: 'online', degraded: false });
+    socket.say(degraded(true));
+    expect(link()).toMatchObject({ phase: 'online', degraded: true });
+    socket.say(degraded(false));
+    expect(link()).toMatchObject({ phase: 'online', degraded: false });
+  });
+
+  test('shows what we write, and promises it later', () => {
+    const socket = enter();
+    socket.say(degraded(true));
+    client.send('lobby', 'hi');
+    const [send] = sends(socket) as [Sent];
+    socket.say(message(1, { from: 'ann', id: send.id, text: 'hi' }));
+    expect(lobby()?.timeline).toMatchObject([{ text: 'hi', acknowledged: false }]);
+    socket.say(degraded(false), ackOf(send, 1));
+    expect(lobby()?.timeline).toMatchObject([{ text: 'hi', acknowledged: true }]);
+  });
+
+  test('is not what the next one is', () => {
+    const first = enter();
+    first.say(degraded(true));
+    first.drop();
+    world.advance(250);
+    accept('app-2');
+    expect(link()).toMatchObject({ phase: 'online', degraded: false });
+  });
+
+  test('is seen when it takes over, not before', () => {
+    const old = enter('app-1');
+    client.join('news', 'ann');
+    old.say({ ...joined(), room: 'news' }, { type: 'move', within_ms: 5_000 });
+    world.advance(1_250);
+    const heir = accept('app-2');
+    heir.say(joined(), degraded(true));
+    expect(link()).toMatchObject({ place: { node: 'app-1' }, degraded: false });
+    heir.say({ ...joined(), room: 'news' });
+    expect(link()).toMatchObject({ place: { node: 'app-2' }, degraded: true });
   });
 });
 

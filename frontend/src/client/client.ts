@@ -30,12 +30,15 @@ export const TYPING_EVERY_MS = 2_000;
 /** A connection that held for so long was a good one: the next loss starts the waits from the beginning. */
 export const STABLE_MS = 5_000;
 const AFTER_LOSS: Backoff = { baseMs: 500, capMs: 10_000 };
+const AFTER_REFUSAL: Backoff = { baseMs: 1_000, capMs: 10_000 };
 const AFTER_NO_SERVER: Backoff = { baseMs: 1_000, capMs: 10_000 };
 const AFTER_NO_BALANCER: Backoff = { baseMs: 4_000, capMs: 30_000 };
 /** Sends may use this part of the frames that a server allows; joins, hints and pings have the rest. */
 const SHARE_OF_SENDS = 0.5;
 /** These pass by themselves, so the send or the join is repeated later. */
 const PASSING_ERRORS = new Set(['rate_limited', 'overloaded', 'not_joined', 'already_joined']);
+/** Of those, the ones that want a pause before a send is repeated. */
+const PAUSING_ERRORS = new Set(['rate_limited', 'overloaded']);
 
 /** A connection and what was done on it. */
 interface Line {
@@ -44,6 +47,7 @@ interface Line {
   joins: Map<string, Join>;
   pace: Pace | null;
   onlineMs: number | null;
+  degraded: boolean;
 }
 
 interface Join {
@@ -188,20 +192,24 @@ export class Client {
       faulty: (fault) => this.options.onFault?.(fault),
       ended: (ending) => this.#ended(line, ending),
     });
-    const line: Line = { connection, place: null, joins: new Map(), pace: null, onlineMs: null };
+    const line: Line = { connection, place: null, joins: new Map(), pace: null, onlineMs: null, degraded: false };
     return line;
   }
 
   /** From now on this line is the one that sends. */
   #takeOver(line: Line) {
     this.#current = line;
-    const { welcome } = line.connection;
-    if (!welcome || !line.place) return;
+    if (!line.connection.welcome) return;
     this.#trouble = null;
     for (const room of this.#store.getSnapshot().rooms.values()) {
       this.#putRoom({ ...room, outbox: outbox.restart(room.outbox) });
     }
-    this.#setLink({ phase: 'online', place: line.place, session: welcome.session, limits: welcome.limits });
+    this.#tellOnline(line);
+  }
+
+  #tellOnline({ connection: { welcome }, place, degraded }: Line) {
+    if (!welcome || !place) return;
+    this.#setLink({ phase: 'online', place, session: welcome.session, limits: welcome.limits, degraded });
   }
 
   #received(line: Line, message: ServerMessage) {
@@ -218,6 +226,13 @@ export class Client {
         return;
       case 'ack':
         this.#change(message.room, (room) => rooms.acknowledged(room, message));
+        return;
+      case 'gap':
+        this.#change(message.room, (room) => rooms.lost(room, message));
+        return;
+      case 'degraded':
+        line.degraded = message.degraded;
+        if (line === this.#current) this.#tellOnline(line);
         return;
       case 'presence':
         this.#change(message.room, (room) => rooms.present(room, message));
@@ -241,6 +256,7 @@ export class Client {
   #failed(line: Line, { code, message, room: name, id }: ServerError) {
     if (name === null) return;
     if (code === 'not_joined') line.joins.delete(name);
+    if (id !== null && PAUSING_ERRORS.has(code)) this.#putOff(name, id);
     if (PASSING_ERRORS.has(code)) return;
     if (id !== null) {
       this.#change(name, (room) => ({ ...room, outbox: outbox.failed(room.outbox, id, { code, message }) }));
@@ -248,6 +264,12 @@ export class Client {
       line.joins.delete(name);
       this.#change(name, (room) => rooms.refused(room, { code, message }));
     }
+  }
+
+  #putOff(name: string, id: string) {
+    const now = this.#environment.now();
+    const wait = (refusals: number) => fullJitter(AFTER_REFUSAL, refusals, this.#environment.random());
+    this.#change(name, (room) => ({ ...room, outbox: outbox.putOff(room.outbox, id, now, wait) }));
   }
 
   /** Make before break: the old line serves until the new one is in every room. */

@@ -7,7 +7,8 @@ export type Link =
   | { phase: 'idle' }
   /** Asking the balancers, or opening the socket to the place that one of them named. */
   | { phase: 'connecting'; trouble: Trouble | null; place: Place | null }
-  | { phase: 'online'; place: Place; session: string; limits: Limits }
+  /** `degraded`: its server has no way to the others, so nothing is acknowledged until it has. */
+  | { phase: 'online'; place: Place; session: string; limits: Limits; degraded: boolean }
   /** It will try again by itself. */
   | { phase: 'waiting'; trouble: Trouble; retryMs: number }
   /** A server closed with a code after which one does not come back by oneself. */

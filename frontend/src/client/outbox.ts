@@ -3,8 +3,12 @@
 export interface Outgoing {
   id: string;
   text: string;
-  /** When it was last handed to a connection; `null` when not yet on this one. */
-  sentMs: number | null;
+  /** When it goes out, again if it has been sent; `-Infinity` when not yet on this connection. */
+  dueMs: number;
+  /** The server would not take it now; the ones behind it wait with it. */
+  putOff: boolean;
+  /** How often it has done so. */
+  refusals: number;
   /** It is already in the timeline and waits only for its `ack`. */
   placed: boolean;
   /** A server will never take it. The user decides what becomes of it. */
@@ -21,22 +25,31 @@ export type Outbox = readonly Outgoing[];
 export const OUTBOX_MAX = 500;
 export const ACK_TIMEOUT_MS = 5_000;
 
+const UNSENT = { dueMs: -Infinity, putOff: false, refusals: 0 };
+
 export function write(outbox: Outbox, id: string, text: string): Outbox {
-  return [...outbox, { id, text, sentMs: null, placed: false, failure: null }];
+  return [...outbox, { id, text, ...UNSENT, placed: false, failure: null }];
 }
 
 /** The first send that should go out now: it never has, or its `ack` is late. */
 export function due(outbox: Outbox, now: number): Outgoing | undefined {
-  return outbox.find((item) => !item.failure && dueMs(item) <= now);
+  return free(outbox).find(({ dueMs }) => dueMs <= now);
 }
 
 /** When something will be due; `Infinity` when nothing waits. */
 export function nextDueMs(outbox: Outbox): number {
-  return Math.min(Infinity, ...outbox.filter((item) => !item.failure).map(dueMs));
+  return Math.min(Infinity, ...free(outbox).map(({ dueMs }) => dueMs));
 }
 
 export function sent(outbox: Outbox, id: string, now: number): Outbox {
-  return change(outbox, id, { sentMs: now });
+  return change(outbox, id, { dueMs: now + ACK_TIMEOUT_MS, putOff: false });
+}
+
+/** The server has no room for it now. `wait` tells for how long, by how often it has said so. */
+export function putOff(outbox: Outbox, id: string, now: number, wait: (refusals: number) => number): Outbox {
+  return outbox.map((item) =>
+    item.id === id ? { ...item, dueMs: now + wait(item.refusals), putOff: true, refusals: item.refusals + 1 } : item,
+  );
 }
 
 export function placed(outbox: Outbox, id: string): Outbox {
@@ -53,11 +66,14 @@ export function remove(outbox: Outbox, id: string): Outbox {
 
 /** On a new connection everything is sent again at once; the ids keep it from being said twice. */
 export function restart(outbox: Outbox): Outbox {
-  return outbox.map((item) => ({ ...item, sentMs: null }));
+  return outbox.map((item) => ({ ...item, ...UNSENT }));
 }
 
-function dueMs(item: Outgoing): number {
-  return item.sentMs === null ? -Infinity : item.sentMs + ACK_TIMEOUT_MS;
+/** Those that may go when they are due: none behind one that was put off, so that the order stays. */
+function free(outbox: Outbox): Outbox {
+  const waiting = outbox.filter(({ failure }) => !failure);
+  const last = waiting.findIndex((item) => item.putOff);
+  return last < 0 ? waiting : waiting.slice(0, last + 1);
 }
 
 function change(outbox: Outbox, id: string, changes: Partial<Outgoing>): Outbox {

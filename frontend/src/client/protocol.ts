@@ -77,6 +77,15 @@ export interface Ack {
   time: number;
 }
 
+/** These numbers of a stream are lost for good. A number that is only skipped is not: it was said in another stream. */
+export interface Gap {
+  type: 'gap';
+  room: string;
+  stream: string;
+  first: number;
+  last: number;
+}
+
 export interface Presence {
   type: 'presence';
   room: string;
@@ -99,11 +108,14 @@ export type ServerMessage =
   | Joined
   | Message
   | Ack
+  | Gap
   | Presence
   | { type: 'typing'; room: string; user: string }
   | { type: 'left'; room: string }
   | { type: 'pong' }
   | ServerError
+  /** Whether the server has no way to the others. */
+  | { type: 'degraded'; degraded: boolean }
   | { type: 'move'; within_ms: number };
 
 /** Why a frame of a server is not a message. `unknown_type` is harmless: servers may grow. */
@@ -178,6 +190,14 @@ function message(frame: Fields): ServerMessage | Fault {
         seq: count(frame, 'seq'),
         time: count(frame, 'time'),
       };
+    case 'gap':
+      return {
+        type,
+        room: text(frame, 'room'),
+        stream: text(frame, 'stream'),
+        first: count(frame, 'first'),
+        last: count(frame, 'last'),
+      };
     case 'presence':
       return {
         type,
@@ -200,6 +220,8 @@ function message(frame: Fields): ServerMessage | Fault {
         room: optional(frame, 'room'),
         id: optional(frame, 'id'),
       };
+    case 'degraded':
+      return { type, degraded: flag(frame, 'degraded') };
     case 'move':
       return { type, within_ms: count(frame, 'within_ms') };
     default:

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import * as outbox from './outbox';
-import type { Joined, Message } from './protocol';
+import type { Gap, Joined, Message } from './protocol';
 import * as rooms from './room';
 
 const message = (seq: number, changes: Partial<Message> = {}): Message => ({
@@ -67,6 +67,41 @@ describe('joining', () => {
     const room = [1, 2, 3].reduce((so, n) => rooms.received(so, message(n, { stream: `s${n}` })), here);
     const again = rooms.received(room, message(4, { stream: 's1' }));
     expect(rooms.resumePoint(again, 2)).toEqual({ s3: 3, s1: 4 });
+  });
+});
+
+describe('positions', () => {
+  const gap = (first: number, last: number): Gap => ({ type: 'gap', room: 'lobby', stream: 's', first, last });
+  const at = (room: rooms.Room) => rooms.resumePoint(room, 64);
+  const five = rooms.joined(empty, joinedFrame({ history: [message(5)], streams: { s: 5 } }), false);
+
+  test('what is not beyond the position is dropped, also where it is no longer shown', () => {
+    expect(rooms.received(five, message(5))).toBe(five);
+    expect(rooms.received(five, message(4))).toBe(five);
+    expect(rooms.received({ ...five, timeline: [] }, message(5)).timeline).toEqual([]);
+  });
+
+  test('a server that is behind says again what is known, and goes on', () => {
+    const behind = rooms.joined(five, joinedFrame({ streams: { s: 3 } }), true);
+    const room = [message(4), message(5), message(6)].reduce(rooms.received, behind);
+    expect(texts(room)).toEqual(['text 5', 'text 6']);
+    expect(at(room)).toEqual({ s: 6 });
+  });
+
+  test('a number that is skipped is no loss', () => {
+    expect(texts(rooms.received(five, message(8)))).toEqual(['text 5', 'text 8']);
+  });
+
+  test('a gap is marked, and what follows goes on behind it', () => {
+    const room = rooms.received(rooms.lost(five, gap(6, 7)), message(8));
+    expect(texts(room)).toEqual(['text 5', 'gap', 'text 8']);
+    expect(room.timeline[1]).toMatchObject({ lost: 2 });
+    expect(at(rooms.lost(five, gap(6, 7)))).toEqual({ s: 7 });
+  });
+
+  test('what we have from elsewhere is not lost', () => {
+    expect(rooms.lost(five, gap(4, 5))).toBe(five);
+    expect(rooms.lost(five, gap(4, 6)).timeline[1]).toMatchObject({ lost: 1 });
   });
 });
 

@@ -4,8 +4,8 @@
  */
 import * as outbox from './outbox';
 import type { Failure, Outbox } from './outbox';
-import type { Ack, Joined, Message, Presence } from './protocol';
-import { acknowledge, mark, messageKey, place, type Timeline } from './timeline';
+import type { Ack, Gap, Joined, Message, Presence } from './protocol';
+import { acknowledge, lose, mark, messageKey, place, type Timeline } from './timeline';
 
 export interface Room {
   name: string;
@@ -65,9 +65,14 @@ export function joined(room: Room, frame: Joined, resumed: boolean): Room {
   return { ...heard, since: stand(heard.since, frame.streams) };
 }
 
+/**
+ * What is not beyond our position in its stream was here already: after a resume elsewhere it can come again. A number
+ * that is skipped is no loss: that message was said before in another stream.
+ */
 export function received(room: Room, message: Message): Room {
   const own = message.from === room.user;
   const { from, text, time, stream, seq, id } = message;
+  if (seq <= position(room, stream)) return room;
   const waiting = own && room.outbox.some((item) => item.id === id);
   return {
     ...room,
@@ -101,6 +106,17 @@ export function acknowledged(room: Room, ack: Ack): Room {
         ...{ time, stream, seq, id, own: true, acknowledged: true },
       });
   return { ...room, timeline, outbox: outbox.remove(room.outbox, id) };
+}
+
+/** These are lost for good, unless we have them from elsewhere. */
+export function lost(room: Room, { stream, first, last }: Gap): Room {
+  const known = position(room, stream);
+  if (last <= known) return room;
+  return {
+    ...room,
+    since: advance(room.since, stream, last),
+    timeline: lose(room.timeline, stream, Math.max(first, known + 1), last),
+  };
 }
 
 export function present(room: Room, { users, joined, left }: Presence): Room {
@@ -143,10 +159,14 @@ function stand(since: Room['since'], streams: Joined['streams']): Room['since'] 
   return new Map(Object.entries(streams).map(([stream, seq]) => [stream, Math.max(seq, since.get(stream) ?? 0)]));
 }
 
+function position(room: Room, stream: string): number {
+  return room.since.get(stream) ?? 0;
+}
+
 function advance(since: Room['since'], stream: string, seq: number): Room['since'] {
   const next = new Map(since);
   next.delete(stream);
-  next.set(stream, Math.max(seq, since.get(stream) ?? 0));
+  next.set(stream, seq);
   const [oldest] = next.keys();
   if (next.size > STREAMS_KEPT && oldest !== undefined) next.delete(oldest);
   return next;

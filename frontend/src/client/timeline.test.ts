@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { acknowledge, mark, messageKey, place, type Said, type Timeline, TIMELINE_MAX } from './timeline';
+import { acknowledge, lose, mark, messageKey, place, type Said, type Timeline, TIMELINE_MAX } from './timeline';
 
 function said(time: number, stream: string, seq: number, id = `${stream}-${seq}`): Said {
   return {
@@ -59,4 +59,17 @@ test('an acknowledgement marks one message', () => {
   const timeline = build({ ...said(1, 'a', 1), acknowledged: false });
   expect(acknowledge(timeline, messageKey('ann', 'a-1'))[0]).toMatchObject({ acknowledged: true });
   expect(acknowledge(timeline, messageKey('bob', 'a-1'))).toBe(timeline);
+});
+
+test('what is lost stands behind what came before it in its stream, whatever others said meanwhile', () => {
+  const before = build(said(1, 'a', 1), said(2, 'a', 2), said(3, 'b', 1));
+  const timeline = place(lose(before, 'a', 3, 4), said(5, 'a', 5));
+  expect(ids(timeline)).toEqual(['a-1', 'a-2', 'gap', 'b-1', 'a-5']);
+  expect(timeline[2]).toMatchObject({ lost: 2 });
+  expect(lose(timeline, 'a', 3, 4)).toBe(timeline);
+});
+
+test('what is lost of a stream that nothing is shown of stands behind everything', () => {
+  expect(ids(lose(build(said(1, 'a', 1)), 'b', 7, 7))).toEqual(['a-1', 'gap']);
+  expect(ids(place(lose([], 'a', 1, 1), said(1, 'a', 2)))).toEqual(['gap', 'a-2']);
 });

@@ -10,7 +10,7 @@ export interface Said {
   seq: number;
   id: string;
   own: boolean;
-  /** Whether the cluster has promised to keep it. Messages of others come only when it has. */
+  /** Whether the cluster has promised to keep it. For messages of others that is taken as given. */
   acknowledged: boolean;
 }
 
@@ -18,6 +18,8 @@ export interface Said {
 export interface Gap {
   kind: 'gap';
   key: string;
+  /** How many; `null` where nobody can tell. */
+  lost: number | null;
   time: number;
   stream: string;
   seq: number;
@@ -57,7 +59,23 @@ export function mark(timeline: Timeline, next: { time: number } | undefined): Ti
   if (!last) return timeline;
   const time = next?.time ?? last.time;
   const stream = next ? BEFORE_ALL : AFTER_ALL;
-  return place(timeline, { kind: 'gap', key: `gap ${stream} ${time}`, time, stream, seq: 0 });
+  return place(timeline, { kind: 'gap', key: `gap ${stream} ${time}`, lost: null, time, stream, seq: 0 });
+}
+
+/**
+ * These numbers of a stream are lost. The gap stands behind what came before it in its stream, so that it is at the same
+ * place for everyone who has seen that; otherwise behind everything.
+ */
+export function lose(timeline: Timeline, stream: string, first: number, last: number): Timeline {
+  const before = timeline.findLast((entry) => entry.stream === stream && entry.seq < first);
+  return place(timeline, {
+    kind: 'gap',
+    key: `gap ${stream} ${first}`,
+    lost: last + 1 - first,
+    time: (before ?? timeline.at(-1))?.time ?? 0,
+    stream: before ? stream : AFTER_ALL,
+    seq: first,
+  });
 }
 
 /** A name and an id hold no control characters, so a line feed keeps them apart. */

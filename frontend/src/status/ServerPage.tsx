@@ -1,10 +1,10 @@
-import { number, plural } from '../ui/format';
+import { duration, number, plural } from '../ui/format';
 import { Curve } from './Curve';
 import { Frame } from './Frame';
 import { Bar, Card, Counts, Pill, Tile } from './parts';
 import type { Polled } from './poll';
-import type { ServerStatus } from './status';
-import { stateOfServer } from './tone';
+import type { BackplaneStatus, ServerStatus } from './status';
+import { stateOfLane, stateOfServer } from './tone';
 
 export function ServerPage({ polled: { status, unreachableSinceMs, rates } }: { polled: Polled<ServerStatus> }) {
   const [messages = [], deliveries = []] = rates;
@@ -49,6 +49,7 @@ export function ServerPage({ polled: { status, unreachableSinceMs, rates } }: { 
             </div>
             <div className="stack">
               <Backplane backplane={status.backplane} />
+              <Lanes lanes={status.backplane.lanes} />
               <Card title="Reactors" aside="connections of each">
                 <ul className="bars">
                   {status.reactors.map(({ connections }, index) => (
@@ -113,6 +114,30 @@ function Backplane({ backplane: { kind, ready, peers } }: Pick<ServerStatus, 'ba
           <li key={name}>
             <span>{name}</span>
             <Pill tone={up ? 'good' : 'bad'} label={up ? 'up' : 'down'} />
+          </li>
+        ))}
+      </ul>
+    </Card>
+  );
+}
+
+/** Absent where there are none: servers in one process need no way to each other. */
+function Lanes({ lanes }: Pick<BackplaneStatus, 'lanes'>) {
+  if (lanes.length === 0) return null;
+  const up = lanes.filter((lane) => stateOfLane(lane).tone === 'good').length;
+  return (
+    <Card title="Lanes" aside={`${up} of ${plural(lanes.length, 'Redis node')} up`}>
+      <ul className="peers">
+        {lanes.map((lane) => (
+          <li key={lane.node}>
+            <div className="lane">
+              <span>{lane.node}</span>
+              {lane.reason !== null && <p className="faint">{lane.reason}</p>}
+            </div>
+            <span className="lane-state">
+              <span className="faint">{duration(lane.forSeconds)}</span>
+              <Pill {...stateOfLane(lane)} />
+            </span>
           </li>
         ))}
       </ul>

@@ -21,12 +21,36 @@ describe('a server', () => {
     render(<ServerPage polled={{ status: server, unreachableSinceMs: null, rates: [[3, 7.4], [15]] }} />);
     expect(screen.getByRole('heading', { level: 1 }).textContent).toBe('app-1 ready');
     expect(cells(/^lobby/)).toEqual(['3', '2', '40']);
-    expect(cells(/^news/)).toEqual(['1', '1', '0']);
+    expect(cells(/^news/)).toEqual(['1', '0', '0']);
     expect(tile('Connections')).toContain('3of 18,000 at most');
     expect(tile('Messages / s')).toContain('740 in all');
     expect(screen.getAllByRole('listitem').map(({ textContent }) => textContent)).toEqual(
       expect.arrayContaining(['app-2up', 'app-3down']),
     );
+  });
+
+  test('shows its lanes, and why one is not up', () => {
+    render(<ServerPage polled={{ status: server, unreachableSinceMs: null, rates: [] }} />);
+    const lanes = screen.getByRole('region', { name: 'Lanes' });
+    expect(lanes.textContent).toContain('1 of 4 Redis nodes up');
+    expect(
+      within(lanes)
+        .getAllByRole('listitem')
+        .map(({ textContent }) => textContent),
+    ).toEqual([
+      '127.0.0.1:640112 sup',
+      '127.0.0.1:64020 ssuspect',
+      '127.0.0.1:6403connection refused7 sconnecting',
+      '127.0.0.1:6404Redis 6.2.7 has no sharded pub/sub: Redis 7 or newer is needed9 srefused',
+    ]);
+  });
+
+  test('whose bus is embedded has no lanes to show', () => {
+    if (!server) throw new Error('the golden example is no status');
+    const status = { ...server, backplane: { ...server.backplane, kind: 'embedded', lanes: [] } };
+    render(<ServerPage polled={{ status, unreachableSinceMs: null, rates: [] }} />);
+    expect(screen.getByText('embedded')).toBeTruthy();
+    expect(screen.queryByText('Lanes')).toBeNull();
   });
 
   test('that is silent keeps its last numbers', () => {

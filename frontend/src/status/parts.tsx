@@ -31,7 +31,7 @@ export function Tile({ label, value, note, children }: TileProps) {
 
 export function Card({ title, aside, children }: { title: string; aside?: ReactNode; children: ReactNode }) {
   return (
-    <section className="card">
+    <section className="card" aria-label={title}>
       <header>
         <h2>{title}</h2>
         {aside !== undefined && <p className="faint">{aside}</p>}

@@ -1,5 +1,5 @@
 /** What `/status` of a server and of a balancer says. docs/status.json has an example of each. */
-import { count, type Fields, flag, json, list, object, text, WrongField } from '../client/fields';
+import { count, type Fields, flag, json, list, object, optional, text, WrongField } from '../client/fields';
 
 export interface ServerStatus {
   node: string;
@@ -9,11 +9,27 @@ export interface ServerStatus {
   connectionsMax: number;
   ready: boolean;
   draining: boolean;
-  backplane: { kind: string; ready: boolean; peers: readonly { name: string; up: boolean }[] };
+  backplane: BackplaneStatus;
   roomsTotal: number;
   rooms: readonly RoomStatus[];
   totals: Readonly<Record<(typeof TOTALS)[number], number>>;
   reactors: readonly { connections: number }[];
+}
+
+export interface BackplaneStatus {
+  kind: string;
+  ready: boolean;
+  /** The ways to other servers; none where all servers are one process. */
+  lanes: readonly LaneStatus[];
+  peers: readonly { name: string; up: boolean }[];
+}
+
+export interface LaneStatus {
+  node: string;
+  state: string;
+  /** Why it is not up, where that is known. */
+  reason: string | null;
+  forSeconds: number;
 }
 
 export interface RoomStatus {
@@ -70,6 +86,12 @@ export function decodeServer(body: string): ServerStatus | null {
     backplane: object(status, 'backplane', (backplane) => ({
       kind: text(backplane, 'kind'),
       ready: flag(backplane, 'ready'),
+      lanes: list(backplane, 'lanes', (lane) => ({
+        node: text(lane, 'node'),
+        state: text(lane, 'state'),
+        reason: optional(lane, 'reason'),
+        forSeconds: count(lane, 'for_seconds'),
+      })),
       peers: list(backplane, 'peers', (peer) => ({ name: text(peer, 'name'), up: flag(peer, 'up') })),
     })),
     roomsTotal: count(status, 'rooms_total'),

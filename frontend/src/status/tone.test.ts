@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { goldenStatus } from '../client/testing/golden';
-import { decodeBalancer, decodeServer, type ServerRow, type ServerStatus } from './status';
-import { stateOfRow, stateOfServer } from './tone';
+import { decodeBalancer, decodeServer, type LaneStatus, type ServerRow, type ServerStatus } from './status';
+import { stateOfLane, stateOfRow, stateOfServer } from './tone';
 
 const server = { ...decodeServer(JSON.stringify(goldenStatus.app)) } as ServerStatus;
 const [up, gone] = decodeBalancer(JSON.stringify(goldenStatus.balancer))?.servers as [ServerRow, ServerRow];
@@ -25,4 +25,16 @@ test.each<[Partial<ServerRow>, string]>([
   [{ state: 'new' }, 'new'],
 ])('to a balancer, a server with %o is %s', (changes, label) => {
   expect(stateOfRow({ ...up, ...changes }).label).toBe(label);
+});
+
+test.each([
+  ['up', 'good'],
+  ['suspect', 'busy'],
+  ['connecting', 'busy'],
+  ['deaf', 'bad'],
+  ['refused', 'bad'],
+  ['new', 'off'],
+])('a lane that is %s is %s', (state, tone) => {
+  const lane: LaneStatus = { node: 'localhost:6401', state, reason: null, forSeconds: 1 };
+  expect(stateOfLane(lane)).toEqual({ tone, label: state });
 });

@@ -1,4 +1,4 @@
-import type { ServerRow, ServerStatus } from './status';
+import type { LaneStatus, ServerRow, ServerStatus } from './status';
 
 export type Tone = 'good' | 'busy' | 'bad' | 'off';
 
@@ -24,6 +24,19 @@ export function stateOfRow({ state, draining, deaf, full }: ServerRow): State {
   if (full) return { tone: 'busy', label: 'full' };
   return state === 'up' ? { tone: 'good', label: 'up' } : { tone: 'off', label: state };
 }
+
+/** How a server sees a way to the others: what passes, what may pass soon, and what does not without a person's help. */
+export function stateOfLane({ state }: LaneStatus): State {
+  return { tone: LANE_TONES[state] ?? 'off', label: state };
+}
+
+const LANE_TONES: Readonly<Record<string, Tone>> = {
+  up: 'good',
+  suspect: 'busy',
+  connecting: 'busy',
+  deaf: 'bad',
+  refused: 'bad',
+};
 
 export function getsClients(row: ServerRow): boolean {
   return stateOfRow(row).tone === 'good';

@@ -144,7 +144,7 @@ describe('the room', () => {
     expect(screen.getByText(/too large for a list/)).toBeTruthy();
   });
 
-  test('a message is shown as sending, sent, delivered', () => {
+  test('a message is shown as sending until it is promised, then as delivered', () => {
     const socket = enter();
     fireEvent.change(box(), { target: { value: 'hi' } });
     happen(() => void fireEvent.keyDown(box(), { key: 'Enter' }));
@@ -153,7 +153,7 @@ describe('the room', () => {
     const [{ id } = { id: '' }] = sends(socket);
     const row = log().getByText('hi');
     happen(() => socket.say({ ...message(1, 'ann'), id, text: 'hi' }));
-    expect(log().getByLabelText('Sent')).toBeTruthy();
+    expect(log().getByLabelText('Sending')).toBeTruthy();
     happen(() => socket.say({ type: 'ack', room: 'lobby', id, stream: 's', seq: 1, time: world.nowMs + 1 }));
     expect(log().getByLabelText('Delivered')).toBeTruthy();
     // It is the same line all the time, so nothing flickers.
@@ -201,6 +201,17 @@ describe('the room', () => {
     expect(log().getByText(/no longer available/)).toBeTruthy();
   });
 
+  test.each([
+    [2, '1 message was lost here'],
+    [3, '2 messages were lost here'],
+  ])('up to %d lost: %s', (last, words) => {
+    const socket = enter();
+    happen(() =>
+      socket.say(message(1), { type: 'gap', room: 'lobby', stream: 's', first: 2, last }, message(last + 1)),
+    );
+    expect(log().getByText(words)).toBeTruthy();
+  });
+
   test('leaving goes back to the form', () => {
     const socket = enter();
     fireEvent.click(screen.getByRole('button', { name: 'Leave' }));
@@ -231,6 +242,16 @@ describe('trouble', () => {
     const next = arrive();
     expect(sends(next)).toMatchObject([{ text: 'offline' }]);
     expect(screen.queryByText('Reconnecting.')).toBeNull();
+  });
+
+  test('a server that is cut off says what becomes of what is written', () => {
+    const socket = enter();
+    happen(() => socket.say({ type: 'degraded', degraded: true }));
+    expect(screen.getAllByText(/^This server is cut off from the others/)).not.toEqual([]);
+    expect(screen.getByText('What you write is shown here and delivered to all when it is back.')).toBeTruthy();
+    happen(() => socket.say({ type: 'degraded', degraded: false }));
+    expect(screen.queryByText(/cut off/)).toBeNull();
+    expect(screen.getByLabelText('Connected to app-1')).toBeTruthy();
   });
 
   test('no server, and trying again by hand', () => {

@@ -1,6 +1,6 @@
 import { useMemo } from 'react';
 import type { Room } from '../client';
-import { dayName } from './format';
+import { dayName, plural } from './format';
 import { Icon } from './Icon';
 import { MessageRow } from './MessageRow';
 import { rowsOf } from './rows';
@@ -35,7 +35,7 @@ export function MessageList({ room, onDiscard }: { room: Room; onDiscard: (id: s
                   <p key={row.key} className="divider gap">
                     <span>
                       <Icon name="gap" />
-                      Some messages from your absence are no longer available
+                      {gapWords(row.lost)}
                     </span>
                   </p>
                 );
@@ -53,4 +53,9 @@ export function MessageList({ room, onDiscard }: { room: Room; onDiscard: (id: s
       )}
     </div>
   );
+}
+
+function gapWords(lost: number | null): string {
+  if (lost === null) return 'Some messages from your absence are no longer available';
+  return `${plural(lost, 'message')} ${lost === 1 ? 'was' : 'were'} lost here`;
 }

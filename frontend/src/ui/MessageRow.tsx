@@ -8,7 +8,6 @@ type MessageRowProps = MessageLine & { onDiscard: (id: string) => void };
 
 const MARKS: Record<Exclude<Mark, 'none'>, { icon: IconName; label: string }> = {
   waiting: { icon: 'clock', label: 'Sending' },
-  sent: { icon: 'check', label: 'Sent' },
   delivered: { icon: 'checks', label: 'Delivered' },
   failed: { icon: 'alert', label: 'Not sent' },
 };

@@ -3,13 +3,15 @@ import { DEFAULT_LIMITS, type Link } from '../client';
 import { linkWords, routeOf } from './linkWords';
 
 const place = { node: 'app-2', url: 'ws://localhost:5002/ws', balancer: 'http://localhost:7001' };
+const online = { phase: 'online', place, session: 's', limits: DEFAULT_LIMITS, degraded: false } as const;
 
 test.each<[Link, string, string | null]>([
   [{ phase: 'idle' }, 'Not connected', null],
   [{ phase: 'connecting', trouble: null, place: null }, 'Connecting', null],
   [{ phase: 'connecting', trouble: 'lost', place }, 'Reconnecting', null],
   [{ phase: 'connecting', trouble: 'no_balancer', place: null }, 'No balancer reachable', 'Try now'],
-  [{ phase: 'online', place, session: 's', limits: DEFAULT_LIMITS }, 'Connected to app-2', null],
+  [online, 'Connected to app-2', null],
+  [{ ...online, degraded: true }, 'This server is cut off from the others', null],
   [{ phase: 'waiting', trouble: 'lost', retryMs: 0 }, 'Reconnecting', null],
   [{ phase: 'waiting', trouble: 'no_balancer', retryMs: 0 }, 'No balancer reachable', 'Try now'],
   [{ phase: 'waiting', trouble: 'no_server', retryMs: 0 }, 'No server available', 'Try now'],
@@ -25,6 +27,6 @@ test('the wait is counted down, and never below nothing', () => {
 });
 
 test('the route names the balancer', () => {
-  expect(routeOf({ phase: 'online', place, session: 's', limits: DEFAULT_LIMITS })).toBe('via localhost:7001');
+  expect(routeOf(online)).toBe('via localhost:7001');
   expect(routeOf({ phase: 'idle' })).toBeNull();
 });

@@ -10,6 +10,7 @@ export interface LinkWords {
 }
 
 const WAITING = 'What you write is kept and sent as soon as the chat is back.';
+const CUT_OFF = 'What you write is shown here and delivered to all when it is back.';
 
 /** What the user is told about the connection. */
 export function linkWords(link: Link, now: number): LinkWords {
@@ -17,7 +18,9 @@ export function linkWords(link: Link, now: number): LinkWords {
     case 'idle':
       return { tone: 'busy', label: 'Not connected', detail: '', action: null };
     case 'online':
-      return { tone: 'good', label: `Connected to ${link.place.node}`, detail: '', action: null };
+      return link.degraded
+        ? { tone: 'busy', label: 'This server is cut off from the others', detail: CUT_OFF, action: null }
+        : { tone: 'good', label: `Connected to ${link.place.node}`, detail: '', action: null };
     case 'connecting':
       if (link.trouble && link.trouble !== 'lost') return troubled(link.trouble, 'Trying now.');
       return {

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import type { Room } from '../client';
 import { write } from '../client/outbox';
 import { createRoom, received } from '../client/room';
-import { mark } from '../client/timeline';
+import { lose, mark } from '../client/timeline';
 import { rowsOf } from './rows';
 
 const NOON = new Date(2024, 4, 1, 12).getTime();
@@ -41,6 +41,15 @@ test('a new day and a gap stand between the runs', () => {
   expect(shape(room)).toEqual(['day', '┌bob 0┘', 'gap', '┌bob 1┘', 'day', '┌bob 1440┘']);
 });
 
+test('losses with nothing between them are one, and those with nothing known about them stay apart', () => {
+  let room = say(createRoom('lobby', 'ann'), 'bob', 0);
+  room = { ...room, timeline: lose(lose(mark(room.timeline, undefined), 't', 1, 2), 't', 5, 5) };
+  expect(rowsOf(room).slice(2)).toMatchObject([
+    { kind: 'gap', lost: null },
+    { kind: 'gap', lost: 3 },
+  ]);
+});
+
 test('what is on its way comes last and keeps its key when it arrives', () => {
   let room = say(createRoom('lobby', 'ann'), 'bob', 0);
   room = { ...room, outbox: write(room.outbox, 'a-1', 'hi') };
@@ -50,7 +59,7 @@ test('what is on its way comes last and keeps its key when it arrives', () => {
     ...{ type: 'message', room: 'lobby', from: 'ann', text: 'hi', time: NOON + 1, stream: 's', seq: 99, id: 'a-1' },
   });
   expect(rowsOf(room)).toHaveLength(3);
-  expect(rowsOf(room).at(-1)).toMatchObject({ key: before?.key, line: { mark: 'sent' } });
+  expect(rowsOf(room).at(-1)).toMatchObject({ key: before?.key, line: { mark: 'waiting', time: NOON + 1 } });
 });
 
 test('a refused send says why', () => {

@@ -1,6 +1,6 @@
-import { messageKey, type Room } from '../client';
+import { type Gap, messageKey, type Room } from '../client';
 
-export type Mark = 'none' | 'waiting' | 'sent' | 'delivered' | 'failed';
+export type Mark = 'none' | 'waiting' | 'delivered' | 'failed';
 
 export interface MessageLine {
   id: string;
@@ -19,7 +19,8 @@ export interface MessageLine {
 
 export type Row =
   | { kind: 'day'; key: string; time: number }
-  | { kind: 'gap'; key: string }
+  /** `lost`: how many messages, where that is known. */
+  | { kind: 'gap'; key: string; lost: number | null }
   | { kind: 'message'; key: string; line: MessageLine };
 
 /** A run of one person's messages breaks after a silence of this length. */
@@ -31,14 +32,14 @@ export function rowsOf(room: Room): Row[] {
   let lastTime: number | null = null;
   for (const entry of room.timeline) {
     if (entry.kind === 'gap') {
-      rows.push({ kind: 'gap', key: entry.key });
+      pushGap(rows, entry);
       continue;
     }
     if (lastTime === null || !sameDay(lastTime, entry.time)) {
       rows.push({ kind: 'day', key: `day ${entry.time}`, time: entry.time });
     }
     lastTime = entry.time;
-    const mark = !entry.own ? 'none' : entry.acknowledged ? 'delivered' : 'sent';
+    const mark = !entry.own ? 'none' : entry.acknowledged ? 'delivered' : 'waiting';
     const { id, from, text, time, own } = entry;
     push(rows, entry.key, { id, from, text, time, own, mark, reason: null });
   }
@@ -49,6 +50,13 @@ export function rowsOf(room: Room): Row[] {
     push(rows, messageKey(room.user, id), { id, from: room.user, text, time: null, own: true, mark, reason });
   }
   return rows;
+}
+
+/** Losses with nothing between them are one. */
+function pushGap(rows: Row[], { key, lost }: Gap) {
+  const last = rows.at(-1);
+  if (last?.kind === 'gap' && last.lost !== null && lost !== null) last.lost += lost;
+  else rows.push({ kind: 'gap', key, lost });
 }
 
 function push(rows: Row[], key: string, said: Omit<MessageLine, 'starts' | 'ends'>) {

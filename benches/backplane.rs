@@ -1,0 +1,234 @@
+//! What servers reach through Redis, beside what `redis-benchmark` reaches on the same nodes in the same run:
+//! `cargo bench --bench backplane`. Needs `redis-server` and `redis-benchmark`.
+//!
+//! Two servers (hub and lanes, each in a thread as in production) share twenty rooms on a cluster of three nodes. One
+//! says, with so many messages under way; a message counts when it was acknowledged, so when the other server keeps it.
+//! `redis-benchmark` publishes the same text, one message a command, to as many subscribers, at all three nodes at once.
+
+#![allow(clippy::unwrap_used, reason = "a benchmark that cannot be set up has nothing to tell")]
+
+#[path = "../tests/support/mod.rs"]
+mod fixtures;
+#[path = "support/server.rs"]
+mod server;
+
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use distr_chat::lanes::slot;
+use fixtures::redis::Nodes;
+use server::{Heard, Server, process_cpu, thread_cpu};
+
+const ROOMS: usize = 20;
+const TEXT_BYTES: usize = 128;
+/// Messages under way in each room.
+const WINDOWS: [usize; 3] = [1, 16, 64];
+const TIME: Duration = Duration::from_secs(4);
+const UNPACKED: u64 = 400_000;
+const SAMPLES: usize = 1000;
+
+/// Three nodes, and what they cost.
+struct Cluster {
+    nodes: Nodes,
+    pids: Vec<u32>,
+}
+
+impl Cluster {
+    fn start() -> Self {
+        let mut nodes = Nodes::start_all(3);
+        let pids = (0..3).map(|index| nodes.process(index).pid()).collect();
+        Self { nodes, pids }
+    }
+
+    fn cpu(&self) -> Duration {
+        self.pids.iter().map(process_cpu).sum()
+    }
+}
+
+fn main() {
+    let cluster = Cluster::start();
+    println!(
+        "\n{TEXT_BYTES} bytes a message, {ROOMS} rooms, three Redis nodes, two servers or subscribers\n"
+    );
+    println!("{:<34}{:>14}{:>18}{:>22}", "", "messages/s", "Redis CPU µs/msg", "server CPU µs/msg");
+    let (base_rate, base_cpu) = unpacked(&cluster);
+    println!("{:<34}{base_rate:>14.0}{base_cpu:>18.2}{:>22}", "redis-benchmark -P 32 SPUBLISH", "");
+    for window in WINDOWS {
+        let (rate, redis, hearing) = packed(&cluster, window);
+        let name = format!("lanes, {window} under way a room");
+        println!("{name:<34}{rate:>14.0}{redis:>18.2}{hearing:>22.2}");
+        println!("{:<34}{:>13.2}×{:>17.2}×", "", rate / base_rate, redis / base_cpu);
+    }
+    let (bare, chat) = latencies(&cluster);
+    println!("\nlatency at low load, µs          p50     p99");
+    println!("SPUBLISH and its reply       {:>7.0} {:>7.0}", bare.0, bare.1);
+    println!("server to server             {:>7.0} {:>7.0}   {:.2}× at p50", chat.0, chat.1, chat.0 / bare.0);
+}
+
+/// Messages per second of all three, and microseconds of Redis's CPU for each.
+fn unpacked(cluster: &Cluster) -> (f64, f64) {
+    let channels: Vec<_> = (0..3).map(|lane| format!("distr:{{{}}}bench", slot::tag(lane, 3))).collect();
+    let subscribers: Vec<_> = cluster
+        .nodes
+        .ports
+        .iter()
+        .zip(&channels)
+        .flat_map(|(&port, channel)| [port, port].map(|port| subscribe(port, channel)))
+        .collect();
+    let (cpu, start) = (cluster.cpu(), Instant::now());
+    let running: Vec<_> = cluster
+        .nodes
+        .ports
+        .iter()
+        .zip(&channels)
+        .map(|(port, channel)| {
+            let (port, count) = (port.to_string(), UNPACKED.to_string());
+            Command::new("redis-benchmark")
+                .args(["-p", &port, "-P", "32", "-n", &count, "-c", "8", "-q", "SPUBLISH", channel])
+                .arg("x".repeat(TEXT_BYTES))
+                .stdout(std::process::Stdio::null())
+                .spawn()
+                .expect("redis-benchmark is needed: apt-get install redis-tools")
+        })
+        .collect();
+    running.into_iter().for_each(|mut child| assert!(child.wait().unwrap().success()));
+    let (elapsed, cpu) = (start.elapsed(), cluster.cpu() - cpu);
+    drop(subscribers);
+    let messages = 3.0 * UNPACKED as f64;
+    (messages / elapsed.as_secs_f64(), cpu.as_secs_f64() * 1e6 / messages)
+}
+
+/// A connection that hears a channel and throws away what it hears, until it is dropped.
+fn subscribe(port: u16, channel: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    write!(stream, "SSUBSCRIBE {channel}\r\n").unwrap();
+    let mut reader = stream.try_clone().unwrap();
+    let mut buffer = vec![0; 64 * 1024];
+    assert!(reader.read(&mut buffer).unwrap() > 0, "the subscription is confirmed");
+    thread::spawn(move || while reader.read(&mut buffer).is_ok_and(|count| count > 0) {});
+    stream
+}
+
+/// Acknowledged messages per second, microseconds of Redis's CPU for each, and of the hearing server's.
+fn packed(cluster: &Cluster, window: usize) -> (f64, f64, f64) {
+    let (hearing, heard) = listen(cluster);
+    let mut speaking = Server::start("app-1", fixtures::incarnation(), &cluster.nodes.list());
+    let rooms: Vec<Arc<str>> = (0..ROOMS).map(|room| format!("room {room}").into()).collect();
+    rooms.iter().for_each(|room| speaking.join(room));
+    speaking.until(|server| server.joined == ROOMS && server.peers() == 1);
+    let text: Box<str> = "x".repeat(TEXT_BYTES).into();
+    let (mut said, mut start, mut cpu, mut counted) = (0u64, Instant::now(), cluster.cpu(), 0);
+    // The first second warms up: rings fill, and the second holder is found.
+    let mut is_warm = false;
+    while !is_warm || start.elapsed() < TIME {
+        while (said - speaking.acked) < (window * ROOMS) as u64 {
+            speaking.say(&rooms[said as usize % ROOMS], said, &text);
+            said += 1;
+        }
+        speaking.turn();
+        if !is_warm && start.elapsed() > Duration::from_secs(1) {
+            is_warm = true;
+            (start, cpu, counted) = (Instant::now(), cluster.cpu(), speaking.acked);
+            hearing.send(()).unwrap();
+        }
+    }
+    let (elapsed, redis) = (start.elapsed(), cluster.cpu() - cpu);
+    let acked = (speaking.acked - counted) as f64;
+    hearing.send(()).unwrap();
+    let (messages, server) = heard.recv().unwrap();
+    (
+        acked / elapsed.as_secs_f64(),
+        redis.as_secs_f64() * 1e6 / acked,
+        server.as_secs_f64() * 1e6 / messages as f64,
+    )
+}
+
+/// A server with a member in each room, in a thread of its own. It counts between two signs what it heard and what that
+/// cost.
+fn listen(cluster: &Cluster) -> (Sender<()>, Receiver<(u64, Duration)>) {
+    let (signs, signed) = channel::<()>();
+    let (results, result) = channel();
+    let list = cluster.nodes.list();
+    let (ready, is_ready) = channel();
+    thread::spawn(move || {
+        let mut server = Server::start("app-2", fixtures::incarnation(), &list);
+        (0..ROOMS).for_each(|room| server.join(&format!("room {room}").into()));
+        server.until(|server| server.joined == ROOMS);
+        ready.send(()).unwrap();
+        let mut from = None;
+        loop {
+            server.turn();
+            if signed.try_recv().is_err() {
+                continue;
+            }
+            match from.take() {
+                None => from = Some((server.heard, thread_cpu())),
+                Some((heard, cpu)) => {
+                    results.send((server.heard - heard, thread_cpu() - cpu)).unwrap();
+                    return;
+                }
+            }
+        }
+    });
+    is_ready.recv().unwrap();
+    (signs, result)
+}
+
+/// Median and 99th percentile, in microseconds: of a bare publish, and from one server's member to another's.
+fn latencies(cluster: &Cluster) -> ((f64, f64), (f64, f64)) {
+    let mut stream = TcpStream::connect(("127.0.0.1", cluster.nodes.ports[0])).unwrap();
+    stream.set_nodelay(true).unwrap();
+    let command = format!("SPUBLISH distr:{{{}}}bare {}\r\n", slot::tag(0, 3), "x".repeat(TEXT_BYTES));
+    let mut reply = [0; 64];
+    let bare = (0..SAMPLES).map(|_| {
+        thread::sleep(Duration::from_millis(1));
+        let start = Instant::now();
+        stream.write_all(command.as_bytes()).unwrap();
+        assert!(stream.read(&mut reply).unwrap() > 0);
+        start.elapsed()
+    });
+    let bare = percentiles(bare.collect());
+
+    let list = cluster.nodes.list();
+    let (heard, hears) = channel::<Heard>();
+    let (stop, stopped) = channel::<()>();
+    let listening = thread::spawn(move || {
+        let mut server = Server::start("app-2", fixtures::incarnation(), &list);
+        server.join(&"quiet".into());
+        server.until(|server| server.joined == 1);
+        server.tell(heard);
+        while stopped.try_recv().is_err() {
+            server.turn();
+        }
+    });
+    let mut server = Server::start("app-1", fixtures::incarnation(), &cluster.nodes.list());
+    server.join(&"quiet".into());
+    server.until(|server| server.joined == 1 && server.peers() == 1);
+    let text: Box<str> = "x".repeat(TEXT_BYTES).into();
+    let mut said = HashMap::new();
+    for id in 0..SAMPLES as u64 {
+        let pause = Instant::now() + Duration::from_millis(2);
+        server.until(|_| Instant::now() >= pause);
+        said.insert(id, Instant::now());
+        server.say(&"quiet".into(), id, &text);
+        server.turn();
+        server.until(|server| server.acked > id);
+    }
+    stop.send(()).unwrap();
+    listening.join().unwrap();
+    let chat = hears.iter().map(|Heard { id, at }| at.duration_since(said[&id])).collect();
+    (bare, percentiles(chat))
+}
+
+fn percentiles(mut samples: Vec<Duration>) -> (f64, f64) {
+    assert_eq!(samples.len(), SAMPLES, "each arrived once");
+    samples.sort_unstable();
+    let at = |part: f64| samples[((samples.len() - 1) as f64 * part) as usize].as_secs_f64() * 1e6;
+    (at(0.5), at(0.99))
+}
