@@ -53,6 +53,8 @@ pub struct Lanes {
     now: Instant,
     /// Rooms may have become certain.
     is_news: bool,
+    /// Kept for its memory.
+    encoded: Vec<u8>,
     commands: VecDeque<Command>,
     events: VecDeque<Event>,
     notices: VecDeque<Notice>,
@@ -82,6 +84,7 @@ impl Lanes {
             lag: Duration::ZERO,
             now,
             is_news: false,
+            encoded: Vec::new(),
             commands: VecDeque::new(),
             events: VecDeque::new(),
             notices: VecDeque::new(),
@@ -144,23 +147,25 @@ impl Lanes {
         self.send(envelope, lanes, now);
     }
 
-    /// Says what this server said last about itself, with the lanes that it hears now.
+    /// Says what this server said last about itself, with the lanes that are best for others to reach it.
     fn tell_alive(&mut self, now: Instant) {
         let Some(mut alive) = self.alive.take() else { return };
+        let best = route::for_all(self.health);
         if let Word::Alive { lanes, .. } = &mut alive.word {
-            *lanes = self.health.healthy.to_bits();
+            *lanes = best.to_bits();
         }
-        self.send(&alive, route::for_all(self.health), now);
+        self.send(&alive, best, now);
         self.alive = Some(alive);
     }
 
     fn send(&mut self, envelope: &Envelope, lanes: LaneSet, now: Instant) {
-        let mut payload = Vec::new();
-        envelope.encode(&mut payload);
-        if payload.len() > ENVELOPE_BYTES_MAX || lanes.is_empty() {
+        self.encoded.clear();
+        envelope.encode(&mut self.encoded);
+        if self.encoded.len() > ENVELOPE_BYTES_MAX || lanes.is_empty() {
             return self.drop_one();
         }
-        let parcel = Parcel { to: envelope.target().into(), payload: payload.into(), tried: lanes };
+        let payload = Bytes::copy_from_slice(&self.encoded);
+        let parcel = Parcel { to: envelope.target().into(), payload, tried: lanes };
         self.put(&parcel, lanes, now);
     }
 
@@ -195,7 +200,9 @@ impl Lanes {
         let credentials = self.settings.credentials.as_ref();
         let credentials = credentials.map(|(user, password)| Credentials { user, password });
         link(&mut self.lanes[lane], role).handle_connected(local_address, credentials, now);
-        let is_same = |other: &Lane| other.peer_address.as_ref() == Some(&peer_address);
+        let is_same = |other: &Lane| {
+            other.publisher.link.is_in_use() && other.peer_address.as_ref() == Some(&peer_address)
+        };
         let mut others = self.lanes.iter().enumerate().filter(|(index, _)| *index != lane);
         if let Some(other) = others.find(|(_, other)| is_same(other)).map(|(index, _)| index) {
             self.notice(Notice::SameNode { lane, other, address: peer_address.clone() });

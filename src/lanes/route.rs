@@ -24,22 +24,23 @@ pub fn for_room(order: &Order, health: Health, peers: &Peers) -> LaneSet {
     if let Some(lane) = common {
         return LaneSet::of(lane);
     }
-    let room: LaneSet = order.iter().map(|lane| usize::from(*lane)).collect();
-    let covering = covering(room.and(health.healthy), peers);
+    let covering = covering(order, health.healthy, peers);
     if !covering.is_empty() {
         return covering;
     }
     first(health.healthy).or_else(|| first(health.open)).map_or(LaneSet::EMPTY, LaneSet::of)
 }
 
-/// The lane that reaches most of those not reached yet, again and again.
-fn covering(usable: LaneSet, peers: &Peers) -> LaneSet {
+/// The lane that reaches most of those not reached yet, again and again; of equals the room's first.
+fn covering(order: &Order, healthy: LaneSet, peers: &Peers) -> LaneSet {
+    let usable = || order.iter().map(|lane| usize::from(*lane)).filter(|lane| healthy.contains(*lane));
+    let reachable: LaneSet = usable().collect();
     let mut missing: Vec<_> =
-        peers.iter().map(|(_, lanes)| lanes).filter(|lanes| !lanes.is_disjoint(usable)).collect();
+        peers.iter().map(|(_, lanes)| lanes).filter(|lanes| !lanes.is_disjoint(reachable)).collect();
     let mut chosen = LaneSet::EMPTY;
     while !missing.is_empty() {
         let reached = |lane: &usize| missing.iter().filter(|lanes| lanes.contains(*lane)).count();
-        let Some(best) = usable.iter().max_by_key(reached) else { break };
+        let Some(best) = usable().rev().max_by_key(reached) else { break };
         chosen.insert(best);
         missing.retain(|lanes| !lanes.contains(best));
     }
@@ -111,6 +112,12 @@ mod tests {
         let all: &[usize] = &[0, 1, 2];
         assert_eq!(route([all, all, all], &[&[0], &[1], &[0, 1]]), set(&[0, 1]));
         assert_eq!(route([all, all, all], &[&[0], &[1, 2], &[2]]), set(&[0, 2]));
+        assert_eq!(
+            route([all, all, all], &[&[0], &[0, 1, 2], &[2]]),
+            set(&[0, 2]),
+            "of equals the room's first"
+        );
+        assert_eq!(route([all, &[0, 1], &[0, 1]], &[&[2], &[0, 1]]), set(&[0]), "and so it is here");
         assert_eq!(route([all, &[0, 1], &[0, 1]], &[&[2], &[1]]), set(&[1]), "the first cannot be reached");
         assert_eq!(route([all, &[1], &[1]], &[&[2]]), set(&[1]), "nobody can: any that answers");
         assert_eq!(route([all, &[], &[]], &[&[2]]), set(&[2]), "all suspect: the room's first");
