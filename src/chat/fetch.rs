@@ -72,7 +72,7 @@ impl Fetch {
 
     /// Whether everybody has answered.
     pub fn is_answered(&self) -> bool {
-        self.awaited.as_ref().is_some_and(|awaited| awaited.is_empty())
+        self.awaited.as_ref().is_some_and(SmallVec::is_empty)
     }
 
     /// Whether so many have answered that everything that was acknowledged is known: of that two servers have each, so

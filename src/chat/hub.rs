@@ -220,7 +220,7 @@ impl Hub {
         self.dirty = dirty;
         self.confirm_to_others();
         let digests = mem::take(&mut self.digests);
-        self.publish_digests(0, digests);
+        self.publish_digests(0, &digests);
     }
 
     /// The next thing for the shell to do.
@@ -382,8 +382,8 @@ impl Hub {
         }
     }
 
-    fn publish_digests(&mut self, to: u64, digests: Vec<RoomDigest>) {
-        for part in split(&digests, |digest| digest.room.len() + 16 + digest.spans.len() * 32) {
+    fn publish_digests(&mut self, to: u64, digests: &[RoomDigest]) {
+        for part in split(digests, |digest| digest.room.len() + 16 + digest.spans.len() * 32) {
             self.publish(Word::Digest { to, rooms: part.into() });
         }
     }

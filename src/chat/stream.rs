@@ -164,7 +164,8 @@ impl Stream {
         let gap = self.gap.as_ref()?;
         let all_lack = !gap.lacked_by.is_empty() && can_be_asked.iter().all(|id| gap.lacked_by.contains(id));
         let is_too_old = now.saturating_duration_since(gap.since) >= GAP_MAX;
-        if !all_lack && !is_too_old && !(can_be_asked.is_empty() && gap.tries > 1) {
+        let is_nobody_left = can_be_asked.is_empty() && gap.tries > 1;
+        if !(all_lack || is_too_old || is_nobody_left) {
             return None;
         }
         let first = self.last + 1;

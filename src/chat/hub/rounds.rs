@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Hub, split, strs};
+use crate::chat::fetch::Fetch;
 use crate::chat::limits::{
     ALIVE_INTERVAL, PRESENCE_DELIVERIES_PER_SECOND, PRESENCE_INTERVAL, PRESENCE_INTERVAL_MAX,
     PRESENCE_REFRESH, SYNC_INTERVAL, SYNC_ROOMS_MAX, SYNC_ROOMS_PER_STEP, SYNC_STEP,
@@ -74,7 +75,7 @@ impl Hub {
     /// Opens a room of which everything was learned that others know.
     pub(super) fn open_if_fetched(&mut self, id: RoomId, now: Now) {
         let room = self.room(id);
-        if room.fetch.as_ref().is_some_and(|fetch| fetch.is_answered()) && room.is_whole() {
+        if room.fetch.as_ref().is_some_and(Fetch::is_answered) && room.is_whole() {
             self.open(id, now);
             self.room_mut(id).fetch = None;
             self.seek_holder(id, 0);

@@ -140,7 +140,7 @@ impl Hub {
                 self.reschedule(id);
             }
         }
-        self.publish_digests(origin, digests);
+        self.publish_digests(origin, &digests);
     }
 
     fn hear_digest(&mut self, origin: u64, is_answer: bool, digest: &RoomDigest, now: Now) {
