@@ -1,12 +1,14 @@
 //! What servers reach through Redis, beside what `redis-benchmark` reaches on the same nodes in the same run:
 //! `cargo bench --bench backplane`. Needs `redis-server` and `redis-benchmark`.
 //!
-//! Two servers (hub and lanes, each in a thread as in production) share twenty rooms on a cluster of three nodes. One
+//! First lanes alone: envelopes of so many messages, from one bus to another, as many as get through. Then all of it: two servers (hub and lanes, each in a thread as in production) share twenty rooms on a cluster of three nodes. One
 //! says, with so many messages under way; a message counts when it was acknowledged, so when the other server keeps it.
 //! `redis-benchmark` publishes the same text, one message a command, to as many subscribers, at all three nodes at once.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot be set up has nothing to tell")]
 
+#[path = "support/end.rs"]
+mod end;
 #[path = "../tests/support/mod.rs"]
 mod fixtures;
 #[path = "support/server.rs"]
@@ -17,11 +19,13 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use distr_chat::wire::slot;
+use end::End;
 use fixtures::redis::Nodes;
 use server::{Heard, Server, process_cpu, thread_cpu};
 
@@ -29,6 +33,10 @@ const ROOMS: usize = 20;
 const TEXT_BYTES: usize = 128;
 /// Messages under way in each room.
 const WINDOWS: [usize; 3] = [1, 16, 64];
+/// Messages in an envelope.
+const PACKED: [usize; 3] = [1, 16, 64];
+/// Envelopes under way.
+const ENVELOPES: u64 = 256;
 const TIME: Duration = Duration::from_secs(4);
 const UNPACKED: u64 = 400_000;
 const SAMPLES: usize = 1000;
@@ -59,9 +67,15 @@ fn main() {
     println!("{:<34}{:>14}{:>18}{:>22}", "", "messages/s", "Redis CPU µs/msg", "server CPU µs/msg");
     let (base_rate, base_cpu) = unpacked(&cluster);
     println!("{:<34}{base_rate:>14.0}{base_cpu:>18.2}{:>22}", "redis-benchmark -P 32 SPUBLISH", "");
+    for count in PACKED {
+        let (rate, redis, hearing) = carried(&cluster, count);
+        let name = format!("lanes alone, {count} in an envelope");
+        println!("{name:<34}{rate:>14.0}{redis:>18.2}{hearing:>22.2}");
+        println!("{:<34}{:>13.2}×{:>17.2}×", "", rate / base_rate, redis / base_cpu);
+    }
     for window in WINDOWS {
         let (rate, redis, hearing) = packed(&cluster, window);
-        let name = format!("lanes, {window} under way a room");
+        let name = format!("servers, {window} under way a room");
         println!("{name:<34}{rate:>14.0}{redis:>18.2}{hearing:>22.2}");
         println!("{:<34}{:>13.2}×{:>17.2}×", "", rate / base_rate, redis / base_cpu);
     }
@@ -113,6 +127,46 @@ fn subscribe(port: u16, channel: &str) -> TcpStream {
     assert!(reader.read(&mut buffer).unwrap() > 0, "the subscription is confirmed");
     thread::spawn(move || while reader.read(&mut buffer).is_ok_and(|count| count > 0) {});
     stream
+}
+
+/// Messages per second from one bus to another, microseconds of Redis's CPU for each, and of the hearing thread's.
+fn carried(cluster: &Cluster, count: usize) -> (f64, f64, f64) {
+    let heard = Arc::new(AtomicU64::new(0));
+    let (list, counted) = (cluster.nodes.list(), Arc::clone(&heard));
+    let (stop, stopped) = channel::<()>();
+    let (ready, is_ready) = channel();
+    let hearing = thread::spawn(move || {
+        let mut end = End::start("app-2", fixtures::incarnation(), &list);
+        (0..ROOMS).for_each(|room| end.subscribe(&format!("room {room}").into()));
+        end.until(|end| end.subscribed == ROOMS);
+        ready.send(()).unwrap();
+        let cpu = thread_cpu();
+        while stopped.try_recv().is_err() {
+            end.turn();
+            counted.store(end.heard, Ordering::Relaxed);
+        }
+        (end.heard, thread_cpu() - cpu)
+    });
+    is_ready.recv().unwrap();
+    let mut end = End::start("app-1", fixtures::incarnation(), &cluster.nodes.list());
+    end.until(|end| end.peers.contains("app-2"));
+    let (mut published, start, cpu) = (0, Instant::now(), cluster.cpu());
+    while start.elapsed() < TIME {
+        while published - heard.load(Ordering::Relaxed) / (count as u64) < ENVELOPES {
+            end.say(published as usize % ROOMS, count, TEXT_BYTES);
+            published += 1;
+        }
+        end.turn();
+    }
+    let (elapsed, redis) = (start.elapsed(), cluster.cpu() - cpu);
+    let messages = heard.load(Ordering::Relaxed) as f64;
+    stop.send(()).unwrap();
+    let (total, server) = hearing.join().unwrap();
+    (
+        messages / elapsed.as_secs_f64(),
+        redis.as_secs_f64() * 1e6 / messages,
+        server.as_secs_f64() * 1e6 / total as f64,
+    )
 }
 
 /// Acknowledged messages per second, microseconds of Redis's CPU for each, and of the hearing server's.

@@ -69,6 +69,8 @@ impl Server {
     /// It says something.
     pub fn say(&mut self, room: &Arc<str>, id: u64, text: &str) {
         let (room, user, id) = (Arc::clone(room), "ann".into(), id.to_string().into());
+        // In production the mailbox wakes the thread.
+        self.more = true;
         self.hub.handle_ask(MEMBER, Ask::Send { room, user, id, text: text.into() }, clock::now());
     }
 

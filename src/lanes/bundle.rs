@@ -355,14 +355,17 @@ impl Lanes {
 
     fn receive(&mut self, lane: usize, payload: &[u8], now: Instant) {
         self.lanes[lane].counts.received += 1;
+        // In a room where this server speaks, most of what comes is its own.
+        if Envelope::is_echo(payload, self.settings.incarnation) {
+            return;
+        }
         let envelope = match Envelope::parse(payload) {
             Ok(envelope) => envelope,
             Err(error) => return self.refuse(error),
         };
         let origin = envelope.origin;
-        let is_own = origin == self.settings.incarnation;
         if let Word::Alive { name, sent_ms, lanes, is_leaving } = &envelope.word {
-            if is_own {
+            if origin == self.settings.incarnation {
                 return self.lanes[lane].handle_canary(now);
             }
             let lanes = LaneSet::from_bits(*lanes);
@@ -373,9 +376,6 @@ impl Lanes {
             if let Some((lane, peer)) = self.peers.unheard(origin, self.health.settled, silence_max, now) {
                 self.notice(Notice::Unheard { lane, peer });
             }
-        }
-        if is_own {
-            return;
         }
         if self.peers.is_split() {
             self.relay(lane, &envelope, payload, now);

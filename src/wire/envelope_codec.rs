@@ -23,6 +23,7 @@ use super::limits::{ENVELOPE_BYTES_MAX, TEXT_BYTES_MAX};
 use super::name::{Kind, Name};
 
 const VERSION: u8 = 1;
+const ALIVE: u8 = 4;
 
 /// Why bytes are no envelope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
@@ -47,6 +48,13 @@ impl Envelope {
         put_word(out, &self.word);
     }
 
+    /// Whether it is a server's own word that comes back to it, other than [`Word::Alive`]; told from the head alone.
+    pub fn is_echo(bytes: &[u8], origin: u64) -> bool {
+        bytes.first() == Some(&VERSION)
+            && bytes.get(1).is_some_and(|kind| *kind != ALIVE)
+            && bytes.get(2..10) == Some(&origin.to_be_bytes())
+    }
+
     /// Reads one envelope.
     pub fn parse(bytes: &[u8]) -> Result<Self, EnvelopeError> {
         if bytes.len() > ENVELOPE_BYTES_MAX {
@@ -68,7 +76,7 @@ fn kind(word: &Word) -> u8 {
         Word::Messages { .. } => 1,
         Word::Presence { .. } => 2,
         Word::Typing { .. } => 3,
-        Word::Alive { .. } => 4,
+        Word::Alive { .. } => ALIVE,
         Word::Sync { .. } => 5,
         Word::Digest { .. } => 6,
         Word::Want { .. } => 7,
@@ -214,7 +222,7 @@ impl<'a> Reader<'a> {
                 },
             },
             3 => Word::Typing { room: self.name(Kind::Room)?.into(), user: self.name(Kind::User)?.into() },
-            4 => Word::Alive {
+            ALIVE => Word::Alive {
                 name: self.name(Kind::User)?.into(),
                 sent_ms: self.u64()?,
                 lanes: self.u64()?,

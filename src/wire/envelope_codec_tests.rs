@@ -71,6 +71,16 @@ fn there_and_back() {
 }
 
 #[test]
+fn an_echo_is_known_by_its_head() {
+    for envelope in examples() {
+        let bytes = bytes(&envelope);
+        let is_alive = matches!(envelope.word, Word::Alive { .. });
+        assert_eq!((Envelope::is_echo(&bytes, 42), Envelope::is_echo(&bytes, 43)), (!is_alive, false));
+        assert!(!Envelope::is_echo(&bytes[..9], 42));
+    }
+}
+
+#[test]
 fn every_cut_and_every_addition_is_refused() {
     for envelope in examples() {
         let mut bytes = bytes(&envelope);
