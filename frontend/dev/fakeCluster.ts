@@ -221,6 +221,7 @@ export async function startFakeCluster(ports: Ports, dist: string): Promise<Fake
     const name = before?.name ?? `app-${apps.size + 1}`;
     const http = createServer((request, response) => {
       if (pathOf(request) === '/status') answer(response, 200, appStatus(app, port));
+      else if (pathOf(request) === '/ready') answer(response, 200, {});
       else void serve(response, dist, pathOf(request), 'server.html');
     });
     const app: App = {

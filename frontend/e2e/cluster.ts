@@ -1,20 +1,24 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { createServer, type Server } from 'node:net';
+import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Ports, startFakeCluster } from '../dev/fakeCluster';
 
 export interface Cluster {
   ports: Ports;
   frontend: string;
-  /** Kills one server without a warning; false where servers are not processes of their own. */
-  kill(port: number): Promise<boolean>;
+  /** Redis nodes that can be killed. */
+  redis: readonly string[];
+  /** Kills one node without a warning. */
+  kill(node: string): void;
   stop(): Promise<void>;
 }
 
 const READY_WITHIN_MS = 40_000;
 const STOP_WITHIN_MS = 10_000;
+/** A Redis node takes this port, counted from its own, too. */
+const REDIS_BUS_OFFSET = 10_000;
 const ROOT = new URL('../', import.meta.url);
 
 /** The cluster under test: the binary of `DISTR_CHAT_BIN`, or the fake one where that is `fake`. */
@@ -22,7 +26,7 @@ export async function startCluster(): Promise<Cluster> {
   const free = await freePorts(7);
   const ports: Ports = { frontend: free[0] ?? 0, apps: free.slice(1, 4), balancers: free.slice(4, 7) };
   const binary = process.env.DISTR_CHAT_BIN ?? new URL('../target/release/distr-chat', ROOT).pathname;
-  const cluster = binary === 'fake' ? await startFake(ports) : startReal(binary, ports);
+  const cluster = binary === 'fake' ? await startFake(ports) : startReal(binary, ports, await freeRedisPorts(3));
   try {
     await ready(ports);
     return cluster;
@@ -37,10 +41,8 @@ async function startFake(ports: Ports): Promise<Cluster> {
   return {
     ports,
     frontend: `http://localhost:${ports.frontend}/`,
-    kill(port) {
-      fake.kill(port);
-      return Promise.resolve(true);
-    },
+    redis: [],
+    kill: (node) => fake.kill(ports.apps[Number(node.replace('app-', '')) - 1] ?? 0),
     stop() {
       fake.stop();
       return Promise.resolve();
@@ -48,22 +50,33 @@ async function startFake(ports: Ports): Promise<Cluster> {
   };
 }
 
-function startReal(binary: string, ports: Ports): Cluster {
+/** Each node a process, as the table tells that `up` shows. */
+function startReal(binary: string, ports: Ports, redisPorts: readonly number[]): Cluster {
   const child = spawn(
     binary,
     [
       'up',
-      ...['--backplane', 'embedded'],
+      ...['--backplane', 'redis', '--redis-ports', redisPorts.join()],
       ...['--frontend-port', `${ports.frontend}`],
       ...['--app-ports', ports.apps.join()],
       ...['--lb-ports', ports.balancers.join()],
     ],
-    { stdio: ['ignore', 'ignore', 'inherit'] },
+    { stdio: ['ignore', 'pipe', 'inherit'] },
   );
+  const pids = new Map<string, number>();
+  createInterface(child.stdout).on('line', (line) => {
+    const [, node, pid] = /^ {2}(\S+) .* pid (\d+) /.exec(line) ?? [];
+    if (node !== undefined) pids.set(node, Number(pid));
+  });
   return {
     ports,
     frontend: `http://localhost:${ports.frontend}/`,
-    kill: (port) => killServer(child, port),
+    redis: redisPorts.map((_port, index) => `redis-${index + 1}`),
+    kill(node) {
+      const pid = pids.get(node);
+      if (pid === undefined) throw new Error(`up did not tell the pid of ${node}`);
+      process.kill(pid, 'SIGKILL');
+    },
     stop: () => end(child),
   };
 }
@@ -77,22 +90,11 @@ async function end(child: ChildProcess) {
   clearTimeout(late);
 }
 
-/** `up` runs each node as a child; the one with this port among its arguments is the server. */
-async function killServer(up: ChildProcess, port: number): Promise<boolean> {
-  const children = await readFile(`/proc/${up.pid ?? 0}/task/${up.pid ?? 0}/children`, 'utf8').catch(() => '');
-  for (const pid of children.split(' ').filter(Boolean).map(Number)) {
-    const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
-    const words = command.split('\0');
-    if (words[1] === 'app' && words.some((word) => word.endsWith(`${port}`))) return process.kill(pid, 'SIGKILL');
-  }
-  return false;
-}
-
 async function ready({ frontend, apps, balancers }: Ports) {
   const urls = [
     `http://localhost:${frontend}/config.json`,
     ...[...apps, ...balancers].map((port) => `http://localhost:${port}/status`),
-    ...balancers.map((port) => `http://localhost:${port}/ready`),
+    ...[...apps, ...balancers].map((port) => `http://localhost:${port}/ready`),
   ];
   const deadline = Date.now() + READY_WITHIN_MS;
   for (const url of urls) {
@@ -115,19 +117,31 @@ async function answers(url: string): Promise<boolean> {
 
 /** Ports that were free a moment ago, all different. */
 async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer().listen(0);
-      await once(server, 'listening');
-      return server;
-    }),
-  );
-  return Promise.all(
-    servers.map(async (server) => {
-      const address = server.address();
-      server.close();
-      await once(server, 'close');
-      return typeof address === 'object' && address ? address.port : 0;
-    }),
-  );
+  const servers = await Promise.all(Array.from({ length: count }, () => listen(0)));
+  return Promise.all(servers.map(close));
+}
+
+/** The same for Redis nodes, below what the kernel hands out, for the second port has to be one too. */
+async function freeRedisPorts(count: number): Promise<number[]> {
+  const free: number[] = [];
+  for (let port = 20_000 + (process.pid % 2_000); free.length < count; port += 1) {
+    const both = await Promise.allSettled([listen(port), listen(port + REDIS_BUS_OFFSET)]);
+    const servers = both.filter((result) => result.status === 'fulfilled').map(({ value }) => value);
+    await Promise.all(servers.map(close));
+    if (servers.length === both.length) free.push(port);
+  }
+  return free;
+}
+
+async function listen(port: number): Promise<Server> {
+  const server = createServer().listen(port);
+  await once(server, 'listening');
+  return server;
+}
+
+async function close(server: Server): Promise<number> {
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  return typeof address === 'object' && address ? address.port : 0;
 }
