@@ -31,8 +31,9 @@ use server::{Heard, Server, process_cpu, thread_cpu};
 
 const ROOMS: usize = 20;
 const TEXT_BYTES: usize = 128;
-/// Messages under way in each room.
-const WINDOWS: [usize; 3] = [1, 16, 64];
+/// Messages under way in each room, and how long they may wait for each other.
+const WINDOWS: [(usize, Duration); 4] =
+    [(1, Duration::ZERO), (16, Duration::ZERO), (64, Duration::ZERO), (256, Duration::from_millis(2))];
 /// Messages in an envelope.
 const PACKED: [usize; 3] = [1, 16, 64];
 /// Envelopes under way.
@@ -73,9 +74,9 @@ fn main() {
         println!("{name:<34}{rate:>14.0}{redis:>18.2}{hearing:>22.2}");
         println!("{:<34}{:>13.2}×{:>17.2}×", "", rate / base_rate, redis / base_cpu);
     }
-    for window in WINDOWS {
-        let (rate, redis, hearing) = packed(&cluster, window);
-        let name = format!("servers, {window} under way a room");
+    for (window, delay) in WINDOWS {
+        let (rate, redis, hearing) = packed(&cluster, window, delay);
+        let name = format!("servers, {window} a room, wait {delay:?}");
         println!("{name:<34}{rate:>14.0}{redis:>18.2}{hearing:>22.2}");
         println!("{:<34}{:>13.2}×{:>17.2}×", "", rate / base_rate, redis / base_cpu);
     }
@@ -170,9 +171,9 @@ fn carried(cluster: &Cluster, count: usize) -> (f64, f64, f64) {
 }
 
 /// Acknowledged messages per second, microseconds of Redis's CPU for each, and of the hearing server's.
-fn packed(cluster: &Cluster, window: usize) -> (f64, f64, f64) {
+fn packed(cluster: &Cluster, window: usize, delay: Duration) -> (f64, f64, f64) {
     let (hearing, heard) = listen(cluster);
-    let mut speaking = Server::start("app-1", fixtures::incarnation(), &cluster.nodes.list());
+    let mut speaking = Server::start("app-1", fixtures::incarnation(), &cluster.nodes.list(), delay);
     let rooms: Vec<Arc<str>> = (0..ROOMS).map(|room| format!("room {room}").into()).collect();
     rooms.iter().for_each(|room| speaking.join(room));
     speaking.until(|server| server.joined == ROOMS && server.peers() == 1);
@@ -211,7 +212,7 @@ fn listen(cluster: &Cluster) -> (Sender<()>, Receiver<(u64, Duration)>) {
     let list = cluster.nodes.list();
     let (ready, is_ready) = channel();
     thread::spawn(move || {
-        let mut server = Server::start("app-2", fixtures::incarnation(), &list);
+        let mut server = Server::start("app-2", fixtures::incarnation(), &list, Duration::ZERO);
         (0..ROOMS).for_each(|room| server.join(&format!("room {room}").into()));
         server.until(|server| server.joined == ROOMS);
         ready.send(()).unwrap();
@@ -253,7 +254,7 @@ fn latencies(cluster: &Cluster) -> ((f64, f64), (f64, f64)) {
     let (heard, hears) = channel::<Heard>();
     let (stop, stopped) = channel::<()>();
     let listening = thread::spawn(move || {
-        let mut server = Server::start("app-2", fixtures::incarnation(), &list);
+        let mut server = Server::start("app-2", fixtures::incarnation(), &list, Duration::ZERO);
         server.join(&"quiet".into());
         server.until(|server| server.joined == 1);
         server.tell(heard);
@@ -261,7 +262,8 @@ fn latencies(cluster: &Cluster) -> ((f64, f64), (f64, f64)) {
             server.turn();
         }
     });
-    let mut server = Server::start("app-1", fixtures::incarnation(), &cluster.nodes.list());
+    let (incarnation, list) = (fixtures::incarnation(), cluster.nodes.list());
+    let mut server = Server::start("app-1", incarnation, &list, Duration::ZERO);
     server.join(&"quiet".into());
     server.until(|server| server.joined == 1 && server.peers() == 1);
     let text: Box<str> = "x".repeat(TEXT_BYTES).into();

@@ -42,8 +42,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Nothing happens yet.
-    pub fn start(name: &str, incarnation: u64, nodes: &str) -> Self {
+    /// Nothing happens yet. What is said waits for more for `flush_delay`.
+    pub fn start(name: &str, incarnation: u64, nodes: &str, flush_delay: Duration) -> Self {
         let now = Instant::now();
         let poller = Poller::new().unwrap();
         let settings = Settings {
@@ -52,7 +52,7 @@ impl Server {
             reactors: 1,
             seed: incarnation,
             settle: Duration::from_millis(500),
-            flush_delay: Duration::ZERO,
+            flush_delay,
         };
         let options = Options { nodes: nodes.split(',').map(str::to_owned).collect(), credentials: None };
         let bus = RedisBus::new(name, incarnation, options, incarnation, &poller, now);

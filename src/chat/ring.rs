@@ -6,6 +6,7 @@ use std::hash::BuildHasher;
 
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashTable};
+use smallvec::SmallVec;
 
 use super::limits::{IDS_MAX, RING_BYTES_MAX, RING_MESSAGES_MAX};
 use crate::wire::StreamId;
@@ -29,9 +30,14 @@ pub struct Ring {
     hasher: FixedState,
 }
 
+/// What had to go: mostly one.
+pub type Evicted = SmallVec<[Entry; 1]>;
+
 #[derive(Debug)]
 struct Kept {
     entry: Entry,
+    /// Of (speaker, id).
+    hash: u64,
     /// It was said in another stream before: kept for servers that miss it, and shown to nobody.
     is_repeat: bool,
 }
@@ -67,27 +73,24 @@ impl Ring {
         }
     }
 
-    /// Adds a message, and returns those that had to go for it.
-    pub fn push(&mut self, entry: Entry) -> Vec<Entry> {
-        let is_repeat = self.stamp(&entry.message.from, &entry.message.id).is_some();
+    /// Adds a message, and returns those that had to go for it. `is_repeat`: it was said in another stream before.
+    pub fn push(&mut self, entry: Entry, is_repeat: bool) -> Evicted {
+        debug_assert_eq!(is_repeat, self.stamp(&entry.message.from, &entry.message.id).is_some());
         self.bytes += entry.message.weight();
         let position = self.gone + self.entries.len() as u64;
         let hash = self.hash(&entry.message.from, &entry.message.id);
-        self.entries.push_back(Kept { entry, is_repeat });
+        self.entries.push_back(Kept { entry, hash, is_repeat });
         if !is_repeat {
-            let Self { entries, gone, hasher, .. } = self;
-            let (entries, gone) = (&*entries, *gone);
-            self.by_id.insert_unique(hash, position, |&position| {
-                let message = &entries[(position - gone) as usize].entry.message;
-                hasher.hash_one((&*message.from, &*message.id))
-            });
+            let (entries, gone) = (&self.entries, self.gone);
+            let hash_at = |&position: &u64| entries[(position - gone) as usize].hash;
+            self.by_id.insert_unique(hash, position, hash_at);
         }
         self.shrink(RING_BYTES_MAX)
     }
 
     /// Drops the oldest until at most `bytes_max` are held, and returns them.
-    pub fn shrink(&mut self, bytes_max: usize) -> Vec<Entry> {
-        let mut evicted = Vec::new();
+    pub fn shrink(&mut self, bytes_max: usize) -> Evicted {
+        let mut evicted = Evicted::new();
         while self.entries.len() > RING_MESSAGES_MAX || self.bytes > bytes_max {
             evicted.extend(self.evict());
         }
@@ -106,18 +109,23 @@ impl Ring {
 
     /// The message that this speaker said under this id, if it is still here.
     pub fn find(&self, from: &str, id: &str) -> Option<&Entry> {
+        self.find_hashed(self.hash(from, id), from, id)
+    }
+
+    fn find_hashed(&self, hash: u64, from: &str, id: &str) -> Option<&Entry> {
         let is_it = |&position: &u64| {
             let message = &self.at(position).message;
             *message.from == *from && *message.id == *id
         };
-        self.by_id.find(self.hash(from, id), is_it).map(|&position| self.at(position))
+        self.by_id.find(hash, is_it).map(|&position| self.at(position))
     }
 
     /// Where the message of this speaker and id stands; known for longer than the message is kept.
     pub fn stamp(&self, from: &str, id: &str) -> Option<Stamp> {
-        match self.find(from, id) {
+        let hash = self.hash(from, id);
+        match self.find_hashed(hash, from, id) {
             Some(entry) => Some(entry.into()),
-            None => self.remembered.get(&self.hash(from, id)).copied(),
+            None => self.remembered.get(&hash).copied(),
         }
     }
 
@@ -140,12 +148,11 @@ impl Ring {
     }
 
     fn evict(&mut self) -> Option<Entry> {
-        let Kept { entry, is_repeat } = self.entries.pop_front()?;
+        let Kept { entry, hash, is_repeat } = self.entries.pop_front()?;
         let position = self.gone;
         self.gone += 1;
         self.bytes -= entry.message.weight();
         if !is_repeat {
-            let hash = self.hash(&entry.message.from, &entry.message.id);
             if let Ok(found) = self.by_id.find_entry(hash, |&at| at == position) {
                 found.remove();
             }
@@ -172,13 +179,18 @@ mod tests {
         Entry { stream: STREAM, seq, message: Arc::new(message) }
     }
 
+    fn push(ring: &mut Ring, entry: Entry) -> Evicted {
+        let is_repeat = ring.stamp(&entry.message.from, &entry.message.id).is_some();
+        ring.push(entry, is_repeat)
+    }
+
     #[test]
     fn the_oldest_goes_first_and_its_id_is_remembered() {
         let mut ring = Ring::new(7);
         for seq in 0..RING_MESSAGES_MAX as u64 {
-            assert!(ring.push(entry(seq, "x")).is_empty());
+            assert!(push(&mut ring, entry(seq, "x")).is_empty());
         }
-        let evicted = ring.push(entry(5000, "x"));
+        let evicted = push(&mut ring, entry(5000, "x"));
         assert_eq!(evicted.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [0]);
         assert!(ring.find("ann", "0").is_none());
         assert_eq!(ring.stamp("ann", "0"), Some(Stamp { stream: STREAM, seq: 0, time: 0 }));
@@ -193,12 +205,12 @@ mod tests {
     fn bytes_and_ids_are_bounded_too() {
         let mut ring = Ring::new(7);
         let text = "x".repeat(4096);
-        (0..200).for_each(|seq| drop(ring.push(entry(seq, &text))));
+        (0..200).for_each(|seq| drop(push(&mut ring, entry(seq, &text))));
         let bytes: usize = ring.iter().map(|entry| entry.message.weight()).sum();
         assert!(bytes <= RING_BYTES_MAX && bytes > RING_BYTES_MAX - 5000, "{bytes}");
         assert_eq!(ring.bytes, bytes);
         let all = (RING_MESSAGES_MAX + IDS_MAX + 500) as u64;
-        (200..all).for_each(|seq| drop(ring.push(entry(seq, "x"))));
+        (200..all).for_each(|seq| drop(push(&mut ring, entry(seq, "x"))));
         assert_eq!((ring.remembered.len(), ring.remembered_order.len()), (IDS_MAX, IDS_MAX));
         assert!(ring.stamp("ann", "499").is_none() && ring.stamp("ann", "500").is_some());
         ring.shrink(ID_WEIGHT * 10);
@@ -210,8 +222,8 @@ mod tests {
         let mut ring = Ring::new(7);
         let first = entry(1, "x");
         let again = Entry { stream: StreamId { origin: 2, generation: 0 }, seq: 9, ..first.clone() };
-        ring.push(first);
-        ring.push(again);
+        push(&mut ring, first);
+        push(&mut ring, again);
         assert_eq!((ring.iter().count(), ring.kept().count()), (1, 2));
         assert_eq!(ring.stamp("ann", "1").unwrap().stream, STREAM);
         ring.shrink(0);

@@ -139,7 +139,7 @@ impl Room {
         debug_assert_eq!(offer, Offer::Next, "our own stream has no holes");
         self.outgoing.push(Arc::clone(&message));
         self.unconfirmed.push(seq, Arc::clone(&message), sender, now.instant);
-        self.keep(Entry { stream: own, seq, message });
+        self.keep(Entry { stream: own, seq, message }, false);
         self.note_change(now.instant);
         Stamp { stream: own, seq, time }
     }
@@ -398,7 +398,7 @@ impl Room {
     fn take(&mut self, stream: StreamId, seq: u64, message: Arc<Message>, heard: &mut Heard) {
         let is_repeat = self.ring.stamp(&message.from, &message.id).is_some();
         let entry = Entry { stream, seq, message };
-        self.keep(entry.clone());
+        self.keep(entry.clone(), is_repeat);
         if is_repeat {
             heard.known += 1;
         } else {
@@ -412,9 +412,9 @@ impl Room {
         }
     }
 
-    fn keep(&mut self, entry: Entry) {
+    fn keep(&mut self, entry: Entry, is_repeat: bool) {
         self.messages += 1;
-        let evicted = self.ring.push(entry);
+        let evicted = self.ring.push(entry, is_repeat);
         self.forget(&evicted);
     }
 
