@@ -9,6 +9,7 @@ use clap::Args;
 
 use super::backplane_choice::BackplaneChoice;
 use super::shared::{self, Signals};
+use crate::app::bus::Bus;
 use crate::app::redis::{Options as RedisOptions, RedisBus};
 use crate::app::redis_preflight::preflight;
 use crate::app::{App, Options, loopback};
@@ -96,8 +97,13 @@ pub struct Flags {
     server: ServerFlags,
 }
 
-/// Runs one server until it is told to end.
-pub fn run(flags: Flags, descriptors: u64, signals: &Signals) -> anyhow::Result<()> {
+/// Runs one server until it is told to end. Redis is spoken to through what `wrap` makes of the bus.
+pub fn run<B: Bus + Send + 'static>(
+    flags: Flags,
+    descriptors: u64,
+    signals: &Signals,
+    wrap: impl FnOnce(RedisBus) -> B,
+) -> anyhow::Result<()> {
     let listen = flags.listen;
     let options = Options {
         name: flags.name,
@@ -114,7 +120,7 @@ pub fn run(flags: Flags, descriptors: u64, signals: &Signals) -> anyhow::Result<
             let options = Options { settle: SETTLE, ..options };
             let (name, now) = (options.name.clone(), Instant::now());
             let bus = RedisBus::new(&name, options.incarnation, redis, options.seed, &poller, now);
-            App::start(options, poller, bus)
+            App::start(options, poller, wrap(bus))
         }
         None => {
             log::warn!(

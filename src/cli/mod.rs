@@ -19,6 +19,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 
+use crate::app::bus::Bus;
+use crate::app::redis::RedisBus;
 use crate::net::descriptors;
 use crate::up::lifeline;
 
@@ -54,7 +56,12 @@ enum Command {
 
 /// Reads the arguments and runs until it is told to end.
 pub fn main() -> ExitCode {
-    match run(Cli::parse()) {
+    main_with_bus(|bus| bus)
+}
+
+/// The same program, but `app` speaks to Redis through what `wrap` makes of its bus.
+pub fn main_with_bus<B: Bus + Send + 'static>(wrap: impl FnOnce(RedisBus) -> B) -> ExitCode {
+    match run(Cli::parse(), wrap) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // One line: what happened, to which thing, what to do.
@@ -64,7 +71,10 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(Cli { command, log: filters, with_parent }: Cli) -> anyhow::Result<()> {
+fn run<B: Bus + Send + 'static>(
+    Cli { command, log: filters, with_parent }: Cli,
+    wrap: impl FnOnce(RedisBus) -> B,
+) -> anyhow::Result<()> {
     if let Some(parent) = with_parent {
         lifeline::tie_to(parent)?;
     }
@@ -72,7 +82,7 @@ fn run(Cli { command, log: filters, with_parent }: Cli) -> anyhow::Result<()> {
     let descriptors = descriptors::raise_limit();
     let signals = || shared::Signals::catch().context("cannot catch Ctrl-C");
     match command {
-        Command::App(flags) => app::run(flags, descriptors, &signals()?),
+        Command::App(flags) => app::run(flags, descriptors, &signals()?, wrap),
         Command::Lb(flags) => lb::run(flags, &signals()?),
         Command::Web(flags) => web::run(flags, &signals()?),
         Command::Backplane(flags) => backplane::run(&flags, log),

@@ -1,12 +1,18 @@
 //! A whole cluster of processes whose every part and every connection to Redis can be broken.
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::path::Path;
+use std::process::Command;
 
 use super::process::{Folder, Process};
 use super::redis::Nodes;
-use super::running::{at, distr_chat, free_ports};
+use super::running::{at, distr_chat};
 use super::tap::Tap;
 use super::{eventually, http_get};
+
+/// Where balancers and servers listen: ports that the kernel gives to nobody by itself, so that one which was killed
+/// finds its own free again.
+const PORTS: std::ops::Range<u16> = 31_000..32_768;
 
 /// Balancers, servers, Redis nodes.
 pub struct Fleet {
@@ -15,7 +21,7 @@ pub struct Fleet {
     pub nodes: Nodes,
     /// By server, then by node.
     taps: Vec<Vec<Tap>>,
-    _folder: Folder,
+    folder: Folder,
 }
 
 /// A balancer or a server.
@@ -27,15 +33,25 @@ pub struct Member {
 impl Fleet {
     /// All run and answer. Each server reaches each node through a tap of its own.
     pub fn start(balancers: usize, servers: usize, nodes: usize) -> Self {
+        Self::start_as(balancers, servers, nodes, distr_chat)
+    }
+
+    /// The same of servers that another program runs, which is made of the arguments of `distr-chat`.
+    pub fn start_as(
+        balancers: usize,
+        servers: usize,
+        nodes: usize,
+        program: impl Fn(&str) -> Command,
+    ) -> Self {
         let (folder, nodes) = (Folder::new(), Nodes::start_all(nodes));
-        let ports: Vec<_> = free_ports(balancers + servers).into_iter().map(at).collect();
+        let ports = free_addresses(balancers + servers);
         let (lb_ports, app_ports) = ports.split_at(balancers);
         let taps: Vec<Vec<_>> =
             app_ports.iter().map(|_| nodes.addresses().into_iter().map(Tap::new).collect()).collect();
 
         let member = |kind: &str, index: usize, address: &SocketAddr, more: &str| {
             let name = format!("{kind}-{}", index + 1);
-            let command = distr_chat(&format!("{kind} --name {name} --listen {address} {more}"));
+            let command = program(&format!("{kind} --name {name} --listen {address} {more}"));
             Member { address: *address, process: Process::new(&name, command, folder.path()) }
         };
         let balancers: Vec<_> =
@@ -51,9 +67,14 @@ impl Fleet {
             member("app", index, at, &more)
         });
         let servers = servers.collect();
-        let mut fleet = Self { balancers, servers, nodes, taps, _folder: folder };
+        let mut fleet = Self { balancers, servers, nodes, taps, folder };
         fleet.balancers.iter_mut().chain(&mut fleet.servers).for_each(Member::start);
         fleet
+    }
+
+    /// Where its logs are.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// The network between a server and a node, both from 0.
@@ -77,6 +98,18 @@ impl Member {
         });
         assert_eq!(http_get(self.address, "/live").status, 200);
     }
+}
+
+/// Nobody has them, in TCP and UDP.
+fn free_addresses(count: usize) -> Vec<SocketAddr> {
+    let mut taken = Vec::new();
+    while taken.len() < count {
+        let address = at(fastrand::u16(PORTS));
+        if let (Ok(tcp), Ok(udp)) = (TcpListener::bind(address), UdpSocket::bind(address)) {
+            taken.push((address, tcp, udp));
+        }
+    }
+    taken.into_iter().map(|(address, ..)| address).collect()
 }
 
 fn list(addresses: impl Iterator<Item = SocketAddr>) -> String {

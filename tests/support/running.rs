@@ -1,5 +1,6 @@
 //! The binary as a process: started, listened to, signalled, and killed when the test ends.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -98,9 +99,14 @@ fn gather(stream: impl Read + Send + 'static) -> Arc<Mutex<String>> {
     text
 }
 
-/// A command without anything that the environment would add.
+/// A command of the binary.
 pub fn distr_chat(arguments: &str) -> Command {
-    let mut command = Command::new(BINARY);
+    program(BINARY, arguments)
+}
+
+/// A command without anything that the environment would add.
+pub fn program(path: impl AsRef<OsStr>, arguments: &str) -> Command {
+    let mut command = Command::new(path);
     command.args(arguments.split_whitespace());
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("DISTR_")) {
         command.env_remove(name);

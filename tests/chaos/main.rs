@@ -1,0 +1,89 @@
+//! The promise under chaos: three servers, three Redis nodes, twenty rooms, and whatever may break breaks while clients
+//! talk. Everything is checked from outside, by clients that keep docs/protocol.md. `make chaos` runs it for long;
+//! `CHAOS_SEED=7` repeats a plan of faults, `CHAOS_SECONDS=600` makes it longer.
+
+#![allow(clippy::unwrap_used, reason = "in a test, what cannot be is a failure")]
+
+mod crowd;
+mod fault;
+mod havoc;
+mod health;
+mod ledger;
+mod member;
+mod odometer;
+mod report;
+mod sabotage;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+
+use crowd::{CALM, Crowd};
+use havoc::{Havoc, NODES, SERVERS, TAIL_MAX};
+use odometer::Odometer;
+use report::Report;
+use support::fleet::Fleet;
+
+/// Time of chaos, unless `CHAOS_SECONDS` says something else.
+const SECONDS: u64 = 35;
+const BALANCERS: usize = 2;
+
+#[test]
+fn the_promise_is_kept() {
+    let _alone = alone();
+    let seed = environment("CHAOS_SEED").unwrap_or_else(|| fastrand::u64(..1_000_000));
+    println!("CHAOS_SEED={seed}");
+    let chaos = Duration::from_secs(environment("CHAOS_SECONDS").unwrap_or(SECONDS));
+    let mut rng = Rng::with_seed(seed);
+    let mut fleet = Fleet::start(BALANCERS, SERVERS, NODES);
+    health::await_lanes(&fleet);
+    let mut crowd = Crowd::gather(&fleet, &mut rng);
+    let mut odometer = Odometer::default();
+
+    let mut havoc = Havoc::new(&mut fleet, &crowd, &mut odometer, rng);
+    havoc.run(chaos);
+    let Havoc { faults, quiet, worst_tail, .. } = havoc;
+
+    let healed = Instant::now();
+    crowd.falls_silent(TAIL_MAX);
+    let settled = healed.elapsed();
+    crowd.shared.ledger.conclude();
+    let lanes_up = health::await_lanes(&fleet);
+    crowd.pace(CALM);
+    health::await_rest(&fleet, &mut odometer);
+    health::await_subscriptions(&fleet);
+    crowd.falls_silent(TAIL_MAX);
+    crowd.shared.ledger.conclude();
+    crowd.go();
+    let memory = health::check_memory(&mut fleet);
+    let (lines, worst_calm) = report::lines(&faults, &crowd.shared.ledger.silences(), &quiet);
+    let report = Report {
+        seed,
+        chaos,
+        sums: crowd.shared.ledger.sums(),
+        breaches: crowd.shared.ledger.breaches(),
+        counters: odometer.sums(&fleet),
+        lines,
+        worst_calm,
+        worst_tail,
+        settled,
+        lanes_up,
+        memory,
+    };
+    println!("{report}");
+    report.check();
+    health::check_readiness(&mut fleet);
+}
+
+/// Tests of this file take the whole machine, one after the other.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn environment(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+}
