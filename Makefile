@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help up build test check-rust check-frontend browser bench clean tools-build tools-test
+.PHONY: help up build test check-rust check-frontend browser chaos bench clean tools-build tools-test
 
 ARGS ?=
 CARGO := cargo
@@ -32,6 +32,9 @@ check-frontend: frontend/node_modules/.package-lock.json
 
 browser: build
 	cd frontend && npm run e2e
+
+chaos: tools-test ## break servers, Redis and networks for ten minutes while clients check that nothing is lost (CHAOS_SECONDS=60)
+	CHAOS_SECONDS=$${CHAOS_SECONDS:-600} $(CARGO) test --locked --test chaos -- --nocapture the_promise_is_kept
 
 bench: ## benchmarks; docs/performance.md says what they show
 	$(CARGO) bench --locked

@@ -44,7 +44,7 @@ impl Crowd {
     pub fn gather(fleet: &Fleet, rng: &mut Rng) -> Self {
         let sizes: Vec<_> = (0..ROOMS).map(|_| rng.usize(3..=6)).collect();
         let shared = Arc::new(Shared {
-            ledger: Ledger::default(),
+            ledger: Ledger::new(fleet.folder()),
             servers: fleet.servers.iter().map(|server| server.address).collect(),
             balancers: fleet.balancers.iter().map(|balancer| balancer.address).collect(),
             members: sizes.iter().sum::<usize>() as u32,

@@ -2,6 +2,9 @@
 //! its text, which is its number, so that a server cannot hide it behind another id.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -54,8 +57,12 @@ pub struct Sums {
 }
 
 /// Shared by all members.
-#[derive(Default)]
-pub struct Ledger(Mutex<State>);
+pub struct Ledger {
+    state: Mutex<State>,
+    /// Who came where and was told what, for whoever looks into a breach.
+    diary: File,
+    begun: Instant,
+}
 
 #[derive(Default)]
 struct State {
@@ -90,8 +97,21 @@ struct Hole {
 }
 
 impl Ledger {
+    /// Its diary is a file of that folder.
+    pub fn new(folder: &Path) -> Self {
+        let diary = File::create(folder.join("members.log")).unwrap();
+        Self { state: Mutex::default(), diary, begun: Instant::now() }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap()
+        self.state.lock().unwrap()
+    }
+
+    /// A line in the diary.
+    pub fn note(&self, words: &str) {
+        let time = self.begun.elapsed().as_millis();
+        // One write a line, so that lines of several members do not mix.
+        (&self.diary).write_all(format!("{time:>7} ms  {words}\n").as_bytes()).unwrap();
     }
 
     /// A member that has not come into the room yet. Its number.
@@ -142,9 +162,10 @@ impl Ledger {
     /// The member was shown a message.
     pub fn saw(&self, member: usize, number: u64, place: (String, u64)) {
         let mut state = self.state();
-        let words = format!("member {member} saw {number} again at {place:?}");
-        state.place(number, place);
+        state.place(number, place.clone());
         if !state.members[member].seen.insert(number) {
+            let words = format!("member {member} saw {number} again, now at {place:?}");
+            self.note(&words);
             state.breach(Breach::Doubled, words);
         } else if state.open.get_mut(&number).is_some_and(|open| open.owed.remove(&member)) {
             state.sums.delivered += 1;

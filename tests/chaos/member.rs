@@ -191,6 +191,10 @@ impl Member {
             let words = format!("member {} had {positions:?}; there is {streams:?}", self.number);
             self.shared.ledger.breach(Breach::Incomplete, words);
         }
+        self.shared.ledger.note(&format!(
+            "member {} of room {} is at server {} with {:?}, complete: {is_complete}, there is {streams:?}",
+            self.number, self.room, self.server, self.positions
+        ));
         // The history of a first visit begins somewhere; that of a return goes on where it ended.
         let history = joined["history"].as_array().unwrap();
         history.iter().for_each(|message| self.see(message, is_back && is_complete));
