@@ -9,7 +9,7 @@ use std::time::Instant;
 use distr_chat::app::bus::Bus;
 use distr_chat::app::redis::RedisBus;
 use distr_chat::chat::BusEvent;
-use distr_chat::lanes::LaneStatus;
+use distr_chat::lanes::{LaneStatus, Totals};
 use distr_chat::net::Poller;
 use distr_chat::wire::Envelope;
 use distr_chat::wire::envelope::{Message, Position, Word};
@@ -65,6 +65,10 @@ impl Bus for Saboteur {
 
     fn lanes(&self) -> Vec<LaneStatus> {
         self.bus.lanes()
+    }
+
+    fn totals(&self) -> Totals {
+        self.bus.totals()
     }
 
     fn subscribe(&mut self, room: &Arc<str>) {
