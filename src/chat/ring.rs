@@ -15,6 +15,9 @@ pub use crate::wire::envelope::Entry;
 /// Bytes that a remembered id costs, roughly.
 const ID_WEIGHT: usize = 96;
 
+/// How much more a ring holds while it is fetched. Two servers have at most so much of a room between them.
+const FILLING: usize = 2;
+
 /// Bounded by [`RING_MESSAGES_MAX`] and [`RING_BYTES_MAX`]; the oldest goes first.
 #[derive(Debug)]
 pub struct Ring {
@@ -28,6 +31,8 @@ pub struct Ring {
     remembered: HashMap<u64, Stamp>,
     remembered_order: VecDeque<u64>,
     hasher: FixedState,
+    /// See [`Ring::fill`].
+    is_filling: bool,
 }
 
 /// What had to go: mostly one.
@@ -70,7 +75,28 @@ impl Ring {
             remembered: HashMap::new(),
             remembered_order: VecDeque::new(),
             hasher: FixedState::with_seed(seed),
+            is_filling: false,
         }
+    }
+
+    /// From here on it holds [`FILLING`] times as much: what is fetched from other servers comes stream by stream, so that
+    /// what came first is not what is oldest.
+    pub fn fill(&mut self) {
+        self.is_filling = true;
+    }
+
+    /// What is fetched is here: it is brought into the order in which it was said, and the oldest go.
+    pub fn settle(&mut self) -> Evicted {
+        self.is_filling = false;
+        // The messages of one stream stay in their order: their times never go back.
+        self.entries.make_contiguous().sort_by_key(|kept| kept.entry.message.time);
+        self.by_id.clear();
+        let (entries, gone) = (&self.entries, self.gone);
+        let hash_at = |&position: &u64| entries[(position - gone) as usize].hash;
+        for (position, kept) in (gone..).zip(entries).filter(|(_, kept)| !kept.is_repeat) {
+            self.by_id.insert_unique(kept.hash, position, hash_at);
+        }
+        self.shrink(RING_BYTES_MAX)
     }
 
     /// Adds a message, and returns those that had to go for it. `is_repeat`: it was said in another stream before.
@@ -91,7 +117,8 @@ impl Ring {
     /// Drops the oldest until at most `bytes_max` are held, and returns them.
     pub fn shrink(&mut self, bytes_max: usize) -> Evicted {
         let mut evicted = Evicted::new();
-        while self.entries.len() > RING_MESSAGES_MAX || self.bytes > bytes_max {
+        let times = if self.is_filling { FILLING } else { 1 };
+        while self.entries.len() > RING_MESSAGES_MAX * times || self.bytes > bytes_max * times {
             evicted.extend(self.evict());
         }
         let ids_max = if bytes_max < RING_BYTES_MAX { bytes_max / ID_WEIGHT } else { IDS_MAX };

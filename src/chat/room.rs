@@ -79,6 +79,8 @@ pub struct Heard {
 impl Room {
     /// An empty room that speaks as `own`, and has to be fetched.
     pub fn new(name: Arc<str>, own: StreamId, reactors: usize, seed: u64, now: Now) -> Self {
+        let mut ring = Ring::new(seed);
+        ring.fill();
         Self {
             name,
             presence: Presence::default(),
@@ -96,7 +98,7 @@ impl Room {
             outgoing_due: None,
             owes_have: SmallVec::new(),
             messages: 0,
-            ring: Ring::new(seed),
+            ring,
             own,
             streams: vec![Stream::new(own, 0, now.instant)],
             digest_due: None,
@@ -106,6 +108,12 @@ impl Room {
             frames_messages: 0,
             outgoing: Vec::new(),
         }
+    }
+
+    /// Everything is learned that other servers know of it.
+    pub fn settle(&mut self) {
+        let evicted = self.ring.settle();
+        self.forget(&evicted);
     }
 
     /// Members at this server.

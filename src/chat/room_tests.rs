@@ -12,6 +12,7 @@ fn now() -> Now {
 fn room() -> Room {
     let mut room = Room::new("r".into(), OWN, 1, 7, now());
     room.fetch = None;
+    room.settle();
     room
 }
 
@@ -184,4 +185,29 @@ fn a_digest_is_told_soon_after_a_change_and_a_few_times_more() {
     let [first, second, third, fourth] = told[..] else { panic!("{told:?}") };
     assert_eq!(first, DIGEST_DELAY);
     assert_eq!([second - first, third - second, fourth - third], DIGEST_REPEATS);
+}
+
+/// A server that comes back fetches a room whose ring is full: streams come in any order, and the oldest messages go, not
+/// those that came first.
+#[test]
+fn what_is_fetched_first_is_not_what_goes_first() {
+    const THIRD: StreamId = StreamId { origin: 3, generation: 0 };
+    let mut room = Room::new("r".into(), OWN, 1, 7, now());
+    let mut fetch = |stream: StreamId, seq: u64, time: u64| {
+        let id = format!("{}-{seq}", stream.origin).into();
+        let message = Message { from: "bob".into(), id, text: "x".into(), time };
+        room.hear(stream, seq, &Arc::new(message), 9, now());
+    };
+    let old = RING_MESSAGES_MAX as u64;
+    (1..=10).for_each(|seq| fetch(OTHER, seq, old + seq));
+    (1..=old).for_each(|seq| fetch(THIRD, seq, seq));
+    room.fetch = None;
+    room.settle();
+
+    let (entries, is_complete) = room.history(Some(&since(&[(THIRD, old)])));
+    assert_eq!(seqs(&entries), (1..=10).map(|seq| (2, seq)).collect::<Vec<_>>());
+    assert!(is_complete);
+    assert!(!room.history(Some(&since(&[(THIRD, 9)]))).1, "the tenth had to go");
+    assert!(room.history(Some(&since(&[(THIRD, 10)]))).1);
+    assert_eq!(room.said_before("bob", "2-1").map(|(stamp, _)| stamp.seq), Some(1));
 }

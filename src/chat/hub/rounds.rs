@@ -10,6 +10,7 @@ use crate::chat::limits::{
     ALIVE_INTERVAL, PRESENCE_DELIVERIES_PER_SECOND, PRESENCE_INTERVAL, PRESENCE_INTERVAL_MAX,
     PRESENCE_REFRESH, SYNC_INTERVAL, SYNC_ROOMS_MAX, SYNC_ROOMS_PER_STEP, SYNC_STEP,
 };
+use crate::chat::room::Room;
 use crate::chat::{Message, Now, RoomId};
 use crate::wire::ServerMessage;
 use crate::wire::StreamId;
@@ -76,6 +77,7 @@ impl Hub {
     pub(super) fn open_if_fetched(&mut self, id: RoomId, now: Now) {
         let room = self.room(id);
         if room.fetch.as_ref().is_some_and(Fetch::is_answered) && room.is_whole() {
+            self.with_ring(id, Room::settle);
             self.open(id, now);
             self.room_mut(id).fetch = None;
             self.seek_holder(id, 0);
