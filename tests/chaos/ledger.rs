@@ -149,7 +149,7 @@ impl Ledger {
     }
 
     /// The member was told that the message is safe.
-    pub fn acknowledged(&self, number: u64, place: (String, u64)) {
+    pub fn acknowledged(&self, number: u64, place: &(String, u64)) {
         let mut state = self.state();
         state.place(number, place);
         if let Some(open) = state.open.get_mut(&number).filter(|open| !open.is_acknowledged) {
@@ -160,9 +160,9 @@ impl Ledger {
     }
 
     /// The member was shown a message.
-    pub fn saw(&self, member: usize, number: u64, place: (String, u64)) {
+    pub fn saw(&self, member: usize, number: u64, place: &(String, u64)) {
         let mut state = self.state();
-        state.place(number, place.clone());
+        state.place(number, place);
         if !state.members[member].seen.insert(number) {
             let words = format!("member {member} saw {number} again, now at {place:?}");
             self.note(&words);
@@ -247,7 +247,7 @@ impl Ledger {
 
 impl State {
     /// Whoever tells where a message stands, tells the same.
-    fn place(&mut self, number: u64, place: (String, u64)) {
+    fn place(&mut self, number: u64, place: &(String, u64)) {
         let other = *self.places.entry(place.clone()).or_insert(number);
         if other != number {
             self.breach(Breach::Confused, format!("{number} and {other} are both at {place:?}"));

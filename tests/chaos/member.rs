@@ -169,7 +169,7 @@ impl Member {
                 let id = frame["id"].as_str().unwrap();
                 let number = id.rsplit('-').next().unwrap().parse().unwrap();
                 self.unacked.remove(&number);
-                self.shared.ledger.acknowledged(number, place(frame));
+                self.shared.ledger.acknowledged(number, &place(frame));
             }
             "gap" => self.pass_over(visit, frame),
             "error" => {
@@ -235,7 +235,7 @@ impl Member {
         }
         *position = seq;
         let number = message["text"].as_str().unwrap().parse().unwrap();
-        self.shared.ledger.saw(self.number, number, (stream, seq));
+        self.shared.ledger.saw(self.number, number, &(stream, seq));
     }
 
     fn pass_over(&mut self, visit: &mut Visit, gap: &Value) {
