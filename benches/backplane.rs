@@ -24,6 +24,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use distr_chat::chat::Message;
 use distr_chat::wire::slot;
 use end::End;
 use fixtures::redis::Nodes;
@@ -151,10 +152,18 @@ fn carried(cluster: &Cluster, count: usize) -> (f64, f64, f64) {
     is_ready.recv().unwrap();
     let mut end = End::start("app-1", fixtures::incarnation(), &cluster.nodes.list());
     end.until(|end| end.peers.contains("app-2"));
+    let rooms: Vec<Arc<str>> = (0..ROOMS).map(|room| format!("room {room}").into()).collect();
+    let message = |number: usize| Message {
+        from: "ann".into(),
+        id: number.to_string().into(),
+        text: "x".repeat(TEXT_BYTES).into(),
+        time: 1_700_000_000_000,
+    };
+    let messages: Arc<[_]> = (0..count).map(|number| Arc::new(message(number))).collect();
     let (mut published, start, cpu) = (0, Instant::now(), cluster.cpu());
     while start.elapsed() < TIME {
         while published - heard.load(Ordering::Relaxed) / (count as u64) < ENVELOPES {
-            end.say(published as usize % ROOMS, count, TEXT_BYTES);
+            end.say(&rooms[published as usize % ROOMS], &messages);
             published += 1;
         }
         end.turn();

@@ -58,22 +58,16 @@ impl End {
         self.bus.subscribe(room);
     }
 
-    /// An envelope of so many messages of so many bytes.
-    pub fn say(&mut self, room: usize, messages: usize, text_bytes: usize) {
-        let message = |number: usize| Message {
-            from: "ann".into(),
-            id: format!("{}-{number}", self.said).into(),
-            text: "x".repeat(text_bytes).into(),
-            time: 1_700_000_000_000,
-        };
+    /// An envelope of these messages.
+    pub fn say(&mut self, room: &Arc<str>, messages: &Arc<[Arc<Message>]>) {
         let word = Word::Messages {
-            room: format!("room {room}").into(),
-            stream: StreamId { origin: self.incarnation, generation: room as u32 },
+            room: Arc::clone(room),
+            stream: StreamId { origin: self.incarnation, generation: 0 },
             first_seq: self.said + 1,
             witness: 0,
-            messages: (0..messages).map(|number| Arc::new(message(number))).collect(),
+            messages: Arc::clone(messages),
         };
-        self.said += messages as u64;
+        self.said += messages.len() as u64;
         self.more = true;
         self.bus.publish(Envelope { origin: self.incarnation, word });
     }
