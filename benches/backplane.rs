@@ -35,13 +35,15 @@ const TEXT_BYTES: usize = 128;
 /// Messages under way in each room, and how long they may wait for each other.
 const WINDOWS: [(usize, Duration); 4] =
     [(1, Duration::ZERO), (16, Duration::ZERO), (64, Duration::ZERO), (256, Duration::from_millis(2))];
-/// Messages in an envelope.
-const PACKED: [usize; 3] = [1, 16, 64];
+/// Messages in an envelope; the last is what fits into the 16 KB at which rooms are split.
+const PACKED: [usize; 3] = [1, 16, 96];
 /// Envelopes under way.
 const ENVELOPES: u64 = 256;
 const TIME: Duration = Duration::from_secs(4);
 const UNPACKED: u64 = 400_000;
 const SAMPLES: usize = 1000;
+/// Between two messages at low load.
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// Three nodes, and what they cost.
 struct Cluster {
@@ -81,10 +83,13 @@ fn main() {
         println!("{name:<34}{rate:>14.0}{redis:>18.2}{hearing:>22.2}");
         println!("{:<34}{:>13.2}×{:>17.2}×", "", rate / base_rate, redis / base_cpu);
     }
-    let (bare, chat) = latencies(&cluster);
     println!("\nlatency at low load, µs          p50     p99");
-    println!("SPUBLISH and its reply       {:>7.0} {:>7.0}", bare.0, bare.1);
-    println!("server to server             {:>7.0} {:>7.0}   {:.2}× at p50", chat.0, chat.1, chat.0 / bare.0);
+    let reply = bare_reply(&cluster);
+    println!("SPUBLISH and its reply       {:>7.0} {:>7.0}", reply.0, reply.1);
+    let push = bare_push(&cluster);
+    println!("SPUBLISH to another thread   {:>7.0} {:>7.0}   {:.2}×", push.0, push.1, push.0 / reply.0);
+    let chat = server_to_server(&cluster);
+    println!("server to server             {:>7.0} {:>7.0}   {:.2}×", chat.0, chat.1, chat.0 / reply.0);
 }
 
 /// Messages per second of all three, and microseconds of Redis's CPU for each.
@@ -244,21 +249,57 @@ fn listen(cluster: &Cluster) -> (Sender<()>, Receiver<(u64, Duration)>) {
     (signs, result)
 }
 
-/// Median and 99th percentile, in microseconds: of a bare publish, and from one server's member to another's.
-fn latencies(cluster: &Cluster) -> ((f64, f64), (f64, f64)) {
+/// Median and 99th percentile, in microseconds, of a publish until its reply is here.
+fn bare_reply(cluster: &Cluster) -> (f64, f64) {
     let mut stream = TcpStream::connect(("127.0.0.1", cluster.nodes.ports[0])).unwrap();
     stream.set_nodelay(true).unwrap();
-    let command = format!("SPUBLISH distr:{{{}}}bare {}\r\n", slot::tag(0, 3), "x".repeat(TEXT_BYTES));
     let mut reply = [0; 64];
-    let bare = (0..SAMPLES).map(|_| {
-        thread::sleep(Duration::from_millis(1));
+    let samples = (0..SAMPLES).map(|_| {
+        thread::sleep(PAUSE);
         let start = Instant::now();
-        stream.write_all(command.as_bytes()).unwrap();
+        stream.write_all(bare_command().as_bytes()).unwrap();
         assert!(stream.read(&mut reply).unwrap() > 0);
         start.elapsed()
     });
-    let bare = percentiles(bare.collect());
+    percentiles(samples.collect())
+}
 
+/// The same until a subscriber in another thread has it, which is as idle as a server's.
+fn bare_push(cluster: &Cluster) -> (f64, f64) {
+    let port = cluster.nodes.ports[0];
+    let mut subscriber = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    write!(subscriber, "SSUBSCRIBE {}\r\n", bare_channel()).unwrap();
+    let mut buffer = [0; 1024];
+    assert!(subscriber.read(&mut buffer).unwrap() > 0, "the subscription is confirmed");
+    let (heard, hears) = channel();
+    thread::spawn(move || {
+        while subscriber.read(&mut buffer).is_ok_and(|count| count > 0) {
+            heard.send(Instant::now()).unwrap();
+        }
+    });
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_nodelay(true).unwrap();
+    let mut reply = [0; 64];
+    let samples = (0..SAMPLES).map(|_| {
+        thread::sleep(PAUSE);
+        let start = Instant::now();
+        stream.write_all(bare_command().as_bytes()).unwrap();
+        assert!(stream.read(&mut reply).unwrap() > 0);
+        hears.recv().unwrap().saturating_duration_since(start)
+    });
+    percentiles(samples.collect())
+}
+
+fn bare_channel() -> String {
+    format!("distr:{{{}}}bare", slot::tag(0, 3))
+}
+
+fn bare_command() -> String {
+    format!("SPUBLISH {} {}\r\n", bare_channel(), "x".repeat(TEXT_BYTES))
+}
+
+/// The same from a member of one server to a member of another.
+fn server_to_server(cluster: &Cluster) -> (f64, f64) {
     let list = cluster.nodes.list();
     let (heard, hears) = channel::<Heard>();
     let (stop, stopped) = channel::<()>();
@@ -278,7 +319,7 @@ fn latencies(cluster: &Cluster) -> ((f64, f64), (f64, f64)) {
     let text: Box<str> = "x".repeat(TEXT_BYTES).into();
     let mut said = HashMap::new();
     for id in 0..SAMPLES as u64 {
-        let pause = Instant::now() + Duration::from_millis(2);
+        let pause = Instant::now() + PAUSE;
         server.until(|_| Instant::now() >= pause);
         said.insert(id, Instant::now());
         server.say(&"quiet".into(), id, &text);
@@ -288,7 +329,7 @@ fn latencies(cluster: &Cluster) -> ((f64, f64), (f64, f64)) {
     stop.send(()).unwrap();
     listening.join().unwrap();
     let chat = hears.iter().map(|Heard { id, at }| at.duration_since(said[&id])).collect();
-    (bare, percentiles(chat))
+    percentiles(chat)
 }
 
 fn percentiles(mut samples: Vec<Duration>) -> (f64, f64) {
