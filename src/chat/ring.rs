@@ -161,6 +161,11 @@ impl Ring {
         self.entries.iter().filter(|kept| !kept.is_repeat).map(|kept| &kept.entry)
     }
 
+    /// What was said in another stream before.
+    pub fn repeats(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(|kept| kept.is_repeat).map(|kept| &kept.entry)
+    }
+
     /// All that is kept, oldest first.
     pub fn kept(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter().map(|kept| &kept.entry)

@@ -284,7 +284,18 @@ impl Room {
         };
         let Since { streams, names_strangers } = since;
         let seen = |stream| streams.iter().find(|(id, _)| *id == stream).map_or(0, |(_, seq)| *seq);
-        let is_news = |entry: &&Entry| entry.seq > seen(entry.stream);
+        // Servers may differ in which of its two places a message was shown at: where the client was, it may have been
+        // the other one.
+        let was_shown_elsewhere: Vec<_> = self
+            .ring
+            .repeats()
+            .filter(|repeat| repeat.seq <= seen(repeat.stream))
+            .map(|Entry { message, .. }| (&message.from, &message.id))
+            .collect();
+        let is_news = |entry: &&Entry| {
+            let Message { from, id, .. } = &*entry.message;
+            entry.seq > seen(entry.stream) && !was_shown_elsewhere.contains(&(from, id))
+        };
         let entries = self.ring.iter().filter(is_shown).filter(is_news).collect();
         let all_known = !names_strangers
             && streams.iter().all(|(id, _)| self.streams.iter().any(|known| known.id == *id));

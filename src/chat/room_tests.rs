@@ -89,6 +89,19 @@ fn a_message_retried_at_another_server_is_not_shown_twice_but_kept_for_others() 
 }
 
 #[test]
+fn who_saw_a_message_in_its_other_place_is_not_shown_it_in_this_one() {
+    let mut room = room();
+    let other = StreamId { origin: 3, generation: 0 };
+    assert_eq!(hear(&mut room, OTHER, 1, "twice"), [1]);
+    assert_eq!(hear(&mut room, other, 1, "twice").len(), 0);
+    assert_eq!(hear(&mut room, OTHER, 2, "once"), [2]);
+    let (history, complete) = room.history(Some(&since(&[(other, 1)])));
+    assert_eq!((seqs(&history), complete), (vec![(2, 2)], true), "it saw the other one");
+    let (history, _) = room.history(Some(&since(&[])));
+    assert_eq!(seqs(&history), [(2, 1), (2, 2)], "it saw neither");
+}
+
+#[test]
 fn what_waits_behind_a_hole_is_supplied_too() {
     let mut room = room();
     hear(&mut room, OTHER, 3, "3");
