@@ -16,7 +16,7 @@ mod server;
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,6 +37,8 @@ const WINDOWS: [(usize, Duration); 4] =
     [(1, Duration::ZERO), (16, Duration::ZERO), (64, Duration::ZERO), (256, Duration::from_millis(2))];
 /// Messages in an envelope; the last is what fits into the 16 KB at which rooms are split.
 const PACKED: [usize; 3] = [1, 16, 96];
+/// Messages per second to a whole server.
+const ROUTED_RATE: f64 = 100_000.0;
 /// Envelopes under way.
 const ENVELOPES: u64 = 256;
 const TIME: Duration = Duration::from_secs(4);
@@ -76,6 +78,14 @@ fn main() {
         let name = format!("lanes alone, {count} in an envelope");
         println!("{name:<34}{rate:>14.0}{redis:>18.2}{hearing:>22.2}");
         println!("{:<34}{:>13.2}×{:>17.2}×", "", rate / base_rate, redis / base_cpu);
+    }
+    for count in PACKED {
+        let (rate, hearing) = routed(&cluster, count);
+        println!(
+            "{:<34}{rate:>14.0}{:>18}{hearing:>22.2}",
+            format!("to a server, {count} in an envelope"),
+            ""
+        );
     }
     for (window, delay) in WINDOWS {
         let (rate, redis, hearing) = packed(&cluster, window, delay);
@@ -120,12 +130,12 @@ fn unpacked(cluster: &Cluster) -> (f64, f64) {
         .collect();
     running.into_iter().for_each(|mut child| assert!(child.wait().unwrap().success()));
     let (elapsed, cpu) = (start.elapsed(), cluster.cpu() - cpu);
-    drop(subscribers);
+    subscribers.iter().for_each(|stream| stream.shutdown(Shutdown::Both).unwrap());
     let messages = 3.0 * UNPACKED as f64;
     (messages / elapsed.as_secs_f64(), cpu.as_secs_f64() * 1e6 / messages)
 }
 
-/// A connection that hears a channel and throws away what it hears, until it is dropped.
+/// A connection that hears a channel and throws away what it hears, until it is shut.
 fn subscribe(port: u16, channel: &str) -> TcpStream {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     write!(stream, "SSUBSCRIBE {channel}\r\n").unwrap();
@@ -158,17 +168,11 @@ fn carried(cluster: &Cluster, count: usize) -> (f64, f64, f64) {
     let mut end = End::start("app-1", fixtures::incarnation(), &cluster.nodes.list());
     end.until(|end| end.peers.contains("app-2"));
     let rooms: Vec<Arc<str>> = (0..ROOMS).map(|room| format!("room {room}").into()).collect();
-    let message = |number: usize| Message {
-        from: "ann".into(),
-        id: number.to_string().into(),
-        text: "x".repeat(TEXT_BYTES).into(),
-        time: 1_700_000_000_000,
-    };
-    let messages: Arc<[_]> = (0..count).map(|number| Arc::new(message(number))).collect();
+    let messages = messages(1, count);
     let (mut published, start, cpu) = (0, Instant::now(), cluster.cpu());
     while start.elapsed() < TIME {
         while published - heard.load(Ordering::Relaxed) / (count as u64) < ENVELOPES {
-            end.say(&rooms[published as usize % ROOMS], &messages);
+            end.say(&rooms[published as usize % ROOMS], 1, &messages);
             published += 1;
         }
         end.turn();
@@ -182,6 +186,46 @@ fn carried(cluster: &Cluster, count: usize) -> (f64, f64, f64) {
         redis.as_secs_f64() * 1e6 / messages,
         server.as_secs_f64() * 1e6 / total as f64,
     )
+}
+
+/// So many messages, with their numbers as ids.
+fn messages(first: u64, count: usize) -> Arc<[Arc<Message>]> {
+    let message = |number: u64| Message {
+        from: "ann".into(),
+        id: number.to_string().into(),
+        text: "x".repeat(TEXT_BYTES).into(),
+        time: 1_700_000_000_000,
+    };
+    (first..).take(count).map(|number| Arc::new(message(number))).collect()
+}
+
+/// The same to a whole server with a member in each room, at [`ROUTED_RATE`]: microseconds of its backplane thread for each
+/// message.
+fn routed(cluster: &Cluster, count: usize) -> (f64, f64) {
+    let (hearing, heard) = listen(cluster);
+    let mut end = End::start("app-1", fixtures::incarnation(), &cluster.nodes.list());
+    end.until(|end| end.peers.contains("app-2"));
+    let rooms: Vec<Arc<str>> = (0..ROOMS).map(|room| format!("room {room}").into()).collect();
+    let (mut next, mut published, start) = ([1u64; ROOMS], 0u64, Instant::now());
+    let mut signed = 0;
+    // The first second warms up: rings fill.
+    for until in [Duration::from_secs(1), TIME] {
+        while start.elapsed() < until {
+            while published < (start.elapsed().as_secs_f64() * ROUTED_RATE) as u64 {
+                let room = (published / count as u64) as usize % ROOMS;
+                end.say(&rooms[room], next[room], &messages(next[room], count));
+                next[room] += count as u64;
+                published += count as u64;
+            }
+            end.turn();
+        }
+        hearing.send(()).unwrap();
+        signed = published - signed;
+    }
+    let (messages, cpu) = heard.recv().unwrap();
+    assert!(messages as f64 > 0.9 * signed as f64, "it keeps up");
+    let seconds = (TIME - Duration::from_secs(1)).as_secs_f64();
+    (messages as f64 / seconds, cpu.as_secs_f64() * 1e6 / messages as f64)
 }
 
 /// Acknowledged messages per second, microseconds of Redis's CPU for each, and of the hearing server's.
@@ -249,25 +293,14 @@ fn listen(cluster: &Cluster) -> (Sender<()>, Receiver<(u64, Duration)>) {
     (signs, result)
 }
 
-/// Median and 99th percentile, in microseconds, of a publish until its reply is here.
+/// A publish until its reply is here.
 fn bare_reply(cluster: &Cluster) -> (f64, f64) {
-    let mut stream = TcpStream::connect(("127.0.0.1", cluster.nodes.ports[0])).unwrap();
-    stream.set_nodelay(true).unwrap();
-    let mut reply = [0; 64];
-    let samples = (0..SAMPLES).map(|_| {
-        thread::sleep(PAUSE);
-        let start = Instant::now();
-        stream.write_all(bare_command().as_bytes()).unwrap();
-        assert!(stream.read(&mut reply).unwrap() > 0);
-        start.elapsed()
-    });
-    percentiles(samples.collect())
+    bare(cluster, Instant::now)
 }
 
-/// The same until a subscriber in another thread has it, which is as idle as a server's.
+/// A publish until a subscriber in another thread has it, which is as idle as a server's.
 fn bare_push(cluster: &Cluster) -> (f64, f64) {
-    let port = cluster.nodes.ports[0];
-    let mut subscriber = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let mut subscriber = TcpStream::connect(("127.0.0.1", cluster.nodes.ports[0])).unwrap();
     write!(subscriber, "SSUBSCRIBE {}\r\n", bare_channel()).unwrap();
     let mut buffer = [0; 1024];
     assert!(subscriber.read(&mut buffer).unwrap() > 0, "the subscription is confirmed");
@@ -277,25 +310,27 @@ fn bare_push(cluster: &Cluster) -> (f64, f64) {
             heard.send(Instant::now()).unwrap();
         }
     });
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    bare(cluster, || hears.recv().unwrap())
+}
+
+/// Median and 99th percentile, in microseconds, of publishes: `arrival` tells when one has arrived, after its reply.
+fn bare(cluster: &Cluster, arrival: impl Fn() -> Instant) -> (f64, f64) {
+    let mut stream = TcpStream::connect(("127.0.0.1", cluster.nodes.ports[0])).unwrap();
     stream.set_nodelay(true).unwrap();
+    let command = format!("SPUBLISH {} {}\r\n", bare_channel(), "x".repeat(TEXT_BYTES));
     let mut reply = [0; 64];
     let samples = (0..SAMPLES).map(|_| {
         thread::sleep(PAUSE);
         let start = Instant::now();
-        stream.write_all(bare_command().as_bytes()).unwrap();
+        stream.write_all(command.as_bytes()).unwrap();
         assert!(stream.read(&mut reply).unwrap() > 0);
-        hears.recv().unwrap().saturating_duration_since(start)
+        arrival().saturating_duration_since(start)
     });
     percentiles(samples.collect())
 }
 
 fn bare_channel() -> String {
     format!("distr:{{{}}}bare", slot::tag(0, 3))
-}
-
-fn bare_command() -> String {
-    format!("SPUBLISH {} {}\r\n", bare_channel(), "x".repeat(TEXT_BYTES))
 }
 
 /// The same from a member of one server to a member of another.

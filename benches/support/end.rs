@@ -25,7 +25,6 @@ pub struct End {
     poller: Poller,
     more: bool,
     next_alive: Instant,
-    said: u64,
     /// Rooms that are heard.
     pub subscribed: usize,
     /// Messages that came.
@@ -46,7 +45,6 @@ impl End {
             poller,
             more: true,
             next_alive: now,
-            said: 0,
             subscribed: 0,
             heard: 0,
             peers: BTreeSet::new(),
@@ -58,16 +56,15 @@ impl End {
         self.bus.subscribe(room);
     }
 
-    /// An envelope of these messages.
-    pub fn say(&mut self, room: &Arc<str>, messages: &Arc<[Arc<Message>]>) {
+    /// An envelope of these messages, of which the first has this number in the room.
+    pub fn say(&mut self, room: &Arc<str>, first_seq: u64, messages: &Arc<[Arc<Message>]>) {
         let word = Word::Messages {
             room: Arc::clone(room),
             stream: StreamId { origin: self.incarnation, generation: 0 },
-            first_seq: self.said + 1,
+            first_seq,
             witness: 0,
             messages: Arc::clone(messages),
         };
-        self.said += messages.len() as u64;
         self.more = true;
         self.bus.publish(Envelope { origin: self.incarnation, word });
     }

@@ -86,7 +86,8 @@ pub struct Flags {
     )]
     balancers: Vec<String>,
 
-    /// What joins the rooms of several servers: `embedded` (nothing beyond this process), or Redis nodes, HOST:PORT,…
+    /// What joins the rooms of several servers: `embedded` (nothing beyond this process), or Redis nodes, HOST:PORT,…, in
+    /// the same order at all servers
     #[arg(long, env = "DISTR_BACKPLANE", default_value = "embedded")]
     backplane: BackplaneChoice,
 

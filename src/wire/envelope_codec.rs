@@ -10,6 +10,7 @@
 //! integer        big-endian: 8 bytes for numbers, incarnations and times, 4 for counts, 1 for flags
 //! room, name, id length in 1 byte, then UTF-8 that keeps the rules of [`Name`]
 //! text           length in 2 bytes, then UTF-8
+//! number         of a message in its stream: an integer from 1 to 2^53
 //! stream         origin in 8 bytes, generation in 4
 //! list           count in 4 bytes, then its items
 //! ```
@@ -24,6 +25,9 @@ use super::name::{Kind, Name};
 
 const VERSION: u8 = 1;
 const ALIVE: u8 = 4;
+/// Largest number of a message: a client's JSON may have no larger integers (RFC 8259, section 6), and there is room to
+/// count on from it.
+const SEQ_MAX: u64 = 1 << 53;
 
 /// Why bytes are no envelope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
@@ -207,7 +211,7 @@ impl<'a> Reader<'a> {
             1 => Word::Messages {
                 room: self.name(Kind::Room)?.into(),
                 stream: self.stream()?,
-                first_seq: self.u64()?,
+                first_seq: self.seq()?,
                 witness: self.u64()?,
                 messages: self.list(|rest| Ok(Arc::new(rest.message()?)))?.into(),
             },
@@ -259,7 +263,7 @@ impl<'a> Reader<'a> {
     }
 
     fn entry(&mut self) -> Read<Entry> {
-        Ok(Entry { stream: self.stream()?, seq: self.u64()?, message: Arc::new(self.message()?) })
+        Ok(Entry { stream: self.stream()?, seq: self.seq()?, message: Arc::new(self.message()?) })
     }
 
     fn position(&mut self) -> Read<Position> {
@@ -277,11 +281,15 @@ impl<'a> Reader<'a> {
         Ok(Message { from, id, text: text.into(), time: self.u64()? })
     }
 
-    /// A span is never inside out, and its numbers leave room to count on.
+    /// A span is never inside out.
     fn span(&mut self) -> Read<Span> {
-        let (stream, first, last) = (self.stream()?, self.u64()?, self.u64()?);
-        let is_sound = first >= 1 && last < u64::MAX && last >= first - 1;
+        let (stream, first, last) = (self.stream()?, self.seq()?, self.u64()?);
+        let is_sound = (first - 1..=SEQ_MAX).contains(&last);
         if is_sound { Ok(Span { stream, first, last }) } else { Err(EnvelopeError::Malformed) }
+    }
+
+    fn seq(&mut self) -> Read<u64> {
+        Some(self.u64()?).filter(|seq| (1..=SEQ_MAX).contains(seq)).ok_or(EnvelopeError::Malformed)
     }
 
     fn stream(&mut self) -> Read<StreamId> {

@@ -115,6 +115,11 @@ fn what_breaks_a_rule_is_refused() {
     refused(Word::Hold { to: 1, room: "r".repeat(65).into() });
     let inside_out = Span { stream: stream(), first: 5, last: 3 };
     refused(Word::Want { to: 1, room: "r".into(), spans: [inside_out].into() });
+    let messages = Arc::new([message("1", "hi")]);
+    for first_seq in [0, SEQ_MAX + 1, u64::MAX] {
+        let (room, messages) = ("r".into(), messages.clone());
+        refused(Word::Messages { room, stream: stream(), first_seq, witness: 0, messages });
+    }
     let endless = Span { stream: stream(), first: 1, last: u64::MAX };
     refused(Word::Want { to: 1, room: "r".into(), spans: [endless].into() });
 }
