@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use smallvec::SmallVec;
 
-use super::limits::{ASKS_WAITING_MAX, FETCH_INTERVAL, FETCH_MAX};
+use super::limits::{ASKS_WAITING_MAX, FETCH_INTERVAL, FETCH_MAX, FETCH_UNASKED_MAX};
 use super::{Ask, Member};
 
 /// What is still to be learned, and who waits for it.
@@ -13,8 +13,11 @@ use super::{Ask, Member};
 pub struct Fetch {
     /// What clients asked meanwhile, in their order; `None`: they wait no longer, though not all is learned.
     waiting: Option<VecDeque<(Member, Ask)>>,
-    since: Instant,
-    /// Servers that have not answered; `None`: they were not asked yet, since the bus has not confirmed.
+    /// Until when they wait.
+    end: Instant,
+    /// The bus offers what is said in the room, so that others can be asked for what was said before.
+    is_subscribed: bool,
+    /// Servers that have not answered; `None`: they were not asked yet.
     awaited: Option<SmallVec<[u64; 4]>>,
     answered: SmallVec<[u64; 4]>,
     due: Instant,
@@ -23,8 +26,25 @@ pub struct Fetch {
 impl Fetch {
     /// Nothing is known.
     pub fn new(now: Instant) -> Self {
-        let waiting = Some(VecDeque::new());
-        Self { waiting, since: now, awaited: None, answered: SmallVec::new(), due: now + FETCH_MAX }
+        let (waiting, answered) = (Some(VecDeque::new()), SmallVec::new());
+        let end = now + FETCH_UNASKED_MAX;
+        Self { waiting, end, is_subscribed: false, awaited: None, answered, due: end }
+    }
+
+    /// The bus has confirmed that the room is heard.
+    pub fn note_subscribed(&mut self) {
+        self.is_subscribed = true;
+    }
+
+    /// Whether others can be asked, as far as the bus carries.
+    pub fn is_subscribed(&self) -> bool {
+        self.is_subscribed
+    }
+
+    /// The bus does not carry: nobody can have heard the question, and clients wait for as long as if it had not been asked.
+    pub fn pause(&mut self, now: Instant) {
+        self.awaited = None;
+        self.end = now + FETCH_UNASKED_MAX;
     }
 
     /// Whether clients wait for it.
@@ -48,11 +68,11 @@ impl Fetch {
 
     /// The question goes out to these servers, of which some may have answered before.
     pub fn ask(&mut self, peers: impl Iterator<Item = u64>, now: Instant) {
+        if self.awaited.is_none() {
+            self.end = now + FETCH_MAX;
+        }
         self.awaited = Some(peers.filter(|peer| !self.answered.contains(peer)).collect());
-        self.due = match self.is_awaited() {
-            true => (now + FETCH_INTERVAL).min(self.since + FETCH_MAX),
-            false => now + FETCH_MAX,
-        };
+        self.due = now + if self.is_awaited() { FETCH_INTERVAL } else { FETCH_MAX };
     }
 
     /// A server has answered.
@@ -89,12 +109,12 @@ impl Fetch {
 
     /// Whether clients have waited as long as they may.
     pub fn is_over(&self, now: Instant) -> bool {
-        self.is_awaited() && self.since + FETCH_MAX <= now
+        self.is_awaited() && self.end <= now
     }
 
     /// When to look at it next.
     pub fn due(&self) -> Option<Instant> {
-        let end = self.is_awaited().then_some(self.since + FETCH_MAX);
+        let end = self.is_awaited().then_some(self.end);
         let due = self.awaited.is_some().then_some(self.due);
         due.into_iter().chain(end).min()
     }
@@ -122,6 +142,20 @@ mod tests {
         assert!(fetch.is_answered());
         assert!(!fetch.is_over(now) && fetch.is_over(now + FETCH_MAX));
         assert!(fetch.release().is_some() && !fetch.is_over(now + FETCH_MAX) && fetch.release().is_none());
+    }
+
+    #[test]
+    fn a_question_that_nobody_can_have_heard_is_asked_anew_and_has_its_time_again() {
+        let now = Instant::now();
+        let mut fetch = Fetch::new(now);
+        fetch.ask([1, 2].into_iter(), now);
+        fetch.answered(1);
+        fetch.pause(now);
+        assert!(!fetch.is_over(now + FETCH_MAX) && fetch.is_over(now + FETCH_UNASKED_MAX));
+        assert!(!fetch.is_due(now + FETCH_UNASKED_MAX), "the hub asks when the bus carries");
+        fetch.ask([1, 2].into_iter(), now);
+        fetch.answered(2);
+        assert!(fetch.is_answered(), "what 1 said still holds");
     }
 
     #[test]

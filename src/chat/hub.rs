@@ -21,7 +21,8 @@ use hashbrown::HashMap;
 use slab::Slab;
 
 use super::bus::BusEvent;
-use super::limits::{ENVELOPE_BYTES_SOFT, RING_BYTES_MIN, RINGS_BYTES_MAX, START_MAX};
+use super::fetch::Fetch;
+use super::limits::{BUS_PAUSE_MAX, BUS_START_MAX, ENVELOPE_BYTES_SOFT, RING_BYTES_MIN, RINGS_BYTES_MAX};
 use super::peers::Peers;
 use super::room::{Heard, Room, message_frame};
 use super::{Ask, Member, Message, Notice, Now, RoomId};
@@ -93,8 +94,8 @@ pub struct Counts {
 /// Whether the bus carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum BusState {
-    /// Not yet, and that is no wonder.
-    Starting { until: Instant },
+    /// Not now, and that is no wonder: it is being connected.
+    Pausing { until: Instant },
     /// It does.
     Carries { since: Instant },
     /// It does not: this server is by itself.
@@ -145,7 +146,7 @@ impl Hub {
             agenda: BTreeSet::new(),
             empty: BTreeSet::new(),
             alive_due: now,
-            bus: BusState::Starting { until: now + START_MAX },
+            bus: BusState::Pausing { until: now + BUS_START_MAX },
             has_told_degraded: false,
             fresh: Vec::new(),
             sync: VecDeque::new(),
@@ -174,8 +175,11 @@ impl Hub {
         match event {
             BusEvent::Received(envelope) => self.hear(envelope, now),
             BusEvent::Subscribed(room) => {
-                let room = self.by_name.get(&room).copied();
-                self.fresh.extend(room.filter(|room| self.room(*room).fetch.is_some()));
+                let Some(&id) = self.by_name.get(&room) else { return };
+                if let Some(fetch) = &mut self.room_mut(id).fetch {
+                    fetch.note_subscribed();
+                    self.fresh.push(id);
+                }
             }
             BusEvent::Lost => self.sync_all(false, now),
             BusEvent::Dropped(count) => self.counts.dropped += count,
@@ -186,16 +190,28 @@ impl Hub {
     pub fn handle_bus_state(&mut self, carries: bool, now: Now) {
         match (self.bus, carries) {
             (BusState::Carries { .. }, true) | (BusState::Broken, false) => {}
-            (BusState::Starting { until }, false) if now.instant < until => {}
+            (BusState::Pausing { until }, false) if now.instant < until => {}
+            (BusState::Carries { .. }, false) => {
+                self.bus = BusState::Pausing { until: now.instant + BUS_PAUSE_MAX };
+                for id in self.ids() {
+                    if let Some(fetch) = &mut self.room_mut(id).fetch {
+                        fetch.pause(now.instant);
+                        self.reschedule(id);
+                    }
+                }
+            }
             (_, true) => {
                 self.bus = BusState::Carries { since: now.instant };
                 self.alive_due = now.instant;
+                let is_asked_for =
+                    |id: &RoomId| self.room(*id).fetch.as_ref().is_some_and(Fetch::is_subscribed);
+                self.fresh = self.ids().filter(is_asked_for).collect();
                 self.sync_all(true, now);
                 if mem::take(&mut self.has_told_degraded) {
                     self.tell_degraded(false);
                 }
             }
-            (_, false) => {
+            (BusState::Pausing { .. }, false) => {
                 self.bus = BusState::Broken;
                 self.has_told_degraded = true;
                 self.tell_degraded(true);
@@ -233,7 +249,7 @@ impl Hub {
         let agenda = self.agenda.first().map(|(at, _)| *at);
         let settled = match self.bus {
             BusState::Carries { since } if !self.fresh.is_empty() => Some(since + self.settings.settle),
-            BusState::Starting { until } => Some(until),
+            BusState::Pausing { until } => Some(until),
             _ => None,
         };
         [agenda, self.sync_due, settled].into_iter().flatten().fold(self.alive_due, Instant::min)
@@ -399,13 +415,10 @@ impl Hub {
 
     /// The server that is to confirm what is said in a room: one that holds it, another after each that did not.
     fn witness(&self, id: RoomId, tries: usize) -> Option<u64> {
-        let holders: Vec<_> =
-            self.room(id).presence.holders().filter(|origin| self.peers.is_live(*origin)).collect();
+        let holders = || self.room(id).presence.holders().filter(|origin| self.peers.is_live(*origin));
         let turn = id.0 as usize + tries;
-        match holders.len() {
-            0 => None,
-            count => Some(holders[turn % count]),
-        }
+        let count = holders().count();
+        holders().nth(turn.checked_rem(count)?)
     }
 
     /// The room's next look is at the earliest of what waits in it.

@@ -1,6 +1,7 @@
 use super::*;
 use crate::chat::limits::{
-    ALIVE_INTERVAL, CONFIRM_PATIENCE, GAP_PATIENCE, LEASE, PRESENCE_INTERVAL, PRESENCE_REFRESH, ROOM_LINGER,
+    ALIVE_INTERVAL, BUS_PAUSE_MAX, CONFIRM_PATIENCE, GAP_PATIENCE, LEASE, PRESENCE_INTERVAL,
+    PRESENCE_REFRESH, RING_MESSAGES_MAX, ROOM_LINGER,
 };
 use crate::wire::envelope::{Entry, Span};
 
@@ -275,6 +276,28 @@ fn a_retry_of_what_a_dead_server_said_waits_for_a_second_holder() {
 }
 
 #[test]
+fn a_retry_of_what_no_ring_has_any_more_is_acknowledged() {
+    let mut world = World::with_peer();
+    let cat = Member { reactor: 1, connection: 5 };
+    world.join(cat, "cat");
+    let ids: Vec<_> = (0..=RING_MESSAGES_MAX).map(|id| id.to_string()).collect();
+    world.say_word(messages(1, &ids.iter().map(String::as_str).collect::<Vec<_>>()));
+    world.turn();
+    let alive = Word::Alive { name: "app-3".into(), sent_ms: world.now.unix_ms, lanes: 0, is_leaving: false };
+    let left = Word::Alive { name: "app-2".into(), sent_ms: world.now.unix_ms, lanes: 0, is_leaving: true };
+    world.hub.handle_bus(BusEvent::Received(Envelope { origin: 3, word: alive }), world.now);
+    world.say_word(left);
+    world.turn();
+    let retry = |world: &mut World, id: &str| {
+        let ask = Ask::Send { room: "r".into(), user: "cat".into(), id: id.into(), text: "x".into() };
+        world.hub.handle_ask(cat, ask, world.now);
+        world.turn().told(1, "\"ack\"")
+    };
+    assert_eq!(retry(&mut world, "1"), 0, "a second server has to have what is kept");
+    assert_eq!(retry(&mut world, "0"), 1, "nobody can be asked for it any more");
+}
+
+#[test]
 fn a_newcomer_has_in_its_history_what_it_is_not_sent() {
     let mut world = World::new();
     world.join(ANN, "ann");
@@ -410,7 +433,7 @@ fn others_are_sent_what_they_miss_in_parts_and_told_what_is_not_here() {
         seqs.extend(entries.iter().map(|entry| entry.seq));
         lacking.extend(lacks.iter().map(|span| (span.first, span.last)));
     }
-    assert_eq!((turn.published.len(), seqs, lacking), (3, (2..=9).collect(), vec![(10, 12)]));
+    assert_eq!((turn.published.len(), seqs, lacking), (4, (2..=9).collect(), vec![(10, 12)]));
 }
 
 #[test]
@@ -457,6 +480,9 @@ fn a_room_that_only_one_server_has_is_held_by_another() {
 fn without_a_bus_members_here_go_on_and_nothing_is_promised() {
     let mut world = World::with_peer();
     world.hub.handle_bus_state(false, world.now);
+    assert_eq!(world.turn().told(0, "degraded"), 0, "it may soon be back");
+    world.now.instant += BUS_PAUSE_MAX;
+    world.hub.handle_bus_state(false, world.now);
     assert_eq!(world.turn().told(0, r#""type":"degraded","degraded":true"#), 1);
     world.say(ANN, "ann", "1");
     let turn = world.turn();
@@ -474,6 +500,24 @@ fn without_a_bus_members_here_go_on_and_nothing_is_promised() {
     assert_eq!(turn.told(0, r#""degraded":false"#), 1);
     world.have(1);
     assert_eq!(world.turn().told(0, "\"ack\""), 1);
+}
+
+#[test]
+fn a_bus_that_pauses_lets_nobody_in_before_others_were_heard() {
+    let mut world = World::new();
+    world.hear_alive();
+    world.join(ANN, "ann");
+    world.turn();
+    world.hub.handle_bus_state(false, world.now);
+    let joined = |turn: &Turn| turn.told(0, "\"type\":\"joined\"");
+    assert_eq!(joined(&world.pass(BUS_PAUSE_MAX - Duration::from_millis(1))), 0);
+    world.hub.handle_bus_state(true, world.now);
+    world.hear_alive();
+    let turn = world.turn();
+    assert!(turn.published.iter().any(|word| matches!(word, Word::Sync { is_fresh: true, .. })), "{turn:?}");
+    assert_eq!(joined(&turn), 0);
+    world.say_word(Word::Digest { to: 1, rooms: [digest(true, &[])].into() });
+    assert_eq!(joined(&world.turn()), 1);
 }
 
 #[test]

@@ -83,12 +83,16 @@ pub const SHOW_PATIENCE: Duration = Duration::from_secs(1);
 pub const HOLD_TIME: Duration = Duration::from_secs(75);
 
 /// A server's bus may take so long until it carries for the first time; after that the server is by itself.
-pub const START_MAX: Duration = Duration::from_secs(2);
+pub const BUS_START_MAX: Duration = Duration::from_secs(2);
+/// It may pause for so long, as when this server stood still and every lane is connected anew.
+pub const BUS_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// A room that is fetched from other servers is opened after this time with what there is; after that, servers that have
 /// not answered are asked again each time it has passed.
 pub const FETCH_MAX: Duration = Duration::from_secs(1);
 /// Before that, they are asked again after this time.
 pub const FETCH_INTERVAL: Duration = Duration::from_millis(150);
+/// As long as they cannot be asked, since the bus does not carry, clients wait for this long: more than a bus may take.
+pub const FETCH_UNASKED_MAX: Duration = Duration::from_secs(3);
 /// Rooms asked for in one envelope.
 pub const SYNC_ROOMS_MAX: usize = 200;
 /// Rooms asked for at a time, when all of them are.

@@ -340,11 +340,6 @@ impl Room {
         Some((last + 1 - messages.len() as u64, messages))
     }
 
-    /// Whether something was said that has not been published.
-    pub fn has_outgoing(&self) -> bool {
-        !self.outgoing.is_empty()
-    }
-
     /// Whether it may go.
     pub fn has_ended(&self, now: Instant) -> bool {
         self.end().is_some_and(|end| end <= now)

@@ -128,9 +128,10 @@ impl Hub {
                 let frame = error_frame(ErrorCode::IdReused, message, name, Some(&id));
                 self.effects.push_back(Effect::Tell(reactor, Notice::Reply { connection, frame }));
             }
-            Some((stamp, _)) => {
+            Some((stamp, kept)) => {
+                let is_kept = kept.is_some();
                 self.counts.duplicates += 1;
-                self.answer_retry(room_id, member, stamp, id, now);
+                self.answer_retry(room_id, member, stamp, is_kept, id, now);
             }
             None if self.room(room_id).unconfirmed.is_full() => {
                 let ask = Ask::Send { room: name.into(), user, id, text };
@@ -159,15 +160,24 @@ impl Hub {
         self.mark_dirty(id);
     }
 
-    /// A client sends again what was said: it is acknowledged once two servers that live have it.
-    fn answer_retry(&mut self, id: RoomId, member: Member, stamp: Stamp, message: Box<str>, now: Now) {
-        let is_safe_at_origin = self.peers.is_live(stamp.stream.origin) || self.is_alone(now);
+    /// A client sends again what was said: it is acknowledged once two servers that live have it, or at once if so much was
+    /// said since that no ring has it any more.
+    fn answer_retry(
+        &mut self,
+        id: RoomId,
+        member: Member,
+        stamp: Stamp,
+        is_kept: bool,
+        message: Box<str>,
+        now: Now,
+    ) {
+        let is_safe = !is_kept || self.peers.is_live(stamp.stream.origin) || self.is_alone(now);
         let room = self.room_mut(id);
         let is_own = stamp.stream == room.own();
         if is_own && room.unconfirmed.repeat(stamp.seq, member) {
             return;
         }
-        if is_own || is_safe_at_origin {
+        if is_own || is_safe {
             self.acknowledge(id, member, &message, stamp);
         } else {
             room.unconfirmed.push_retry(stamp, message, member, now.instant);

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Counts, Hub, split};
-use crate::chat::limits::{ENVELOPE_BYTES_SOFT, HOLD_TIME, NEWCOMER_AGE_MAX};
+use super::{Hub, split};
+use crate::chat::limits::{HOLD_TIME, NEWCOMER_AGE_MAX};
 use crate::chat::peers::News;
 use crate::chat::{Message, Now, RoomId};
 use crate::wire::envelope::{Entry, Position, RoomDigest, Span, Word};
@@ -102,7 +102,7 @@ impl Hub {
         now: Now,
     ) {
         let Some(id) = self.held(room) else { return };
-        if stream == self.room(id).own() || first_seq == 0 {
+        if stream == self.room(id).own() {
             return;
         }
         for (seq, message) in (first_seq..).zip(messages) {
@@ -157,22 +157,21 @@ impl Hub {
         self.reschedule(id);
     }
 
-    /// Sends what another server misses, in parts, and says in the last what is not here either.
+    /// Sends what another server misses, in parts, and says what is not here either.
     fn supply(&mut self, to: u64, room: Arc<str>, wanted: &[Span]) {
         let (entries, lacks) = match self.held(&room) {
             Some(id) => self.room(id).supply(wanted),
             None => (Vec::new(), wanted.to_vec()),
         };
         self.counts.repaired += entries.len() as u64;
-        let lacks: Arc<[Span]> = lacks.into();
-        let mut parts = split(&entries, |entry: &Entry| entry.message.weight());
-        let last = parts.pop().unwrap_or_default();
-        for part in parts {
+        for part in split(&entries, |entry: &Entry| entry.message.weight()) {
             let (room, entries) = (Arc::clone(&room), part.into());
             self.publish(Word::Repair { to, room, entries, lacks: Arc::new([]) });
         }
-        debug_assert!(lacks.len() * size_of::<Span>() < ENVELOPE_BYTES_SOFT, "holes between what is kept");
-        self.publish(Word::Repair { to, room, entries: last.into(), lacks });
+        for part in split(&lacks, |_| size_of::<Span>()) {
+            let (room, lacks) = (Arc::clone(&room), part.into());
+            self.publish(Word::Repair { to, room, entries: Arc::new([]), lacks });
+        }
     }
 
     fn hear_repair(&mut self, origin: u64, room: &Arc<str>, entries: &[Entry], lacks: &[Span], now: Now) {
@@ -231,8 +230,7 @@ impl Hub {
     fn hold(&mut self, name: &Arc<str>, now: Now) {
         let Some(id) = self.held(name).or_else(|| self.make_room(name, now)) else {
             // It asks another one.
-            let Counts { overloaded, .. } = &mut self.counts;
-            *overloaded += 1;
+            self.counts.overloaded += 1;
             return;
         };
         let room = self.room_mut(id);

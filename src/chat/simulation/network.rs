@@ -48,6 +48,8 @@ enum Sight {
 #[derive(Debug)]
 struct Link {
     sight: Sight,
+    /// Which life of the node it is connected to.
+    life: u64,
     /// When it was last known to answer.
     answered: Instant,
     up: VecDeque<Packet>,
@@ -74,6 +76,8 @@ pub struct End {
 #[derive(Debug)]
 pub struct Network {
     pub nodes: [Node; LANES],
+    /// How often each node has died.
+    lives: [u64; LANES],
     pub ends: Vec<End>,
     pub loss: f32,
     published: u64,
@@ -83,13 +87,14 @@ pub struct Network {
 impl Network {
     pub fn new(seed: u64) -> Self {
         let rng = Rng::with_seed(seed);
-        Self { nodes: [Node::Up; LANES], ends: Vec::new(), loss: 0.0, published: 0, rng }
+        Self { nodes: [Node::Up; LANES], lives: [0; LANES], ends: Vec::new(), loss: 0.0, published: 0, rng }
     }
 
     pub fn add(&mut self, incarnation: u64, now: Instant) -> usize {
         let links = (0..LANES)
             .map(|_| Link {
                 sight: Sight::Down { retry: now },
+                life: 0,
                 answered: now,
                 up: VecDeque::new(),
                 down: VecDeque::new(),
@@ -140,6 +145,7 @@ impl Network {
     /// The node's memory is gone with it.
     pub fn kill_node(&mut self, lane: usize) {
         self.nodes[lane] = Node::Dead;
+        self.lives[lane] += 1;
         for end in &mut self.ends {
             end.links[lane].up.clear();
             end.links[lane].down.clear();
@@ -295,7 +301,7 @@ impl Network {
     /// A server's own watch over its lanes.
     fn watch(&mut self, server: usize, now: Instant) {
         for lane in 0..LANES {
-            let node = self.nodes[lane];
+            let (node, life) = (self.nodes[lane], self.lives[lane]);
             let link = &mut self.ends[server].links[lane];
             let answers = node == Node::Up && !link.no_up && !link.no_down;
             if answers {
@@ -306,11 +312,12 @@ impl Network {
                 Sight::Down { retry } if retry <= now => {
                     link.sight = if answers { Sight::Up } else { Sight::Down { retry: now + RETRY } };
                     if answers {
+                        link.life = life;
                         link.down.clear();
                     }
                 }
                 Sight::Down { .. } => {}
-                _ if node == Node::Dead || silence >= DEAD => self.give_up(server, lane, now),
+                _ if link.life != life || silence >= DEAD => self.give_up(server, lane, now),
                 Sight::Up if silence >= SUSPECT => {
                     link.sight = Sight::Suspect;
                     self.resend(server, lane, now);
