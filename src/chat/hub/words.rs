@@ -46,7 +46,7 @@ impl Hub {
             Word::Digest { to, rooms } if self.is_for_us(to) => {
                 rooms.iter().for_each(|digest| self.hear_digest(origin, to != 0, digest, now));
             }
-            Word::Want { to, room, spans } if self.is_for_us(to) => self.supply(origin, room, &spans),
+            Word::Want { to, room, spans } if self.is_for_us(to) => self.supply(origin, &room, &spans),
             Word::Repair { to, room, entries, lacks } if self.is_for_us(to) => {
                 self.hear_repair(origin, &room, &entries, &lacks, now);
             }
@@ -158,18 +158,18 @@ impl Hub {
     }
 
     /// Sends what another server misses, in parts, and says what is not here either.
-    fn supply(&mut self, to: u64, room: Arc<str>, wanted: &[Span]) {
-        let (entries, lacks) = match self.held(&room) {
+    fn supply(&mut self, to: u64, room: &Arc<str>, wanted: &[Span]) {
+        let (entries, lacks) = match self.held(room) {
             Some(id) => self.room(id).supply(wanted),
             None => (Vec::new(), wanted.to_vec()),
         };
         self.counts.repaired += entries.len() as u64;
         for part in split(&entries, |entry: &Entry| entry.message.weight()) {
-            let (room, entries) = (Arc::clone(&room), part.into());
+            let (room, entries) = (Arc::clone(room), part.into());
             self.publish(Word::Repair { to, room, entries, lacks: Arc::new([]) });
         }
         for part in split(&lacks, |_| size_of::<Span>()) {
-            let (room, lacks) = (Arc::clone(&room), part.into());
+            let (room, lacks) = (Arc::clone(room), part.into());
             self.publish(Word::Repair { to, room, entries: Arc::new([]), lacks });
         }
     }
