@@ -77,6 +77,7 @@ pub enum ServerMessage<'a> {
     Move {
         within_ms: u64,
     },
+    Resume,
 }
 
 /// Streams with the last sequence number of each; an object in JSON.
@@ -192,6 +193,7 @@ mod tests {
                 },
             ),
             ("move", ServerMessage::Move { within_ms: 5000 }),
+            ("resume", ServerMessage::Resume),
         ];
         let docs: serde_json::Value = serde_json::from_str(include_str!("../../docs/protocol.json")).unwrap();
         assert_eq!(docs["server"].as_object().unwrap().len(), examples.len(), "each example is tested");
