@@ -83,6 +83,10 @@ impl Ours {
             settle: Duration::ZERO,
             flush_delay: Duration::ZERO,
             rate: Rate { per_second: 1_000_000, burst: 1_000_000 },
+            cluster_key: None,
+            is_ticket_required: false,
+            drain_over: Duration::ZERO,
+            rebalances: false,
             limits: Limits::default(),
         };
         let app = App::start(options, poller, bus)?;

@@ -81,12 +81,15 @@ fn parse_heartbeat(bencher: Bencher<'_, '_>) {
             number: 7,
             url: "ws://{host}:5001/ws".into(),
             connections: 300,
+            capacity: 20_000,
+            loop_lag_us: 0,
+            time_ms: 0,
             accepted: vec![("lb-1".into(), 100), ("lb-2".into(), 100), ("lb-3".into(), 100)],
             draining: false,
             deaf: false,
             full: false,
         }
-        .encode(),
+        .encode(None),
     );
-    bencher.bench_local(|| Heartbeat::parse(black_box(&datagram)));
+    bencher.bench_local(|| Heartbeat::parse(black_box(&datagram), None));
 }

@@ -16,20 +16,22 @@ const LAYERS: [(&str, &[&str]); 12] = [
     ("lanes", &["wire"]),
     ("balance", &["wire"]),
     ("serve", &["wire", "net"]),
-    ("app", &["wire", "net", "chat", "lanes", "serve"]),
+    ("app", &["wire", "net", "chat", "lanes", "balance", "serve"]),
     ("lb", &["wire", "net", "balance", "serve"]),
     ("web", &["wire", "net", "serve"]),
     ("up", &["net", "backplane", "serve", "app", "lb", "web"]),
-    ("cli", &["wire", "net", "chat", "lanes", "serve", "app", "lb", "web", "backplane", "up"]),
+    ("cli", &["wire", "net", "chat", "lanes", "balance", "serve", "app", "lb", "web", "backplane", "up"]),
 ];
 
 /// Crates that have one home, with the layers that may name them.
-const CRATES: [(&str, &[&str]); 12] = [
+const CRATES: [(&str, &[&str]); 14] = [
     ("mio", &["net", "serve", "app", "lb"]),
     ("socket2", &["net"]),
     ("rustix", &["net", "up"]),
     ("tungstenite", &["wire"]),
     ("redis", &["wire"]),
+    ("hmac", &["wire"]),
+    ("sha2", &["wire"]),
     ("httparse", &["wire"]),
     ("crossbeam_channel", &["net", "app", "cli"]),
     ("slab", &["net", "chat"]),

@@ -11,14 +11,15 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use distr_chat::app::{App, Options};
+use distr_chat::lb;
 use distr_chat::serve::Limits;
 use distr_chat::up::Role;
-use distr_chat::wire::Heartbeat;
+use distr_chat::wire::{ClusterKey, Heartbeat};
 use serde_json::{Value, json};
 use support::http::http_get_as;
 use support::{
-    Client, addresses, balancer, cluster, eventually, http_get, incarnation, metric, options, start_app,
-    status,
+    Client, addresses, balancer, balancer_options, cluster, eventually, http_get, incarnation, metric,
+    options, start_app, start_balancer, status,
 };
 
 const UNAVAILABLE: &str = "Client attempted to connect while all app servers were unavailable";
@@ -64,6 +65,9 @@ fn heartbeat(name: &str, connections: u32) -> Heartbeat {
         number: 1000,
         url: "ws://{host}:5001/ws".into(),
         connections,
+        capacity: 20_000,
+        loop_lag_us: 0,
+        time_ms: 0,
         accepted: Vec::new(),
         draining: false,
         deaf: false,
@@ -89,7 +93,7 @@ impl Beating {
             while !stopped.load(Ordering::Relaxed) {
                 for heartbeat in &mut heartbeats {
                     heartbeat.number += 1;
-                    send(balancer, &heartbeat.encode());
+                    send(balancer, &heartbeat.encode(None));
                 }
                 thread::sleep(Duration::from_millis(20));
             }
@@ -188,7 +192,8 @@ fn three_balancers_at_once_spread_clients_evenly() {
     let clients: Vec<_> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
     let counts: Vec<_> = apps.iter().map(|&app| status(app)["connections"].as_u64().unwrap()).collect();
     assert_eq!(counts.iter().sum::<u64>(), clients.len() as u64);
-    assert!(counts.iter().max().unwrap() - counts.iter().min().unwrap() <= 2, "{counts:?}");
+    let spread = counts.iter().max().unwrap() - counts.iter().min().unwrap();
+    assert!(spread <= CLIENTS_EACH as u64 / 10, "{counts:?}");
 }
 
 #[test]
@@ -274,13 +279,13 @@ fn a_server_that_stops_gets_no_clients_and_gets_some_when_it_is_back() {
 #[test]
 fn a_server_that_falls_silent_is_suspected_then_gone_and_then_the_last_is() {
     let lb = balancer("lb-1");
-    send(lb.address(), &heartbeat("mute", 0).encode());
+    send(lb.address(), &heartbeat("mute", 0).encode(None));
     eventually("it is gone", || known(lb.address(), "mute")["state"] == "gone");
     let texts: Vec<_> =
         status(lb.address())["events"].as_array().unwrap().iter().map(|e| e["text"].clone()).collect();
     assert_eq!(texts, ["mute is up", "mute is suspect", "mute is gone"]);
     assert_eq!(assign(lb.address()), None);
-    send(lb.address(), &Heartbeat { number: 1001, ..heartbeat("mute", 0) }.encode());
+    send(lb.address(), &Heartbeat { number: 1001, ..heartbeat("mute", 0) }.encode(None));
     eventually("one heartbeat brings it back", || {
         metric(lb.address(), "distr_lb_heartbeats_accepted_total") == 2
     });
@@ -297,7 +302,7 @@ fn datagrams_that_are_wrong_are_counted_and_change_nothing() {
 
     // Each would change what is known, if it were believed.
     let lie = Heartbeat { url: "ws://evil.example/ws".into(), number: 1 << 40, ..heartbeat("app-1", 9999) };
-    let whole = lie.encode();
+    let whole = lie.encode(None);
     let changed = |at: usize, byte: u8| {
         let mut bytes = whole.clone();
         bytes[at] = byte;
@@ -312,17 +317,17 @@ fn datagrams_that_are_wrong_are_counted_and_change_nothing() {
         ("one byte more", [&whole[..], &[0]].concat(), "malformed"),
         ("a large one", [&whole[..], &[0; 9000]].concat(), "malformed"),
         ("another magic", changed(0, b'X'), "malformed"),
-        ("a control character in its name", changed(27, 7), "malformed"),
+        ("a control character in its name", changed(43, 7), "malformed"),
         (
             "a URL of another kind",
-            Heartbeat { url: "http://evil.example/".into(), ..lie.clone() }.encode(),
+            Heartbeat { url: "http://evil.example/".into(), ..lie.clone() }.encode(None),
             "malformed",
         ),
-        ("a future version", changed(4, 2), "version"),
-        ("a flag that is not known", changed(5, 8), "version"),
-        ("heard before", Heartbeat { number: 1001, ..lie.clone() }.encode(), "stale"),
-        ("late", Heartbeat { number: 3, ..lie.clone() }.encode(), "stale"),
-        ("from an earlier run", Heartbeat { incarnation: 6 << 22, ..lie.clone() }.encode(), "stale"),
+        ("a future version", changed(4, 3), "version"),
+        ("a flag that is not known", changed(5, 16), "version"),
+        ("heard before", Heartbeat { number: 1001, ..lie.clone() }.encode(None), "stale"),
+        ("late", Heartbeat { number: 3, ..lie.clone() }.encode(None), "stale"),
+        ("from an earlier run", Heartbeat { incarnation: 6 << 22, ..lie.clone() }.encode(None), "stale"),
     ];
     for (case, datagram, rule) in cases {
         let name = format!("distr_lb_heartbeats_refused_total{{rule=\"{rule}\"}}");
@@ -339,12 +344,43 @@ fn datagrams_that_are_wrong_are_counted_and_change_nothing() {
 }
 
 #[test]
+fn with_a_key_strangers_are_not_believed() {
+    let key = |text: &str| ClusterKey::parse(text).unwrap();
+    let ours = key("the-key-of-this-cluster");
+    let options = lb::Options { cluster_key: Some(ours.clone()), ..balancer_options("lb-1") };
+    let lb = start_balancer(&options);
+    let refused = "distr_lb_heartbeats_refused_total{rule=\"forged\"}";
+    let lie = heartbeat("evil", 0);
+    for (count, datagram) in (1..).zip([lie.encode(None), lie.encode(Some(&key("a-key-of-somebody-else")))]) {
+        send(lb.address(), &datagram);
+        eventually("it is refused", || metric(lb.address(), refused) == count);
+    }
+    send(lb.address(), &heartbeat("app-1", 10).encode(Some(&ours)));
+    eventually("ours is believed", || assign(lb.address()).is_some_and(|(_, node)| node == "app-1"));
+    assert_eq!(status(lb.address())["servers"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn two_servers_of_one_name_are_noticed() {
+    let lb = balancer("lb-1");
+    let older = |number| Heartbeat { incarnation: 6 << 22, number, ..heartbeat("app-1", 0) };
+    send(lb.address(), &older(1).encode(None));
+    eventually("it is there", || !status(lb.address())["servers"].as_array().unwrap().is_empty());
+    let _beating = Beating::start(lb.address(), vec![heartbeat("app-1", 10)]);
+    eventually("the later one is there", || known(lb.address(), "app-1")["connections"] == 10);
+    (2..10).for_each(|number| send(lb.address(), &older(number).encode(None)));
+    let refused = "distr_lb_heartbeats_refused_total{rule=\"namesake\"}";
+    eventually("it goes on and is noticed", || metric(lb.address(), refused) > 0);
+    assert_eq!(known(lb.address(), "app-1")["connections"], 10);
+}
+
+#[test]
 fn a_later_run_is_believed_at_once() {
     let lb = balancer("lb-1");
-    send(lb.address(), &heartbeat("app-1", 10).encode());
+    send(lb.address(), &heartbeat("app-1", 10).encode(None));
     eventually("it is known", || known(lb.address(), "app-1")["connections"] == 10);
     let later = Heartbeat { incarnation: incarnation(), number: 1, ..heartbeat("app-1", 0) };
-    send(lb.address(), &later.encode());
+    send(lb.address(), &later.encode(None));
     eventually("it is believed", || known(lb.address(), "app-1")["connections"] == 0);
     let events = status(lb.address())["events"].clone();
     assert!(

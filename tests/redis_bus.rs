@@ -127,7 +127,7 @@ impl Server {
             self.next_alive = now + ALIVE_INTERVAL;
             let name = format!("app-{}", self.incarnation).as_str().into();
             let sent_ms = distr_chat::serve::clock::unix_ms();
-            self.say(Word::Alive { name, sent_ms, lanes: 0, is_leaving: false });
+            self.say(Word::Alive { name, sent_ms, lanes: 0, is_leaving: false, load: Some(0) });
         }
         self.bus.flush(&self.poller, now);
     }

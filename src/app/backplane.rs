@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::balance::rebalance;
 use crate::chat::hub::{Effect, Hub};
 use crate::chat::{Member, Now};
 use crate::net::mailbox::{Mailbox, Post, Undelivered};
@@ -12,6 +13,7 @@ use crate::wire::Response;
 
 use super::bus::Bus;
 use super::clock;
+use super::heartbeat::Pulse;
 use super::mail::{NOTICES_HELD_MAX, ToHub, ToReactor};
 use super::node::Node;
 use super::status;
@@ -37,7 +39,20 @@ pub struct Backplane<B> {
     /// The last answer to `/status`, and when it was made.
     status: Option<(Instant, Response)>,
     counted: Instant,
+    compared: Instant,
+    pulse: Pulse,
     stop: Arc<AtomicBool>,
+}
+
+/// The ways from and to the other threads.
+#[derive(Debug)]
+pub struct Ways {
+    /// What reactors send.
+    pub asked: Mailbox<Vec<ToHub>>,
+    /// To each of them.
+    pub outlets: Vec<Outlet>,
+    /// To the heartbeats.
+    pub pulse: Pulse,
 }
 
 /// The way to one reactor.
@@ -77,27 +92,11 @@ impl Outlet {
 
 impl<B: Bus> Backplane<B> {
     /// Everything that the thread will own.
-    pub fn new(
-        node: Arc<Node>,
-        poller: Poller,
-        asked: Mailbox<Vec<ToHub>>,
-        outlets: Vec<Outlet>,
-        hub: Hub,
-        bus: B,
-        stop: Arc<AtomicBool>,
-    ) -> Self {
-        Self {
-            node,
-            poller,
-            asked,
-            outlets,
-            hub,
-            bus,
-            pace: Pace::Again,
-            status: None,
-            counted: Instant::now(),
-            stop,
-        }
+    pub fn new(node: Arc<Node>, poller: Poller, ways: Ways, hub: Hub, bus: B, stop: Arc<AtomicBool>) -> Self {
+        let Ways { asked, outlets, pulse } = ways;
+        let (counted, compared) = (node.started, node.started);
+        let (pace, status) = (Pace::Again, None);
+        Self { node, poller, asked, outlets, pulse, hub, bus, pace, status, counted, compared, stop }
     }
 
     /// Turns until it is stopped.
@@ -120,16 +119,40 @@ impl<B: Bus> Backplane<B> {
         let now = self.wait();
         self.pace = Pace::Wait;
         self.hub.handle_bus_state(self.bus.is_ready(), now);
+        self.hub.handle_load(self.node.load());
         self.take_in(now);
         self.hub.handle_timeout(now);
         self.hub.finish_turn(now);
         self.carry_out();
         self.hand_on(now);
-        self.node.is_ready.store(self.bus.is_ready(), Ordering::Relaxed);
+        self.compare_loads(now);
+        let is_ready = self.bus.is_ready();
+        if self.node.is_ready.swap(is_ready, Ordering::Relaxed) != is_ready {
+            self.pulse.changed();
+        }
         self.node.metrics.add(self.hub.take_counts(), self.hub.rooms().len());
         if now.instant >= self.counted + COUNT_INTERVAL {
             self.counted = now.instant;
             self.node.lanes.set(self.bus.lanes(), self.bus.totals());
+        }
+        self.node.serving.turned(now.instant.elapsed());
+    }
+
+    /// Has the reactors move clients, each by its part, where this server has clearly more than others.
+    fn compare_loads(&mut self, now: Now) {
+        if !self.node.options.rebalances || now.instant < self.compared + rebalance::INTERVAL {
+            return;
+        }
+        self.compared = now.instant;
+        let Some(load) = self.node.load().filter(|_| self.bus.is_ready()) else { return };
+        let surplus = rebalance::surplus(load, self.hub.peers().loads());
+        let clients = self.node.serving.per_reactor();
+        let all = clients.iter().sum::<u64>().max(1);
+        for (outlet, clients) in self.outlets.iter_mut().zip(clients) {
+            let share = (u64::from(surplus) * clients).div_ceil(all) as u32;
+            if share > 0 {
+                outlet.held.push(ToReactor::Shed(share));
+            }
         }
     }
 

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
+use crate::serve::clock::unix_ms;
 use crate::wire::heartbeat::{BALANCERS_MAX, Heartbeat, INTERVAL};
-use crate::wire::limits::NAME_BYTES_MAX;
 
 use super::node::Node;
 use super::resolver::Resolver;
@@ -33,13 +33,14 @@ pub struct Pulse {
 enum Change {
     Opened { via: Option<String> },
     Closed,
+    State,
     Stop,
 }
 
 impl Pulse {
-    /// A client asks for a WebSocket, and says which balancer sent it.
-    pub fn arriving(&mut self, via: Option<&str>) {
-        self.arriving = via.filter(|name| is_node_name(name)).map(str::to_owned);
+    /// A client asks for a WebSocket, and that balancer sent it.
+    pub fn arriving(&mut self, via: Option<String>) {
+        self.arriving = via;
     }
 
     /// It has got it.
@@ -48,16 +49,15 @@ impl Pulse {
         let _ = self.changes.try_send(Change::Opened { via });
     }
 
+    /// The server itself is in another state: balancers need not wait for the next beat to hear it.
+    pub fn changed(&self) {
+        let _ = self.changes.try_send(Change::State);
+    }
+
     /// A client went.
     pub fn closed(&self) {
         let _ = self.changes.try_send(Change::Closed);
     }
-}
-
-/// Whether a text can be a node's name: it stands in URLs, logs and heartbeats as it is.
-pub fn is_node_name(name: &str) -> bool {
-    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-    !name.is_empty() && name.len() <= NAME_BYTES_MAX && name.bytes().all(is_allowed)
 }
 
 /// The running thread; stops when dropped.
@@ -150,14 +150,17 @@ impl Beat {
             name: options.name.clone(),
             incarnation: options.incarnation,
             number: self.number,
+            time_ms: unix_ms(),
             url: options.public_url.clone(),
             connections,
+            capacity: options.limits.connections_max,
+            loop_lag_us: self.node.serving.take_longest_turn().as_micros().try_into().unwrap_or(u32::MAX),
             accepted: self.accepted.clone(),
-            draining: is_leaving,
+            draining: is_leaving || self.node.is_draining(),
             deaf: !self.node.is_ready.load(Ordering::Relaxed),
             full: connections >= options.limits.connections_max,
         }
-        .encode();
+        .encode(options.cluster_key.as_ref());
         for target in self.resolver.addresses() {
             let socket = if target.is_ipv4() { Some(&self.sockets.0) } else { self.sockets.1.as_ref() };
             // A balancer that is away is no error: it hears the next one when it is back.

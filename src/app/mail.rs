@@ -26,6 +26,8 @@ pub enum ToHub {
 pub enum ToReactor {
     /// The hub has something for clients.
     Notice(Notice),
+    /// So many of its clients are to move to servers that have fewer.
+    Shed(u32),
     /// The answer to a request for `/status`.
     Status {
         /// The connection that asked.

@@ -7,6 +7,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use crate::chat::hub::Counts;
+use crate::wire::TicketError;
 use crate::wire::client_message::ErrorCode;
 
 /// Counters of one server's rooms.
@@ -25,11 +26,18 @@ pub struct Metrics {
     hub_turns: Counter,
     rooms: Gauge,
     errors: Family<Code, Counter>,
+    moved: Counter,
+    tickets_refused: Family<Rule, Counter>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Code {
     code: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Rule {
+    rule: &'static str,
 }
 
 impl Metrics {
@@ -50,6 +58,8 @@ impl Metrics {
         registry.register("hub_turns", "turns of the backplane thread", m.hub_turns.clone());
         registry.register("rooms", "rooms held now", m.rooms.clone());
         registry.register("client_errors", "error frames, by code", m.errors.clone());
+        registry.register("clients_told_to_move", "clients told to go to another server", m.moved.clone());
+        registry.register("tickets_refused", "tickets refused, by the rule", m.tickets_refused.clone());
         m
     }
 
@@ -72,6 +82,21 @@ impl Metrics {
         self.errors(ErrorCode::NotJoined).inc_by(not_joined);
         self.hub_turns.inc();
         self.rooms.set(rooms as i64);
+    }
+
+    /// A client was told to move.
+    pub fn moved(&self) {
+        self.moved.inc();
+    }
+
+    /// Clients that were told so.
+    pub fn moved_total(&self) -> u64 {
+        self.moved.get()
+    }
+
+    /// A ticket was refused.
+    pub fn ticket_refused(&self, error: TicketError) {
+        self.tickets_refused.get_or_create(&Rule { rule: error.name() }).inc();
     }
 
     /// An `error` frame.

@@ -3,6 +3,8 @@
 pub mod backplane;
 pub mod bus;
 pub mod clock;
+pub mod departures;
+pub mod gate;
 pub mod heartbeat;
 pub mod lane_metrics;
 pub mod loopback;
@@ -20,10 +22,11 @@ pub mod status;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
+use crossbeam_channel::{Receiver, bounded};
 use mio::Waker;
 use prometheus_client::registry::Registry;
 
@@ -32,9 +35,10 @@ use crate::net::{Poller, mailbox::mailbox};
 use crate::serve::{self, Server};
 use crate::wire;
 
-use backplane::{Backplane, Outlet};
+use backplane::{Backplane, Outlet, Ways};
 use bus::Bus;
-use heartbeat::Heart;
+use gate::Gate;
+use heartbeat::{Heart, Pulse};
 use lane_metrics::LaneMetrics;
 use mail::{ASK_BATCHES_MAX, NOTICE_BATCHES_MAX};
 use metrics::Metrics;
@@ -48,6 +52,9 @@ pub struct App {
     server: Option<Server>,
     heart: Option<Heart>,
     backplane: Option<(Arc<AtomicBool>, Arc<Waker>, JoinHandle<()>)>,
+    node: Arc<Node>,
+    pulse: Pulse,
+    drain_asked: Receiver<()>,
     address: SocketAddr,
 }
 
@@ -70,7 +77,22 @@ impl App {
             options.public_url = format!("ws://{{host}}:{}/ws", options.listen.port());
         }
         let (is_ready, started) = (AtomicBool::new(bus.is_ready()), Instant::now());
-        let node = Arc::new(Node { options, limits, serving, metrics, lanes, registry, is_ready, started });
+        let gate = Gate::new(options.name.clone(), options.cluster_key.clone(), options.is_ticket_required);
+        let (drain_asked, drain_asks) = bounded(1);
+        let node = Arc::new(Node {
+            moving: (0..options.reactors).map(|_| AtomicU32::new(0)).collect(),
+            options,
+            limits,
+            serving,
+            metrics,
+            lanes,
+            registry,
+            is_ready,
+            gate,
+            is_draining: AtomicBool::new(false),
+            drain_asked,
+            started,
+        });
         let options = &node.options;
 
         let (heart, pulse) = Heart::start(Arc::clone(&node))?;
@@ -99,8 +121,8 @@ impl App {
         let stop = Arc::new(AtomicBool::new(false));
         let waker = poller.waker();
         let hub = Hub::new(settings, node.started);
-        let backplane =
-            Backplane::new(Arc::clone(&node), poller, asked, outlets, hub, bus, Arc::clone(&stop));
+        let ways = Ways { asked, outlets, pulse: pulse.clone() };
+        let backplane = Backplane::new(Arc::clone(&node), poller, ways, hub, bus, Arc::clone(&stop));
         let thread =
             thread::Builder::new().name(format!("{}/hub", options.name)).spawn(|| backplane.run())?;
         log::info!("{} listens at {}", options.name, server.address());
@@ -109,7 +131,29 @@ impl App {
             server: Some(server),
             heart: Some(heart),
             backplane: Some((stop, waker, thread)),
+            node,
+            pulse,
+            drain_asked: drain_asks,
         })
+    }
+
+    /// Takes no more clients, says so to the balancers at once, and begins to tell those that are here to move.
+    pub fn drain(&self) {
+        self.node.is_draining.store(true, Ordering::Relaxed);
+        self.pulse.changed();
+        if let Some(server) = &self.server {
+            server.wake();
+        }
+    }
+
+    /// Where it arrives that an operator wants the server to drain.
+    pub fn drain_asked(&self) -> &Receiver<()> {
+        &self.drain_asked
+    }
+
+    /// Clients that are here.
+    pub fn clients(&self) -> u32 {
+        self.node.serving.websockets()
     }
 
     /// Begins to leave: tells the balancers, then the clients. Dropping the server waits for that.

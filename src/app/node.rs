@@ -2,15 +2,17 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::Sender;
 use prometheus_client::registry::Registry;
 
 use crate::chat::rate::Rate;
 use crate::serve;
-use crate::wire;
+use crate::wire::{self, ClusterKey};
 
+use super::gate::Gate;
 use super::lane_metrics::LaneMetrics;
 use super::metrics::Metrics;
 
@@ -39,6 +41,14 @@ pub struct Options {
     pub rate: Rate,
     /// Limits of its connection.
     pub limits: serve::Limits,
+    /// What heartbeats are signed with, and tickets checked.
+    pub cluster_key: Option<ClusterKey>,
+    /// Only clients with a ticket come in.
+    pub is_ticket_required: bool,
+    /// A drain tells clients to move over so long a time.
+    pub drain_over: Duration,
+    /// Whether surplus clients are moved to servers that have fewer.
+    pub rebalances: bool,
 }
 
 /// What the threads of a server all know, and never change but for flags and counters.
@@ -58,6 +68,27 @@ pub struct Node {
     pub registry: Registry,
     /// Whether the backplane carries.
     pub is_ready: AtomicBool,
+    /// Who may come in.
+    pub gate: Gate,
+    /// Whether the server is leaving: it takes no new clients and tells the others to move.
+    pub is_draining: AtomicBool,
+    /// Told once when somebody wants it to drain.
+    pub drain_asked: Sender<()>,
+    /// Clients that were told to make room and may be under way, for each reactor.
+    pub moving: Vec<AtomicU32>,
     /// When it began.
     pub started: Instant,
+}
+
+impl Node {
+    /// Whether it is leaving.
+    pub fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::Relaxed)
+    }
+
+    /// What the other servers may compare with their own: clients that stay; `None`: it takes no more.
+    pub fn load(&self) -> Option<u32> {
+        let moving: u32 = self.moving.iter().map(|moving| moving.load(Ordering::Relaxed)).sum();
+        (!self.is_draining()).then(|| self.serving.websockets().saturating_sub(moving))
+    }
 }

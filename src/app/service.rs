@@ -4,15 +4,20 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use serde::Serialize;
+
 use crate::chat::session::{Outcome, Place, Stay};
 use crate::chat::{Ask, Member, Members, Notice, Session};
 use crate::net::Key;
 use crate::net::mailbox::{Mailbox, Post, Undelivered};
 use crate::serve::assets::{self, Page};
+use crate::serve::clock::unix_ms;
 use crate::serve::service::{Answer, Pace, Service};
 use crate::serve::{Clients, limits::RETRY, metrics};
-use crate::wire::{CloseReason, Event, Request, Response, ServerMessage, Status};
+use crate::wire::http::Method;
+use crate::wire::{CloseReason, Event, Request, Response, ServerMessage, Status, TicketError};
 
+use super::departures::{Departures, MOVE_WITHIN};
 use super::heartbeat::Pulse;
 use super::mail::{ASKS_HELD_MAX, ToHub, ToReactor};
 use super::node::Node;
@@ -29,6 +34,7 @@ pub struct ChatService {
     held: Vec<ToHub>,
     noticed: Mailbox<Vec<ToReactor>>,
     pulse: Pulse,
+    departures: Departures,
 }
 
 impl ChatService {
@@ -40,7 +46,16 @@ impl ChatService {
         noticed: Mailbox<Vec<ToReactor>>,
         pulse: Pulse,
     ) -> Self {
-        Self { node, reactor, members: Members::default(), asks, held: Vec::new(), noticed, pulse }
+        Self {
+            node,
+            reactor,
+            members: Members::default(),
+            asks,
+            held: Vec::new(),
+            noticed,
+            pulse,
+            departures: Departures::default(),
+        }
     }
 
     fn member(&self, id: Key) -> Member {
@@ -91,6 +106,78 @@ impl ChatService {
         }
     }
 
+    /// Lets a client in that the gate takes, unless the server is leaving.
+    fn enter(&mut self, request: &Request<'_>, now: Instant) -> Answer<Session> {
+        if self.node.is_draining() {
+            let message = "this server is leaving: ask a balancer for another";
+            let response = Response::error(Status::UNAVAILABLE, "draining", message);
+            return Answer::Respond(response.with("Retry-After", "1".into()));
+        }
+        match self.node.gate.enter(request, unix_ms()) {
+            Ok(balancer) => {
+                self.pulse.arriving(balancer);
+                Answer::WebSocket(Session::new(self.node.options.rate, now))
+            }
+            Err(error) => Answer::Respond(self.refuse(error)),
+        }
+    }
+
+    /// An operator wants the server to drain.
+    fn drain(&self, request: &Request<'_>) -> Response {
+        #[derive(Serialize)]
+        struct Draining {
+            draining: bool,
+        }
+        match self.node.gate.may_drain(request, unix_ms()) {
+            Ok(()) => {
+                log::info!("{} is to drain, somebody asked for it", self.node.options.name);
+                // Whoever asked before has been heard.
+                let _ = self.node.drain_asked.try_send(());
+                Response { status: Status::ACCEPTED, ..Response::json(&Draining { draining: true }) }
+            }
+            Err(error) => self.refuse(error),
+        }
+    }
+
+    fn refuse(&self, error: TicketError) -> Response {
+        self.node.metrics.ticket_refused(error);
+        Response::error(error.status(), error.name(), &error.to_string())
+    }
+
+    /// Tells those whose turn it is in a drain.
+    fn depart(&mut self, clients: &mut Clients<Session>, now: Instant) {
+        if self.node.is_draining() && !self.departures.is_draining() {
+            self.departures.drain(clients.open(), self.node.options.drain_over, now);
+        }
+        for id in self.departures.take_due(now) {
+            self.tell_to_move(id, clients);
+        }
+        self.node.moving[self.reactor].store(self.departures.moving(now), Ordering::Relaxed);
+    }
+
+    /// Tells so many clients that were not told before, any of them.
+    fn shed(&mut self, count: u32, clients: &mut Clients<Session>, now: Instant) {
+        let mut open = clients.open();
+        fastrand::shuffle(&mut open);
+        let mut left = count;
+        for id in open {
+            if left == 0 {
+                break;
+            }
+            if clients.session(id).is_some_and(Session::take_move) {
+                self.tell_to_move(id, clients);
+                self.departures.note_told(id, now);
+                left -= 1;
+            }
+        }
+    }
+
+    fn tell_to_move(&self, id: Key, clients: &mut Clients<Session>) {
+        let within_ms = MOVE_WITHIN.as_millis() as u64;
+        clients.send(id, &ServerMessage::Move { within_ms }.to_frame());
+        self.node.metrics.moved();
+    }
+
     /// One batch for all that the turn led to.
     fn post(&mut self) {
         if !self.held.is_empty()
@@ -104,18 +191,22 @@ impl ChatService {
 impl Service for ChatService {
     type Session = Session;
 
+    const POSTS: &[&str] = &["/drain"];
+
     fn handle_request(&mut self, id: Key, request: &Request<'_>, now: Instant) -> Answer<Session> {
         Answer::Respond(match request.path {
-            "/ws" => {
-                self.pulse.arriving(request.query_value("via"));
-                return Answer::WebSocket(Session::new(self.node.options.rate, now));
-            }
+            "/ws" => return self.enter(request, now),
+            "/drain" if request.method == Method::Post => self.drain(request),
+            "/drain" => Response::error(Status::METHOD_NOT_ALLOWED, "method_not_allowed", "only POST drains"),
             "/status" => {
                 self.held.push(ToHub::Status(self.member(id)));
                 return Answer::Later;
             }
             "/metrics" => metrics::respond(&self.node.registry),
             "/live" => Response::ok("text/plain", "live\n"),
+            "/ready" if self.node.is_draining() => {
+                Response::error(Status::UNAVAILABLE, "draining", "this server is leaving")
+            }
             "/ready" if self.node.is_ready.load(Ordering::Relaxed) => Response::ok("text/plain", "ready\n"),
             "/ready" => Response::error(Status::UNAVAILABLE, "not_ready", "the backplane does not carry"),
             _ => assets::respond(Page::Server, request).unwrap_or_else(Response::not_found),
@@ -157,6 +248,9 @@ impl Service for ChatService {
     }
 
     fn handle_gone(&mut self, id: Key, session: Session, clients: &mut Clients<Session>) {
+        if session.was_told_to_move() {
+            self.departures.note_gone(id);
+        }
         session.handle_gone().for_each(|stay| self.leave(id, stay, clients));
         self.pulse.closed();
     }
@@ -167,16 +261,19 @@ impl Service for ChatService {
         for mail in batches.into_iter().flatten() {
             match mail {
                 ToReactor::Notice(notice) => self.handle_notice(notice, clients, now),
+                ToReactor::Shed(count) => self.shed(count, clients, now),
                 ToReactor::Status { connection, response } => {
                     clients.respond(Key::from_bits(connection), &response);
                 }
             }
         }
+        self.depart(clients, now);
         self.post();
-        match (more, self.held.is_empty()) {
-            (true, _) => Pace::Again,
-            (false, true) => Pace::Wait,
-            (false, false) => Pace::Until(now + RETRY),
+        let retry = (!self.held.is_empty()).then(|| now + RETRY);
+        match retry.into_iter().chain(self.departures.poll_timeout()).min() {
+            _ if more => Pace::Again,
+            Some(at) => Pace::Until(at),
+            None => Pace::Wait,
         }
     }
 

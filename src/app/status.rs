@@ -123,7 +123,7 @@ pub fn respond(node: &Node, hub: &Hub, bus: &impl Bus, now: Now) -> Response {
         connections: node.serving.websockets(),
         connections_max: options.limits.connections_max,
         ready,
-        draining: false,
+        draining: node.is_draining(),
         backplane: Backplane { kind: bus.kind(), ready, lanes, peers },
         rooms_total,
         rooms,

@@ -25,7 +25,20 @@ pub struct Server {
     pub in_flight: InFlight,
     /// Clients sent there in all.
     pub assigned: u64,
+    former: FormerRun,
 }
+
+/// The run before, of which a heartbeat or two may come late. One that goes on is no run of the same server.
+#[derive(Debug, Default)]
+struct FormerRun {
+    incarnation: u64,
+    number: u64,
+    /// Heartbeats with ever greater numbers since the later run began.
+    heard: u32,
+}
+
+/// So many of them may have been under way.
+const LATE_MAX: u32 = 2;
 
 /// Where a client is sent.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,6 +56,8 @@ pub struct Pick<'a> {
 pub enum Refused {
     /// From an earlier run of the server, or late, or heard before.
     Stale,
+    /// From a server that runs on under the name of another one that was started later.
+    Namesake,
     /// The table is full of servers that live.
     TableFull,
 }
@@ -58,10 +73,21 @@ pub struct Change {
     pub has_restarted: bool,
 }
 
+/// What a server's connections are measured by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Weights {
+    /// All servers should have as many.
+    #[default]
+    Equal,
+    /// All should be filled to the same part of what they may hold.
+    Capacity,
+}
+
 /// The servers by name.
 #[derive(Debug)]
 pub struct Table {
     balancer: String,
+    weights: Weights,
     /// Where in the list of servers this balancer begins when several are equally loaded. Several balancers with the
     /// same numbers before them should not all send their next client to the same server; the sum of a name's bytes
     /// gives names that count up (lb-1, lb-2, …) places that do too.
@@ -71,9 +97,9 @@ pub struct Table {
 
 impl Table {
     /// An empty table of the balancer of that name.
-    pub fn new(balancer: String) -> Self {
+    pub fn new(balancer: String, weights: Weights) -> Self {
         let turn = balancer.bytes().map(usize::from).sum();
-        Self { balancer, turn, servers: BTreeMap::new() }
+        Self { balancer, weights, turn, servers: BTreeMap::new() }
     }
 
     /// Takes a heartbeat. Tells when it changed the server's state.
@@ -91,19 +117,28 @@ impl Table {
             let change = Change { name: heartbeat.name.clone(), health: Health::Up, has_restarted: false };
             let mut in_flight = InFlight::default();
             in_flight.handle_report(arrived);
-            let server = Server { heard: now, health: Health::Up, in_flight, assigned: 0, heartbeat };
+            let server = Server {
+                heard: now,
+                health: Health::Up,
+                in_flight,
+                assigned: 0,
+                former: FormerRun::default(),
+                heartbeat,
+            };
             self.servers.insert(change.name.clone(), server);
             return Ok(Some(change));
         };
         let known = (server.heartbeat.incarnation, server.heartbeat.number);
         let news = (heartbeat.incarnation, heartbeat.number);
         // A server whose clock was set back begins an earlier incarnation: it has to wait until the other is gone.
-        let is_other_run_after_the_end = server.health == Health::Gone && news.0 != known.0;
+        let is_other_run_after_the_end =
+            Health::judge(server.heard, now) == Health::Gone && news.0 != known.0;
         if news <= known && !is_other_run_after_the_end {
-            return Err(Refused::Stale);
+            return Err(server.refuse(news));
         }
         let has_restarted = news.0 != known.0;
         if has_restarted {
+            server.former = FormerRun { incarnation: known.0, number: known.1, heard: 0 };
             server.in_flight.restart();
         }
         server.in_flight.handle_report(arrived);
@@ -137,7 +172,7 @@ impl Table {
 
     /// The least loaded server that may have another client; counts the client as under way to it.
     pub fn pick(&mut self, now: Instant) -> Option<Pick<'_>> {
-        let (turn, count) = (self.turn, self.servers.len());
+        let (turn, weights, count) = (self.turn, self.weights, self.servers.len());
         // Of all servers, since the one whose heartbeat is late knows fewer.
         let balancers = self.servers.values().map(|server| server.heartbeat.accepted.len()).max()?.max(1);
         let (_, (name, server)) = self
@@ -145,7 +180,7 @@ impl Table {
             .iter_mut()
             .enumerate()
             .filter(|(_, (_, server))| server.is_eligible(now))
-            .min_by_key(|(index, (_, server))| (server.load(balancers), (index + turn) % count))?;
+            .min_by_key(|(index, (_, server))| (server.load(balancers, weights), (index + turn) % count))?;
         server.in_flight.expire(now);
         server.in_flight.send(now);
         server.assigned += 1;
@@ -179,16 +214,37 @@ impl Server {
         self.heartbeat.connections.saturating_add(self.in_flight.count())
     }
 
+    /// Why a heartbeat that is not news is refused.
+    fn refuse(&mut self, news: (u64, u64)) -> Refused {
+        let former = &mut self.former;
+        if news.0 != former.incarnation || news.1 <= former.number {
+            return Refused::Stale;
+        }
+        former.number = news.1;
+        former.heard += 1;
+        if former.heard > LATE_MAX { Refused::Namesake } else { Refused::Stale }
+    }
+
+    /// What its clock says now, by its last word; in milliseconds since the epoch.
+    pub fn time_ms(&self, now: Instant) -> u64 {
+        self.heartbeat.time_ms + now.saturating_duration_since(self.heard).as_millis() as u64
+    }
+
     /// What a pick goes by. The other balancers have clients under way too, and cannot be asked; that they send as
     /// many as this one keeps several balancers from filling up the server whose heartbeat is a little late.
-    fn load(&self, balancers: usize) -> u32 {
+    fn load(&self, balancers: usize, weights: Weights) -> u64 {
         let under_way = self.in_flight.count().saturating_mul(balancers as u32);
-        self.heartbeat.connections.saturating_add(under_way)
+        let connections = u64::from(self.heartbeat.connections.saturating_add(under_way));
+        match weights {
+            Weights::Equal => connections,
+            Weights::Capacity => (connections << 32) / u64::from(self.heartbeat.capacity.max(1)),
+        }
     }
 
     fn is_eligible(&self, now: Instant) -> bool {
-        let Heartbeat { draining, deaf, full, .. } = self.heartbeat;
-        Health::judge(self.heard, now) == Health::Up && !draining && !deaf && !full
+        let Heartbeat { draining, deaf, full, capacity, .. } = self.heartbeat;
+        let may_have_more = !draining && !deaf && !full && self.connections() < capacity;
+        may_have_more && Health::judge(self.heard, now) == Health::Up
     }
 }
 

@@ -9,8 +9,11 @@ fn beat(name: &str, incarnation: u64, number: u64, connections: u32) -> Heartbea
         name: name.into(),
         incarnation,
         number,
+        time_ms: 0,
         url: format!("ws://{name}/ws"),
         connections,
+        capacity: 1000,
+        loop_lag_us: 0,
         accepted: Vec::new(),
         draining: false,
         deaf: false,
@@ -19,7 +22,7 @@ fn beat(name: &str, incarnation: u64, number: u64, connections: u32) -> Heartbea
 }
 
 fn table(servers: &[(&str, u32)], now: Instant) -> Table {
-    let mut table = Table::new("lb-1".into());
+    let mut table = Table::new("lb-1".into(), Weights::Equal);
     for (name, connections) in servers {
         table.handle_heartbeat(beat(name, 1, 1, *connections), now).unwrap();
     }
@@ -48,7 +51,7 @@ fn a_client_that_arrived_is_not_counted_twice() {
     table.handle_heartbeat(Heartbeat { accepted, ..beat("a", 1, 2, 10) }, now).unwrap();
     let (_, server) = table.servers().next().unwrap();
     assert_eq!((server.connections(), server.in_flight.count()), (11, 1));
-    assert_eq!(server.load(2), 12, "lb-2 is taken to have as many under way");
+    assert_eq!(server.load(2, Weights::Equal), 12, "lb-2 is taken to have as many under way");
 }
 
 #[test]
@@ -92,6 +95,53 @@ fn a_server_whose_clock_was_set_back_is_taken_once_the_former_run_is_gone() {
 }
 
 #[test]
+fn two_servers_of_one_name_are_noticed_and_late_words_are_not_taken_for_one() {
+    let now = Instant::now();
+    let mut table = table(&[], now);
+    table.handle_heartbeat(beat("a", 4, 9, 0), now).unwrap();
+    table.handle_heartbeat(beat("a", 5, 1, 0), now).unwrap();
+    for number in [8, 10, 11, 11] {
+        assert_eq!(table.handle_heartbeat(beat("a", 4, number, 0), now), Err(Refused::Stale), "under way");
+    }
+    assert_eq!(table.handle_heartbeat(beat("a", 4, 12, 0), now), Err(Refused::Namesake), "it goes on");
+    assert_eq!(
+        table.handle_heartbeat(beat("a", 4, 12, 0), now),
+        Err(Refused::Stale),
+        "sent again by somebody"
+    );
+    assert_eq!(table.handle_heartbeat(beat("a", 3, 70, 0), now), Err(Refused::Stale));
+}
+
+#[test]
+fn a_server_is_full_with_those_who_are_under_way_to_it() {
+    let now = Instant::now();
+    let mut table = table(&[], now);
+    table.handle_heartbeat(Heartbeat { capacity: 5, ..beat("a", 1, 1, 3) }, now).unwrap();
+    assert!(picked(&mut table, now).is_some());
+    assert!(picked(&mut table, now).is_some());
+    assert!(picked(&mut table, now).is_none());
+}
+
+#[test]
+fn weights_fill_servers_to_the_same_part() {
+    let now = Instant::now();
+    let mut table = Table::new("lb-1".into(), Weights::Capacity);
+    table.handle_heartbeat(Heartbeat { capacity: 300, ..beat("large", 1, 1, 0) }, now).unwrap();
+    table.handle_heartbeat(Heartbeat { capacity: 100, ..beat("small", 1, 1, 0) }, now).unwrap();
+    let large = (0..100).filter_map(|_| picked(&mut table, now)).filter(|name| name == "large").count();
+    assert_eq!(large, 75);
+}
+
+#[test]
+fn its_clock_is_told_as_of_now() {
+    let now = Instant::now();
+    let mut table = table(&[], now);
+    table.handle_heartbeat(Heartbeat { time_ms: 5000, ..beat("a", 1, 1, 0) }, now).unwrap();
+    let (_, server) = table.servers().next().unwrap();
+    assert_eq!(server.time_ms(now + Duration::from_millis(70)), 5070);
+}
+
+#[test]
 fn those_that_are_leaving_deaf_or_full_get_nobody() {
     let now = Instant::now();
     let mut table = table(&[], now);
@@ -123,7 +173,7 @@ fn balancers_with_the_same_numbers_do_not_prefer_the_same_server() {
     let now = Instant::now();
     let first_choices: std::collections::BTreeSet<_> = (1..=3)
         .filter_map(|balancer| {
-            let mut table = Table::new(format!("lb-{balancer}"));
+            let mut table = Table::new(format!("lb-{balancer}"), Weights::Equal);
             for server in 1..=3 {
                 table.handle_heartbeat(beat(&format!("app-{server}"), 1, 1, 0), now).unwrap();
             }
@@ -139,7 +189,7 @@ fn balancers_with_the_same_numbers_do_not_prefer_the_same_server() {
 fn three_balancers_at_once_keep_three_servers_even() {
     let now = Instant::now();
     let names = ["app-1", "app-2", "app-3"];
-    let mut tables: Vec<_> = (1..=3).map(|i| Table::new(format!("lb-{i}"))).collect();
+    let mut tables: Vec<_> = (1..=3).map(|i| Table::new(format!("lb-{i}"), Weights::Equal)).collect();
     let mut connections: BTreeMap<&str, u32> = names.map(|name| (name, 0)).into();
     let mut accepted: BTreeMap<(&str, usize), u64> = BTreeMap::new();
     for number in 1..=20 {

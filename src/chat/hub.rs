@@ -123,6 +123,8 @@ pub struct Hub {
     sync: VecDeque<RoomId>,
     sync_greets: bool,
     sync_due: Option<Instant>,
+    /// What others are told of this server's clients.
+    load: Option<u32>,
     /// Bytes that all rings hold.
     ring_bytes: usize,
     rooms_made: u32,
@@ -152,6 +154,7 @@ impl Hub {
             sync: VecDeque::new(),
             sync_greets: false,
             sync_due: None,
+            load: None,
             ring_bytes: 0,
             rooms_made: 0,
             presence_version: 0,
@@ -168,6 +171,11 @@ impl Hub {
     /// What a client of a reactor wants.
     pub fn handle_ask(&mut self, member: Member, ask: Ask, now: Now) {
         self.carry_out(member, ask, now);
+    }
+
+    /// How many clients the server has; `None`: it takes no more.
+    pub fn handle_load(&mut self, load: Option<u32>) {
+        self.load = load;
     }
 
     /// What the bus brings.
@@ -410,7 +418,8 @@ impl Hub {
 
     fn say_alive(&mut self, is_leaving: bool, now: Now) {
         let name = Arc::clone(&self.settings.name);
-        self.publish(Word::Alive { name, sent_ms: now.unix_ms, lanes: 0, is_leaving });
+        let load = self.load;
+        self.publish(Word::Alive { name, sent_ms: now.unix_ms, lanes: 0, is_leaving, load });
     }
 
     /// The server that is to confirm what is said in a room: one that holds it, another after each that did not.

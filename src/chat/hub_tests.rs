@@ -53,7 +53,7 @@ impl World {
 
     fn hear_alive(&mut self) {
         let (name, sent_ms) = ("app-2".into(), self.now.unix_ms);
-        self.say_word(Word::Alive { name, sent_ms, lanes: 0, is_leaving: false });
+        self.say_word(Word::Alive { name, sent_ms, lanes: 0, is_leaving: false, load: Some(0) });
     }
 
     /// The other server's word.
@@ -252,8 +252,13 @@ fn a_retry_of_what_a_dead_server_said_waits_for_a_second_holder() {
     let third = |world: &mut World, word| {
         world.hub.handle_bus(BusEvent::Received(Envelope { origin: 3, word }), world.now);
     };
-    let alive =
-        |now: Now| Word::Alive { name: "app-3".into(), sent_ms: now.unix_ms, lanes: 0, is_leaving: false };
+    let alive = |now: Now| Word::Alive {
+        name: "app-3".into(),
+        sent_ms: now.unix_ms,
+        lanes: 0,
+        is_leaving: false,
+        load: Some(0),
+    };
     for _ in 0..20 {
         let now = world.now;
         third(&mut world, alive(now));
@@ -283,8 +288,20 @@ fn a_retry_of_what_no_ring_has_any_more_is_acknowledged() {
     let ids: Vec<_> = (0..=RING_MESSAGES_MAX).map(|id| id.to_string()).collect();
     world.say_word(messages(1, &ids.iter().map(String::as_str).collect::<Vec<_>>()));
     world.turn();
-    let alive = Word::Alive { name: "app-3".into(), sent_ms: world.now.unix_ms, lanes: 0, is_leaving: false };
-    let left = Word::Alive { name: "app-2".into(), sent_ms: world.now.unix_ms, lanes: 0, is_leaving: true };
+    let alive = Word::Alive {
+        name: "app-3".into(),
+        sent_ms: world.now.unix_ms,
+        lanes: 0,
+        is_leaving: false,
+        load: Some(0),
+    };
+    let left = Word::Alive {
+        name: "app-2".into(),
+        sent_ms: world.now.unix_ms,
+        lanes: 0,
+        is_leaving: true,
+        load: Some(0),
+    };
     world.hub.handle_bus(BusEvent::Received(Envelope { origin: 3, word: alive }), world.now);
     world.say_word(left);
     world.turn();

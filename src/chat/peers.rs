@@ -15,6 +15,8 @@ struct Peer {
     /// The smallest difference between our clock and its stamps: how far the clocks are apart, and the quickest way.
     quickest_ms: i128,
     is_live: bool,
+    /// How many clients it has; `None`: it takes no more.
+    load: Option<u32>,
 }
 
 /// By incarnation.
@@ -48,6 +50,7 @@ impl Peers {
                 heard: now.instant,
                 quickest_ms: difference,
                 is_live: !is_leaving,
+                load: None,
             };
             self.peers.insert(origin, peer);
             return if is_leaving { News::Left } else { News::New };
@@ -61,6 +64,18 @@ impl Peers {
         }
         peer.heard = now.instant;
         if std::mem::replace(&mut peer.is_live, true) { News::Renewed } else { News::Returned }
+    }
+
+    /// What its last sign of life said of its clients.
+    pub fn note_load(&mut self, origin: u64, load: Option<u32>) {
+        if let Some(peer) = self.peers.get_mut(&origin) {
+            peer.load = load;
+        }
+    }
+
+    /// How many clients those have who live and take more.
+    pub fn loads(&self) -> impl Iterator<Item = u32> {
+        self.peers.values().filter(|peer| peer.is_live).filter_map(|peer| peer.load)
     }
 
     /// This server itself is so late. When it stood still, the others' silence means nothing: what they said meanwhile
@@ -130,6 +145,18 @@ mod tests {
         assert!(!peers.is_live(7) && peers.take_ended(later(over, LEASE).instant).is_empty());
         peers.take_ended(later(over, SHOWN_WHEN_GONE).instant);
         assert!(peers.by_name().is_empty());
+    }
+
+    #[test]
+    fn the_loads_are_of_those_who_live_and_take_more() {
+        let now = Now { instant: Instant::now(), unix_ms: 1_000_000 };
+        let mut peers = Peers::default();
+        for (origin, load) in [(1, Some(10)), (2, None), (3, Some(30))] {
+            peers.hear(origin, &"app".into(), now.unix_ms, false, now);
+            peers.note_load(origin, load);
+        }
+        peers.hear(3, &"app".into(), now.unix_ms, true, now);
+        assert_eq!(peers.loads().collect::<Vec<_>>(), [10]);
     }
 
     #[test]

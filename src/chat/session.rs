@@ -21,6 +21,7 @@ pub struct Session {
     visits_made: u32,
     bucket: Bucket,
     roomless_since: Instant,
+    has_been_told_to_move: bool,
 }
 
 /// A stay in a room, from the request to come in.
@@ -76,7 +77,23 @@ pub enum Outcome {
 impl Session {
     /// A client that has just been welcomed.
     pub fn new(rate: Rate, now: Instant) -> Self {
-        Self { visits: SmallVec::new(), visits_made: 0, bucket: Bucket::new(rate, now), roomless_since: now }
+        Self {
+            visits: SmallVec::new(),
+            visits_made: 0,
+            bucket: Bucket::new(rate, now),
+            roomless_since: now,
+            has_been_told_to_move: false,
+        }
+    }
+
+    /// Whether the client should be told to move: it is not told twice.
+    pub fn take_move(&mut self) -> bool {
+        !std::mem::replace(&mut self.has_been_told_to_move, true)
+    }
+
+    /// Whether it was.
+    pub fn was_told_to_move(&self) -> bool {
+        self.has_been_told_to_move
     }
 
     /// One text frame.

@@ -3,12 +3,16 @@
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::slice;
+use std::thread;
 use std::time::{Duration, Instant};
 
+use anyhow::ensure;
 use clap::Args;
+use crossbeam_channel::select;
 
 use super::backplane_choice::BackplaneChoice;
-use super::shared::{self, Signals};
+use super::key_flags::KeyFlags;
+use super::shared::{self, End, Signals};
 use crate::app::bus::Bus;
 use crate::app::redis::{Options as RedisOptions, RedisBus};
 use crate::app::redis_preflight::preflight;
@@ -21,6 +25,13 @@ use crate::wire::limits::{FRAMES_BURST, FRAMES_PER_SECOND};
 /// Silence on Redis means that there is no other server when the lanes have carried for so long: two of their signs of
 /// life.
 const SETTLE: Duration = Duration::from_millis(500);
+
+/// Slow enough for those who take the clients in, and quick enough for somebody who waits.
+const DRAIN_SECONDS: u64 = 10;
+/// Clients have moved by then.
+const DRAIN_LIMIT: u64 = 30;
+/// How often a server that drains looks whether it is empty.
+const DRAIN_LOOK: Duration = Duration::from_millis(20);
 
 /// What a server may be told, alone or as one of several.
 #[derive(Clone, Debug, Args)]
@@ -42,6 +53,27 @@ pub struct ServerFlags {
     #[arg(long, env = "DISTR_FRAMES_BURST", default_value_t = FRAMES_BURST,
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub frames_burst: u32,
+
+    /// Seconds over which the clients of a server that drains (SIGTERM, POST /drain) are told to move
+    #[arg(long, env = "DISTR_DRAIN_SECONDS", default_value_t = DRAIN_SECONDS, value_name = "SECONDS",
+          value_parser = clap::value_parser!(u64).range(0..=3600))]
+    pub drain_seconds: u64,
+
+    /// Seconds after which a server that drains ends, and closes those who are still there
+    #[arg(long, env = "DISTR_DRAIN_LIMIT", default_value_t = DRAIN_LIMIT, value_name = "SECONDS",
+          value_parser = clap::value_parser!(u64).range(0..=3600))]
+    pub drain_limit: u64,
+
+    /// Leave clients where they are when other servers have fewer
+    #[arg(long, env = "DISTR_NO_REBALANCE")]
+    pub no_rebalance: bool,
+
+    /// Let in only clients with a ticket from a balancer that has the same --cluster-key
+    #[arg(long, env = "DISTR_REQUIRE_TICKET")]
+    pub require_ticket: bool,
+
+    #[command(flatten)]
+    pub key: KeyFlags,
 }
 
 /// How servers speak to Redis nodes.
@@ -112,7 +144,7 @@ pub fn run<B: Bus + Send + 'static>(
         public_url: flags.public_url,
         balancers: flags.balancers,
         flush_delay: Duration::from_millis(flags.redis.flush_delay),
-        ..flags.server.options(descriptors, 1)
+        ..flags.server.options(descriptors, 1)?
     };
     let poller = Poller::new()?;
     let started = match flags.redis.options(&flags.backplane) {
@@ -131,10 +163,29 @@ pub fn run<B: Bus + Send + 'static>(
             App::start(options, poller, bus)
         }
     };
-    let _app = started.map_err(|error| shared::explain_bind("app", listen, &error))?;
-    signals.wait();
+    let app = started.map_err(|error| shared::explain_bind("app", listen, &error))?;
+    let end = select! {
+        recv(signals.caught()) -> end => end.unwrap_or(End::Now),
+        recv(app.drain_asked()) -> _ => End::Drain,
+    };
+    if end == End::Drain {
+        drain(&app, Duration::from_secs(flags.server.drain_limit));
+    }
     log::info!("leaving");
     Ok(())
+}
+
+/// Waits until all clients have moved, or for so long.
+fn drain(app: &App, limit: Duration) {
+    let until = Instant::now() + limit;
+    app.drain();
+    log::info!("draining: {} clients are told to move", app.clients());
+    while app.clients() > 0 && Instant::now() < until {
+        thread::sleep(DRAIN_LOOK);
+    }
+    if app.clients() > 0 {
+        log::warn!("{} clients have not moved within {} s", app.clients(), limit.as_secs());
+    }
 }
 
 impl RedisFlags {
@@ -151,15 +202,10 @@ impl RedisFlags {
     /// The same flags for a process of its own, but for the password.
     pub fn arguments(&self) -> Vec<String> {
         let mut arguments = Vec::new();
-        push(&mut arguments, "--backplane-user", self.backplane_user.as_ref());
-        push(&mut arguments, "--flush-delay", Some(self.flush_delay).filter(|delay| *delay != 0));
+        shared::push(&mut arguments, "--backplane-user", self.backplane_user.as_ref());
+        shared::push(&mut arguments, "--flush-delay", Some(self.flush_delay).filter(|delay| *delay != 0));
         arguments
     }
-}
-
-/// A flag that is left out where it is not needed, so that a command is as short as can be.
-fn push(arguments: &mut Vec<String>, flag: &str, value: Option<impl ToString>) {
-    arguments.extend(value.into_iter().flat_map(|value| [flag.to_owned(), value.to_string()]));
 }
 
 impl ServerFlags {
@@ -167,18 +213,32 @@ impl ServerFlags {
     pub fn arguments(&self) -> Vec<String> {
         let unless = |value: u32, default: u32| Some(value).filter(|value| *value != default);
         let mut arguments = Vec::new();
-        push(&mut arguments, "--reactors", self.reactors);
-        push(&mut arguments, "--max-connections", self.max_connections);
-        push(&mut arguments, "--frames-per-second", unless(self.frames_per_second, FRAMES_PER_SECOND));
-        push(&mut arguments, "--frames-burst", unless(self.frames_burst, FRAMES_BURST));
+        shared::push(&mut arguments, "--reactors", self.reactors);
+        shared::push(&mut arguments, "--max-connections", self.max_connections);
+        shared::push(
+            &mut arguments,
+            "--frames-per-second",
+            unless(self.frames_per_second, FRAMES_PER_SECOND),
+        );
+        shared::push(&mut arguments, "--frames-burst", unless(self.frames_burst, FRAMES_BURST));
+        let unless = |value: u64, default: u64| Some(value).filter(|value| *value != default);
+        shared::push(&mut arguments, "--drain-seconds", unless(self.drain_seconds, DRAIN_SECONDS));
+        shared::push(&mut arguments, "--drain-limit", unless(self.drain_limit, DRAIN_LIMIT));
+        arguments.extend(self.no_rebalance.then(|| "--no-rebalance".to_owned()));
+        arguments.extend(self.require_ticket.then(|| "--require-ticket".to_owned()));
         arguments
     }
 
     /// The options of one of so many servers in this process; the caller fills in who and where it is.
-    pub fn options(&self, descriptors: u64, servers: u64) -> Options {
+    pub fn options(&self, descriptors: u64, servers: u64) -> anyhow::Result<Options> {
+        let cluster_key = self.key.key()?;
+        ensure!(
+            cluster_key.is_some() || !self.require_ticket,
+            "--require-ticket: without a --cluster-key no ticket can be checked"
+        );
         let reactors = shared::reactors(self.reactors);
         let connections_max = shared::connections_max(self.max_connections, descriptors, servers, reactors);
-        Options {
+        Ok(Options {
             name: String::new(),
             listen: SocketAddr::from(([0, 0, 0, 0], 0)),
             public_url: String::new(),
@@ -190,6 +250,10 @@ impl ServerFlags {
             flush_delay: Duration::ZERO,
             rate: Rate { per_second: self.frames_per_second, burst: self.frames_burst },
             limits: Limits { connections_max, ..Limits::default() },
-        }
+            cluster_key,
+            is_ticket_required: self.require_ticket,
+            drain_over: Duration::from_secs(self.drain_seconds),
+            rebalances: !self.no_rebalance,
+        })
     }
 }

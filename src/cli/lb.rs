@@ -4,9 +4,15 @@ use std::net::SocketAddr;
 
 use clap::Args;
 
+use super::key_flags::KeyFlags;
 use super::shared::{self, Signals};
+use crate::balance::table::Weights;
 use crate::lb::{Balancer, Options};
 use crate::serve::Limits;
+use crate::wire::ClusterKey;
+
+/// With three balancers and as many servers, what a core can take in while it serves others; see docs/operations.md.
+const ADMITTED_PER_SECOND: u32 = 2000;
 
 /// The flags of `lb`.
 #[derive(Debug, Args)]
@@ -22,12 +28,55 @@ pub struct Flags {
     /// Which pages may ask this balancer (Access-Control-Allow-Origin)
     #[arg(long, env = "DISTR_CORS_ORIGIN", default_value = "*", value_parser = shared::header_value)]
     cors_origin: String,
+
+    #[command(flatten)]
+    balancer: BalancerFlags,
+
+    #[command(flatten)]
+    key: KeyFlags,
+}
+
+/// What a balancer may be told, alone or as one of several.
+#[derive(Clone, Debug, Args)]
+pub struct BalancerFlags {
+    /// Clients that a balancer lets in per second; those beyond are told when to come
+    #[arg(long, env = "DISTR_ADMIT_PER_SECOND", default_value_t = ADMITTED_PER_SECOND, value_name = "CLIENTS",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub admit_per_second: u32,
+
+    /// Fill servers to the same part of their --max-connections, rather than with the same number of clients
+    #[arg(long, env = "DISTR_WEIGH_BY_CAPACITY")]
+    pub weigh_by_capacity: bool,
+}
+
+impl BalancerFlags {
+    /// The options of one; the caller fills in who and where it is.
+    pub fn options(&self, cluster_key: Option<ClusterKey>) -> Options {
+        Options {
+            name: String::new(),
+            listen: SocketAddr::from(([0, 0, 0, 0], 0)),
+            cors_origin: "*".into(),
+            limits: Limits::default(),
+            cluster_key,
+            weights: if self.weigh_by_capacity { Weights::Capacity } else { Weights::Equal },
+            admitted_per_second: self.admit_per_second,
+        }
+    }
+
+    /// The same flags for a process of its own.
+    pub fn arguments(&self) -> Vec<String> {
+        let mut arguments = Vec::new();
+        let admitted = Some(self.admit_per_second).filter(|admitted| *admitted != ADMITTED_PER_SECOND);
+        shared::push(&mut arguments, "--admit-per-second", admitted);
+        arguments.extend(self.weigh_by_capacity.then(|| "--weigh-by-capacity".to_owned()));
+        arguments
+    }
 }
 
 /// Runs one balancer until it is told to end.
 pub fn run(flags: Flags, signals: &Signals) -> anyhow::Result<()> {
-    let Flags { name, listen, cors_origin } = flags;
-    let options = Options { name, listen, cors_origin, limits: Limits::default() };
+    let Flags { name, listen, cors_origin, balancer, key } = flags;
+    let options = Options { name, listen, cors_origin, ..balancer.options(key.key()?) };
     let _balancer = Balancer::start(options).map_err(|error| shared::explain_bind("lb", listen, &error))?;
     signals.wait();
     log::info!("leaving");

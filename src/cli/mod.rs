@@ -4,10 +4,12 @@ mod app;
 mod backplane;
 mod backplane_choice;
 mod host_port;
+mod key_flags;
 mod lb;
 mod logging;
 mod redis_server;
 mod shared;
+mod token;
 mod up;
 mod up_flags;
 mod up_processes;
@@ -50,6 +52,8 @@ enum Command {
     Web(web::Flags),
     /// One Redis node of the backplane: writes its files and becomes `redis-server`.
     Backplane(backplane::Flags),
+    /// Cluster keys, and tickets signed with them.
+    Token(token::Flags),
     /// Everything on this machine: three servers, three balancers, the frontend, three Redis nodes.
     Up(up_flags::Flags),
 }
@@ -85,6 +89,7 @@ fn run<B: Bus + Send + 'static>(
         Command::App(flags) => app::run(flags, descriptors, &signals()?, wrap),
         Command::Lb(flags) => lb::run(flags, &signals()?),
         Command::Web(flags) => web::run(flags, &signals()?),
+        Command::Token(flags) => token::run(flags),
         Command::Backplane(flags) => backplane::run(&flags, log),
         Command::Up(flags) => up::run(&flags, &filters, descriptors, &signals()?),
     }

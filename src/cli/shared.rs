@@ -9,8 +9,8 @@ use crossbeam_channel::{Receiver, bounded};
 use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
 use signal_hook::iterator;
 
-use crate::app::heartbeat::is_node_name;
 use crate::serve::clock;
+use crate::wire::name::is_node_name;
 
 /// Descriptors kept for things that are not clients: pollers, UDP, logs, HTTP; for each server.
 const DESCRIPTORS_RESERVED: u64 = 64;
@@ -19,8 +19,17 @@ const DESCRIPTORS_PER_REACTOR: u64 = 4;
 /// Below this a server is of little use.
 const DESCRIPTORS_LOW: u64 = 4096;
 
+/// How a node is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Ctrl-C: at once, with a goodbye.
+    Now,
+    /// SIGTERM: when its clients have gone elsewhere.
+    Drain,
+}
+
 /// Ctrl-C and SIGTERM, caught from the beginning. A second one ends the process at once.
-pub struct Signals(Receiver<()>);
+pub struct Signals(Receiver<End>);
 
 impl Signals {
     /// From now on they no longer end the process by themselves.
@@ -29,9 +38,9 @@ impl Signals {
         let (caught, wait) = bounded(1);
         thread::Builder::new().name("signals".into()).spawn(move || {
             let mut signals = signals.forever();
-            signals.next();
+            let end = if signals.next() == Some(SIGTERM) { End::Drain } else { End::Now };
             // It fails only when the process is ending already.
-            let _ = caught.send(());
+            let _ = caught.send(end);
             if let Some(signal) = signals.next() {
                 std::process::exit(128 + signal);
             }
@@ -40,13 +49,13 @@ impl Signals {
     }
 
     /// Waits for one of them.
-    pub fn wait(&self) {
+    pub fn wait(&self) -> End {
         // The thread that sends never ends, so this returns for a signal only.
-        let _ = self.0.recv();
+        self.0.recv().unwrap_or(End::Now)
     }
 
     /// Where the first of them arrives.
-    pub fn caught(&self) -> &Receiver<()> {
+    pub fn caught(&self) -> &Receiver<End> {
         &self.0
     }
 }
@@ -72,6 +81,11 @@ impl Children {
     pub fn ended(&self) -> &Receiver<()> {
         &self.0
     }
+}
+
+/// A flag that is left out where it is not needed, so that a command is as short as can be.
+pub fn push(arguments: &mut Vec<String>, flag: &str, value: Option<impl ToString>) {
+    arguments.extend(value.into_iter().flat_map(|value| [flag.to_owned(), value.to_string()]));
 }
 
 /// A node's name, as it stands in URLs, logs and heartbeats.

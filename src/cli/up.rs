@@ -48,7 +48,8 @@ fn run_embedded(flags: &Flags, why: &str, descriptors: u64, signals: &Signals) -
         frontend: at(&flags.frontend_port),
         apps: flags.app_ports.iter().map(at).collect(),
         balancers: flags.lb_ports.iter().map(at).collect(),
-        server: flags.server.options(descriptors, flags.app_ports.len().max(1) as u64),
+        server: flags.server.options(descriptors, flags.app_ports.len().max(1) as u64)?,
+        balancer: flags.balancer.options(flags.server.key.key()?),
         limits: Limits::default(),
         incarnations: std::iter::repeat_with(shared::incarnation).take(flags.app_ports.len()).collect(),
     };

@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::app::{RedisFlags, ServerFlags};
 use super::backplane_choice::UpChoice;
+use super::lb::BalancerFlags;
 use crate::backplane::PORT_MAX;
 
 /// The flags of `up`.
@@ -47,4 +48,7 @@ pub struct Flags {
 
     #[command(flatten)]
     pub server: ServerFlags,
+
+    #[command(flatten)]
+    pub balancer: BalancerFlags,
 }

@@ -10,8 +10,8 @@ use anyhow::{Context, ensure};
 use crossbeam_channel::{at, never, select};
 use tempfile::TempDir;
 
-use super::app::RedisFlags;
 use super::host_port::HostPort;
+use super::key_flags::KEY_VARIABLE;
 use super::shared::{Children, Signals};
 use super::up_flags::Flags;
 use super::up_screen::{announce, explain, line};
@@ -42,7 +42,7 @@ pub fn run(
     let program = env::current_exe().context("cannot find this program itself")?;
 
     let children = Children::watch().context("cannot watch processes")?;
-    let environment = environment(log, &flags.redis);
+    let environment = environment(log, flags)?;
     let mut processes = Processes::start(&program, plans, environment, flags.restart)?;
     let backplane = match redis {
         Some(nodes) => format!("redis at {}, {why}", joined(nodes)),
@@ -121,7 +121,11 @@ fn plan(
         let mut log = None;
         let arguments = match role {
             Role::Frontend => words(&["web", "--listen", &listen, "--balancers", &urls.join(",")]),
-            Role::Balancer => words(&["lb", "--name", &name, "--listen", &listen]),
+            Role::Balancer => {
+                let mut words = words(&["lb", "--name", &name, "--listen", &listen]);
+                words.extend(flags.balancer.arguments());
+                words
+            }
             Role::App => {
                 let mut words = words(&["app", "--name", &name, "--listen", &listen]);
                 words.extend(["--balancers".to_owned(), heartbeats_to.clone()]);
@@ -145,14 +149,16 @@ fn plan(
 }
 
 /// What every node is told besides its command: how much to log, whose it is, and what `ps` must not show.
-fn environment(log: &str, redis: &RedisFlags) -> Vec<(String, String)> {
+fn environment(log: &str, flags: &Flags) -> anyhow::Result<Vec<(String, String)>> {
     let mut variables = vec![
         ("DISTR_LOG".to_owned(), log.to_owned()),
         (PARENT_VARIABLE.to_owned(), std::process::id().to_string()),
     ];
-    let password = redis.backplane_password.clone();
+    let password = flags.redis.backplane_password.clone();
     variables.extend(password.map(|password| ("DISTR_BACKPLANE_PASSWORD".to_owned(), password)));
-    variables
+    let key = flags.server.key.text()?;
+    variables.extend(key.map(|key| (KEY_VARIABLE.to_owned(), key)));
+    Ok(variables)
 }
 
 fn path(path: &Path) -> anyhow::Result<&str> {

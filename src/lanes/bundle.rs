@@ -364,7 +364,7 @@ impl Lanes {
             Err(error) => return self.refuse(error),
         };
         let origin = envelope.origin;
-        if let Word::Alive { name, sent_ms, lanes, is_leaving } = &envelope.word {
+        if let Word::Alive { name, sent_ms, lanes, is_leaving, .. } = &envelope.word {
             if origin == self.settings.incarnation {
                 return self.lanes[lane].handle_canary(now);
             }

@@ -150,6 +150,7 @@ impl World {
                 sent_ms: server.alive_ms,
                 lanes: 0,
                 is_leaving: false,
+                load: Some(0),
             };
             server.lanes.publish(&Envelope { origin: 100 + index as u64, word }, now);
         }
@@ -680,7 +681,13 @@ fn people_are_told_what_they_set_up_wrong() {
     let mut said = Vec::new();
     for tick in 0..20_u64 {
         said.clear();
-        let word = Word::Alive { name: "other".into(), sent_ms: tick, lanes: 0b101, is_leaving: false };
+        let word = Word::Alive {
+            name: "other".into(),
+            sent_ms: tick,
+            lanes: 0b101,
+            is_leaving: false,
+            load: Some(0),
+        };
         Envelope { origin: 9, word }.encode(&mut said);
         let mut bytes = Vec::new();
         put_push(&mut bytes, "smessage", b"distr:all:{L3}");

@@ -32,14 +32,22 @@ pub struct Heartbeats {
     pub malformed: u64,
     /// Of a version that is not spoken here.
     pub version: u64,
+    /// Not signed with the cluster's key.
+    pub forged: u64,
     /// Late, repeated, or of an earlier run.
     pub stale: u64,
+    /// Of a server that runs under another one's name.
+    pub namesake: u64,
+    /// Thrown away because the balancer was behind.
+    pub overrun: u64,
     /// The table is full.
     pub table_full: u64,
 }
 
 const MALFORMED: Rule = Rule { rule: "malformed" };
 const VERSION: Rule = Rule { rule: "version" };
+const FORGED: Rule = Rule { rule: "forged" };
+const NAMESAKE: Rule = Rule { rule: "namesake" };
 const STALE: Rule = Rule { rule: "stale" };
 const OVERRUN: Rule = Rule { rule: "overrun" };
 const TABLE_FULL: Rule = Rule { rule: "table_full" };
@@ -79,6 +87,7 @@ impl Metrics {
         let rule = match error {
             HeartbeatError::Malformed => MALFORMED,
             HeartbeatError::Version => VERSION,
+            HeartbeatError::Forged => FORGED,
         };
         self.refused.get_or_create(&rule).inc();
     }
@@ -92,6 +101,7 @@ impl Metrics {
     pub fn refused(&self, why: Refused) {
         let rule = match why {
             Refused::Stale => STALE,
+            Refused::Namesake => NAMESAKE,
             Refused::TableFull => TABLE_FULL,
         };
         self.refused.get_or_create(&rule).inc();
@@ -109,7 +119,10 @@ impl Metrics {
             accepted: self.accepted.get(),
             malformed: refused(&MALFORMED),
             version: refused(&VERSION),
+            forged: refused(&FORGED),
             stale: refused(&STALE),
+            namesake: refused(&NAMESAKE),
+            overrun: refused(&OVERRUN),
             table_full: refused(&TABLE_FULL),
         }
     }

@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use prometheus_client::registry::Registry;
 
+use crate::balance::table::Weights;
 use crate::serve;
+use crate::wire::ClusterKey;
 
 use super::metrics::Metrics;
 
@@ -20,6 +22,12 @@ pub struct Options {
     pub cors_origin: String,
     /// Limits of a connection.
     pub limits: serve::Limits,
+    /// What heartbeats must be signed with, and tickets are.
+    pub cluster_key: Option<ClusterKey>,
+    /// What the servers' loads are measured by.
+    pub weights: Weights,
+    /// Clients let in per second.
+    pub admitted_per_second: u32,
 }
 
 /// What the threads of a balancer all know.

@@ -39,7 +39,7 @@ fn receive(socket: &UdpSocket, node: &Node, post: &Post<Heartbeat>, stop: &Atomi
     while !stop.load(Ordering::Acquire) {
         // An error is an ICMP answer to something that was sent from this port: not ours to care about.
         let Ok((length, _)) = socket.recv_from(&mut buffer) else { continue };
-        match Heartbeat::parse(&buffer[..length]) {
+        match Heartbeat::parse(&buffer[..length], node.options.cluster_key.as_ref()) {
             Ok(heartbeat) => match post.send(heartbeat) {
                 Ok(()) => {}
                 Err(Undelivered::Full(_)) => node.metrics.overrun(),

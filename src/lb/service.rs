@@ -41,7 +41,7 @@ struct Assignment<'a> {
 impl AssignService {
     /// An empty table, fed by `heard`.
     pub fn new(node: Arc<Node>, heard: Mailbox<Heartbeat>) -> Self {
-        let table = Table::new(node.options.name.clone());
+        let table = Table::new(node.options.name.clone(), node.options.weights);
         Self { node, heard, table, events: EventLog::default() }
     }
 

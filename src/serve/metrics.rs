@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
@@ -29,6 +30,8 @@ pub struct Metrics {
     error_answers: Family<Code, Counter>,
     closed: Family<Reason, Counter>,
     per_reactor: Vec<AtomicU64>,
+    /// In microseconds, since it was last asked.
+    longest_turn: AtomicU64,
 }
 
 /// What one reactor did in one turn.
@@ -122,6 +125,20 @@ impl Metrics {
     /// WebSockets open now, for each reactor.
     pub fn per_reactor(&self) -> Vec<u64> {
         self.per_reactor.iter().map(|count| count.load(Ordering::Relaxed)).collect()
+    }
+
+    /// An event loop of this process was away from its poller for so long: clients of it waited.
+    pub fn turned(&self, duration: Duration) {
+        let us = duration.as_micros() as u64;
+        // A plain look first: it is nearly always enough, and the cache line stays shared.
+        if us > self.longest_turn.load(Ordering::Relaxed) {
+            self.longest_turn.fetch_max(us, Ordering::Relaxed);
+        }
+    }
+
+    /// The longest turn since this was last asked.
+    pub fn take_longest_turn(&self) -> Duration {
+        Duration::from_micros(self.longest_turn.swap(0, Ordering::Relaxed))
     }
 
     pub(super) fn accepted(&self) {

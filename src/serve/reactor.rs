@@ -98,10 +98,11 @@ impl<S: Service> Reactor<S> {
         self.clients.flush();
         self.ready.extend(self.clients.take_relieved());
         self.metrics.add(&mut self.clients.tally);
+        self.metrics.turned(now.elapsed());
         Ok(())
     }
 
-    /// Sleeps until something happens; the only place that does, and the only clock read of the turn.
+    /// Sleeps until something happens; the only place that does. The clock is read here, and once more at the end of the turn.
     fn wait(&mut self) -> io::Result<Instant> {
         let now = Instant::now();
         self.poller.wait(self.timeout(now))?;
@@ -291,6 +292,9 @@ impl<S: Service> Reactor<S> {
             Ok(request) => request,
             Err(error) => return self.refuse_head(id, error),
         };
+        if request.method == Method::Post && !S::POSTS.contains(&request.path) {
+            return self.refuse_head(id, HeadError::Method);
+        }
         let (head_only, keep_alive) = (request.method == Method::Head, request.keep_alive);
         match self.service.handle_request(id, &request, now) {
             Answer::Respond(response) => self.clients.answer(id, &response, head_only, keep_alive),

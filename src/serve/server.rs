@@ -68,6 +68,11 @@ impl Server {
     /// Begins to say goodbye to all clients; dropping the server waits for that.
     pub fn leave(&self) {
         self.stop.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    /// Has every reactor turn once.
+    pub fn wake(&self) {
         for (waker, _) in &self.reactors {
             // It fails only when the reactor is gone already.
             let _ = waker.wake();

@@ -35,6 +35,9 @@ pub trait Service: Send + 'static {
     /// What is kept for each WebSocket.
     type Session: Send;
 
+    /// Paths to which a client may `POST`.
+    const POSTS: &[&str] = &[];
+
     /// A request head. Its `id` names the connection until it ends.
     fn handle_request(&mut self, id: Key, request: &Request<'_>, now: Instant) -> Answer<Self::Session>;
 

@@ -21,7 +21,9 @@ pub struct Layout {
     pub balancers: Vec<SocketAddr>,
     /// What all application servers have in common.
     pub server: app::Options,
-    /// Limits of the balancers' and the frontend's connections.
+    /// What all balancers have in common.
+    pub balancer: lb::Options,
+    /// Limits of the frontend's connections.
     pub limits: Limits,
     /// One for each application server.
     pub incarnations: Vec<u64>,
@@ -41,8 +43,7 @@ impl Cluster {
         check(layout)?;
         let mut balancers = Vec::new();
         for (name, &listen) in named("lb", &layout.balancers) {
-            let options =
-                lb::Options { name: name.clone(), listen, cors_origin: "*".into(), limits: layout.limits };
+            let options = lb::Options { name: name.clone(), listen, ..layout.balancer.clone() };
             balancers.push((name.clone(), Balancer::start(options).map_err(fault(&name, listen))?));
         }
         let heartbeats_to: Vec<_> =

@@ -15,7 +15,7 @@ use super::{Role, reachable};
 
 /// Within this a node must listen.
 const START_MAX: Duration = Duration::from_secs(15);
-/// A node that was told to end has this long; a server says goodbye to its clients for 2 s of it.
+/// A node that was told to end at once has this long; a server says goodbye to its clients for 2 s of it.
 const STOP_MAX: Duration = Duration::from_secs(5);
 /// How often a node that starts or ends is looked at.
 const LOOK: Duration = Duration::from_millis(10);
@@ -157,7 +157,7 @@ impl Processes {
         for node in self.nodes.iter_mut().filter(|node| node.plan.role == role) {
             if let Some(child) = &node.child {
                 // It fails only when the process has ended already.
-                let _ = kill_process(Pid::from_child(child), Signal::TERM);
+                let _ = kill_process(Pid::from_child(child), Signal::INT);
             }
         }
         for node in self.nodes.iter_mut().filter(|node| node.plan.role == role) {

@@ -127,6 +127,8 @@ pub enum Word {
         lanes: u64,
         /// It is about to end.
         is_leaving: bool,
+        /// How many clients it has; `None`: it takes no more.
+        load: Option<u32>,
     },
     /// What do you have of these rooms? To all; each answers with a [`Word::Digest`].
     Sync {

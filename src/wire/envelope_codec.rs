@@ -113,11 +113,13 @@ fn put_word(out: &mut Vec<u8>, word: &Word) {
             put_name(out, room);
             put_name(out, user);
         }
-        Word::Alive { name, sent_ms, lanes, is_leaving } => {
+        Word::Alive { name, sent_ms, lanes, is_leaving, load } => {
             put_name(out, name);
             put_u64(out, *sent_ms);
             put_u64(out, *lanes);
             out.push(u8::from(*is_leaving));
+            out.push(u8::from(load.is_some()));
+            out.extend_from_slice(&load.unwrap_or(0).to_be_bytes());
         }
         Word::Sync { is_fresh, rooms } => {
             out.push(u8::from(*is_fresh));
@@ -231,6 +233,7 @@ impl<'a> Reader<'a> {
                 sent_ms: self.u64()?,
                 lanes: self.u64()?,
                 is_leaving: self.flag()?,
+                load: self.load()?,
             },
             5 => Word::Sync {
                 is_fresh: self.flag()?,
@@ -316,6 +319,12 @@ impl<'a> Reader<'a> {
         let (text, rest) = self.0.split_at_checked(length).ok_or(EnvelopeError::Malformed)?;
         self.0 = rest;
         std::str::from_utf8(text).map_err(|_| EnvelopeError::Malformed)
+    }
+
+    fn load(&mut self) -> Read<Option<u32>> {
+        let takes_clients = self.flag()?;
+        let clients = self.u32()?;
+        Ok(takes_clients.then_some(clients))
     }
 
     fn flag(&mut self) -> Read<bool> {

@@ -34,7 +34,14 @@ fn examples() -> Vec<Envelope> {
         },
         Word::Presence { room: room.clone(), version: 4, is_held: false, users: 1000, names: None },
         Word::Typing { room: room.clone(), user: "ann".into() },
-        Word::Alive { name: "app-1".into(), sent_ms: 1_700_000_000_000, lanes: 5, is_leaving: true },
+        Word::Alive {
+            name: "app-1".into(),
+            sent_ms: 1_700_000_000_000,
+            lanes: 5,
+            is_leaving: true,
+            load: Some(300),
+        },
+        Word::Alive { name: "app-1".into(), sent_ms: 1, lanes: 0, is_leaving: false, load: None },
         Word::Sync { is_fresh: true, rooms: [room.clone(), "hall".into()].into() },
         Word::Digest {
             to: 9,

@@ -10,13 +10,15 @@ pub const HEADERS_MAX: usize = 48;
 
 const END: &[u8] = b"\r\n\r\n";
 
-/// The methods that any endpoint here takes.
+/// The methods that are spoken here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
     /// `GET`
     Get,
     /// `HEAD`: the answer to `GET` without its body.
     Head,
+    /// `POST`, without a body: what is wanted is in the target.
+    Post,
 }
 
 /// A request without a body, borrowed from the bytes it came in.
@@ -47,8 +49,8 @@ pub enum HeadError {
     /// Only HTTP/1.1 is spoken here.
     #[error("only HTTP/1.1 is spoken here")]
     Version,
-    /// Only `GET` and `HEAD` are.
-    #[error("only GET and HEAD are allowed")]
+    /// Neither `GET` nor `HEAD`, nor a `POST` where one is taken.
+    #[error("this method is not allowed here")]
     Method,
     /// RFC 9112, section 3.2: not a path, and not an `http` URL.
     #[error("the request target is not a path")]
@@ -145,6 +147,7 @@ impl<'a> Request<'a> {
         let method = match raw.method {
             Some("GET") => Method::Get,
             Some("HEAD") => Method::Head,
+            Some("POST") => Method::Post,
             _ => return Err(HeadError::Method),
         };
         let (path, query) = split_target(raw.path.unwrap_or_default())?;

@@ -27,7 +27,7 @@ fn each_broken_rule_has_its_name() {
         ("GET / HTTP/1.1\r\nHost:\r\n\r\n", HeadError::Host),
         ("GET / HTTP/1.0\r\nHost: a\r\n\r\n", HeadError::Version),
         ("PRI * HTTP/2.0\r\n\r\n", HeadError::Version),
-        ("POST / HTTP/1.1\r\nHost: a\r\n\r\n", HeadError::Method),
+        ("PUT / HTTP/1.1\r\nHost: a\r\n\r\n", HeadError::Method),
         ("GET ftp://x/ HTTP/1.1\r\nHost: a\r\n\r\n", HeadError::Target),
         ("GET * HTTP/1.1\r\nHost: a\r\n\r\n", HeadError::Target),
         ("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n", HeadError::Body),

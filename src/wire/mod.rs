@@ -3,6 +3,7 @@
 
 pub mod client_message;
 pub mod close;
+pub mod cluster_key;
 pub mod decoder;
 pub mod envelope;
 pub mod envelope_codec;
@@ -19,11 +20,13 @@ pub mod response;
 pub mod server_message;
 pub mod slot;
 pub mod stream;
+pub mod ticket;
 pub mod upgrade;
 pub mod violation;
 
 pub use client_message::{ClientMessage, Refusal};
 pub use close::CloseReason;
+pub use cluster_key::ClusterKey;
 pub use decoder::{Decoder, Event};
 pub use envelope::Envelope;
 pub use envelope_codec::EnvelopeError;
@@ -33,4 +36,5 @@ pub use limits::Limits;
 pub use response::{Response, Status};
 pub use server_message::ServerMessage;
 pub use stream::StreamId;
+pub use ticket::{Ticket, TicketError};
 pub use violation::Violation;

@@ -77,6 +77,12 @@ impl<'a> Name<'a> {
     }
 }
 
+/// Whether a text can be a node's name: it stands in URLs, logs and heartbeats as it is.
+pub fn is_node_name(name: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    !name.is_empty() && name.len() <= NAME_BYTES_MAX && name.bytes().all(is_allowed)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

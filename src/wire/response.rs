@@ -10,8 +10,11 @@ pub struct Status(pub u16, pub &'static str);
 #[allow(missing_docs, reason = "the names are those of RFC 9110")]
 impl Status {
     pub const OK: Self = Self(200, "OK");
+    pub const ACCEPTED: Self = Self(202, "Accepted");
     pub const NOT_MODIFIED: Self = Self(304, "Not Modified");
     pub const BAD_REQUEST: Self = Self(400, "Bad Request");
+    pub const UNAUTHORIZED: Self = Self(401, "Unauthorized");
+    pub const FORBIDDEN: Self = Self(403, "Forbidden");
     pub const NOT_FOUND: Self = Self(404, "Not Found");
     pub const METHOD_NOT_ALLOWED: Self = Self(405, "Method Not Allowed");
     pub const TIMEOUT: Self = Self(408, "Request Timeout");
@@ -56,6 +59,8 @@ impl Response {
         let response = Self { status, ..Self::json(&Body { error, message }) };
         match status {
             Status::METHOD_NOT_ALLOWED => response.with("Allow", "GET, HEAD".into()),
+            // RFC 9110, section 15.5.2.
+            Status::UNAUTHORIZED => response.with("WWW-Authenticate", "Bearer".into()),
             Status::UPGRADE_REQUIRED => {
                 response.with("Upgrade", "websocket".into()).with("Sec-WebSocket-Version", "13".into())
             }

@@ -163,6 +163,14 @@ impl Client {
         self.closed.expect("the connection ended without a close frame")
     }
 
+    /// Whether a frame of that type has come by now.
+    pub fn has_got(&mut self, kind: &str) -> bool {
+        while let Some(frame) = self.try_read(Instant::now()) {
+            self.inbox.push_back(frame);
+        }
+        self.inbox.iter().any(|frame| frame["type"] == kind)
+    }
+
     /// Closes and waits for the server's answer.
     pub fn close(mut self) {
         self.socket.close(None).unwrap();

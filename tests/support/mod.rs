@@ -20,6 +20,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use distr_chat::app::{self, App, loopback};
+use distr_chat::balance::table::Weights;
 use distr_chat::chat::rate::Rate;
 use distr_chat::lb::{self, Balancer};
 use distr_chat::net::Poller;
@@ -75,6 +76,10 @@ pub fn options(name: &str) -> app::Options {
         flush_delay: Duration::ZERO,
         rate: Rate { per_second: FRAMES_PER_SECOND, burst: FRAMES_BURST },
         limits: Limits { connections_max: 5000, ..Limits::default() },
+        cluster_key: None,
+        is_ticket_required: false,
+        drain_over: Duration::from_secs(1),
+        rebalances: false,
     }
 }
 
@@ -100,12 +105,25 @@ pub fn app() -> App {
 
 /// A balancer.
 pub fn balancer(name: &str) -> Balancer {
-    let options = lb::Options {
+    let options = lb::Options { cors_origin: "https://chat.example".into(), ..balancer_options(name) };
+    start_balancer(&options)
+}
+
+/// The options of a balancer of that name that lets in as many as come.
+pub fn balancer_options(name: &str) -> lb::Options {
+    lb::Options {
         name: name.into(),
         listen: anywhere(),
-        cors_origin: "https://chat.example".into(),
+        cors_origin: "*".into(),
         limits: Limits::default(),
-    };
+        cluster_key: None,
+        weights: Weights::Equal,
+        admitted_per_second: 1_000_000,
+    }
+}
+
+/// A balancer by itself.
+pub fn start_balancer(options: &lb::Options) -> Balancer {
     starting(|| Balancer::start(options.clone()))
 }
 
@@ -116,6 +134,7 @@ pub fn cluster(apps: usize, balancers: usize) -> Cluster {
         apps: vec![anywhere(); apps],
         balancers: vec![anywhere(); balancers],
         server: app::Options { rate: UNLIMITED, ..options("") },
+        balancer: balancer_options(""),
         limits: Limits::default(),
         incarnations: (0..apps).map(|_| incarnation()).collect(),
     };

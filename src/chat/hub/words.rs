@@ -15,8 +15,8 @@ impl Hub {
         if origin == self.settings.incarnation {
             return;
         }
-        if let Word::Alive { name, sent_ms, is_leaving, .. } = word {
-            return self.hear_alive(origin, &name, sent_ms, is_leaving, now);
+        if let Word::Alive { name, sent_ms, is_leaving, load, .. } = word {
+            return self.hear_alive(origin, &name, sent_ms, is_leaving, load, now);
         }
         // A word of somebody who does not live was under way for long. If it was worth hearing, those who live repair it.
         if !self.peers.is_live(origin) {
@@ -68,10 +68,22 @@ impl Hub {
         self.by_name.get(room).copied()
     }
 
-    fn hear_alive(&mut self, origin: u64, name: &Arc<str>, sent_ms: u64, is_leaving: bool, now: Now) {
+    fn hear_alive(
+        &mut self,
+        origin: u64,
+        name: &Arc<str>,
+        sent_ms: u64,
+        is_leaving: bool,
+        load: Option<u32>,
+        now: Now,
+    ) {
         // The incarnation begins with the time of the start, by the same clock as the stamp.
         let age_ms = sent_ms.saturating_sub(origin >> 22);
-        match self.peers.hear(origin, name, sent_ms, is_leaving, now) {
+        let news = self.peers.hear(origin, name, sent_ms, is_leaving, now);
+        if news != News::Stale {
+            self.peers.note_load(origin, load);
+        }
+        match news {
             News::New => {
                 // It learns of us at once, and not only at our next beat.
                 self.alive_due = now.instant;
