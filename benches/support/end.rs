@@ -95,7 +95,7 @@ impl End {
         if now.instant >= self.next_alive {
             self.next_alive = now.instant + ALIVE_INTERVAL;
             let name = Arc::clone(&self.name);
-            let word = Word::Alive { name, sent_ms: now.unix_ms, lanes: 0, is_leaving: false };
+            let word = Word::Alive { name, sent_ms: now.unix_ms, lanes: 0, is_leaving: false, load: None };
             self.bus.publish(Envelope { origin: self.incarnation, word });
         }
         self.more |= self.bus.flush(&self.poller, now.instant);
