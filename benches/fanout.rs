@@ -86,6 +86,7 @@ impl Ours {
             cluster_key: None,
             is_ticket_required: false,
             drain_over: Duration::ZERO,
+            trusted_proxies: Vec::new(),
             rebalances: false,
             limits: Limits::default(),
         };

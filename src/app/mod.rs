@@ -2,6 +2,7 @@
 
 pub mod backplane;
 pub mod bus;
+pub mod client_address;
 pub mod clock;
 pub mod departures;
 pub mod gate;

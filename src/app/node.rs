@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
+use ipnet::IpNet;
 use prometheus_client::registry::Registry;
 
 use crate::chat::rate::Rate;
@@ -47,6 +48,8 @@ pub struct Options {
     pub is_ticket_required: bool,
     /// A drain tells clients to move over so long a time.
     pub drain_over: Duration,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
     /// Whether surplus clients are moved to servers that have fewer.
     pub rebalances: bool,
 }

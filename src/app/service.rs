@@ -17,6 +17,7 @@ use crate::serve::{Clients, limits::RETRY, metrics};
 use crate::wire::http::Method;
 use crate::wire::{CloseReason, Event, Request, Response, ServerMessage, Status, TicketError};
 
+use super::client_address::{client_address, forwarded_for};
 use super::departures::{Departures, MOVE_WITHIN};
 use super::heartbeat::Pulse;
 use super::mail::{ASKS_HELD_MAX, ToHub, ToReactor};
@@ -35,6 +36,8 @@ pub struct ChatService {
     noticed: Mailbox<Vec<ToReactor>>,
     pulse: Pulse,
     departures: Departures,
+    /// What the request that is being answered says of its way.
+    forwarded: Vec<String>,
 }
 
 impl ChatService {
@@ -55,6 +58,7 @@ impl ChatService {
             noticed,
             pulse,
             departures: Departures::default(),
+            forwarded: Vec::new(),
         }
     }
 
@@ -116,6 +120,9 @@ impl ChatService {
         match self.node.gate.enter(request, unix_ms()) {
             Ok(balancer) => {
                 self.pulse.arriving(balancer);
+                if log::log_enabled!(log::Level::Debug) {
+                    self.forwarded = forwarded_for(request);
+                }
                 Answer::WebSocket(Session::new(self.node.options.rate, now))
             }
             Err(error) => Answer::Respond(self.refuse(error)),
@@ -219,6 +226,12 @@ impl Service for ChatService {
         let welcome = ServerMessage::Welcome { node, session: &session, limits: &self.node.limits };
         clients.send(id, &welcome.to_frame());
         self.pulse.opened();
+        if log::log_enabled!(log::Level::Debug)
+            && let Some(peer) = clients.peer(id)
+        {
+            let client = client_address(peer.ip(), &self.forwarded, &self.node.options.trusted_proxies);
+            log::debug!("{node}: {client} is here as {session}, from {peer}");
+        }
     }
 
     fn handle_message(&mut self, id: Key, message: Event<'_>, clients: &mut Clients<Session>, now: Instant) {

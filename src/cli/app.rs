@@ -1,6 +1,6 @@
 //! `distr-chat app`
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::slice;
 use std::thread;
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use clap::Args;
 use crossbeam_channel::select;
+use ipnet::IpNet;
 
 use super::backplane_choice::BackplaneChoice;
 use super::key_flags::KeyFlags;
@@ -71,6 +72,10 @@ pub struct ServerFlags {
     /// Let in only clients with a ticket from a balancer that has the same --cluster-key
     #[arg(long, env = "DISTR_REQUIRE_TICKET")]
     pub require_ticket: bool,
+
+    /// Proxies (ADDRESS or NETWORK/BITS, …) whose X-Forwarded-For is believed when a client's address is logged (at debug)
+    #[arg(long, env = "DISTR_TRUSTED_PROXIES", value_delimiter = ',', value_parser = network)]
+    pub trusted_proxies: Vec<IpNet>,
 
     #[command(flatten)]
     pub key: KeyFlags,
@@ -208,6 +213,14 @@ impl RedisFlags {
     }
 }
 
+/// A network, or one address.
+fn network(text: &str) -> Result<IpNet, String> {
+    let address = text.parse::<IpAddr>().map(IpNet::from);
+    address
+        .or_else(|_| text.parse())
+        .map_err(|_| "neither an address nor a network such as 10.0.0.0/8".into())
+}
+
 impl ServerFlags {
     /// The same flags for a process of its own.
     pub fn arguments(&self) -> Vec<String> {
@@ -224,6 +237,9 @@ impl ServerFlags {
         let unless = |value: u64, default: u64| Some(value).filter(|value| *value != default);
         shared::push(&mut arguments, "--drain-seconds", unless(self.drain_seconds, DRAIN_SECONDS));
         shared::push(&mut arguments, "--drain-limit", unless(self.drain_limit, DRAIN_LIMIT));
+        let proxies: Vec<_> = self.trusted_proxies.iter().map(ToString::to_string).collect();
+        let proxies = (!proxies.is_empty()).then(|| proxies.join(","));
+        shared::push(&mut arguments, "--trusted-proxies", proxies);
         arguments.extend(self.no_rebalance.then(|| "--no-rebalance".to_owned()));
         arguments.extend(self.require_ticket.then(|| "--require-ticket".to_owned()));
         arguments
@@ -253,6 +269,7 @@ impl ServerFlags {
             cluster_key,
             is_ticket_required: self.require_ticket,
             drain_over: Duration::from_secs(self.drain_seconds),
+            trusted_proxies: self.trusted_proxies.clone(),
             rebalances: !self.no_rebalance,
         })
     }

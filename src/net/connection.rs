@@ -1,7 +1,7 @@
 //! One accepted socket with what it remembers between turns.
 
 use std::io::{self, Read};
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 
 use bytes::Bytes;
 use mio::net::TcpStream;
@@ -51,6 +51,11 @@ impl Connection {
     /// The socket, to be registered.
     pub fn source(&mut self) -> &mut TcpStream {
         &mut self.stream
+    }
+
+    /// The other end.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.stream.peer_addr().ok()
     }
 
     /// Remembers what the poller told; edges come once.

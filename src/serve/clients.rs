@@ -1,6 +1,7 @@
 //! The connections of one reactor, as its service sees them: send now, written at the end of the turn.
 
 use std::mem;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -81,6 +82,11 @@ impl<S> Clients<S> {
     /// What the service keeps for a client, until it was told that it is gone.
     pub fn session(&mut self, id: Key) -> Option<&mut S> {
         self.slots.get_mut(id)?.session.as_mut()
+    }
+
+    /// The other end of its socket, unless that is gone.
+    pub fn peer(&self, id: Key) -> Option<SocketAddr> {
+        self.slots.get(id)?.connection.peer()
     }
 
     /// Queues a frame. A client that is gone is passed over; one whose queue is full is closed as slow.

@@ -79,6 +79,7 @@ pub fn options(name: &str) -> app::Options {
         cluster_key: None,
         is_ticket_required: false,
         drain_over: Duration::from_secs(1),
+        trusted_proxies: Vec::new(),
         rebalances: false,
     }
 }
