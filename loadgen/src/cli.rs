@@ -46,6 +46,10 @@ pub struct Flags {
     #[arg(long, env = "LOADGEN_TARGET", value_parser = |text: &str| Url::parse(text, "ws"))]
     target: Option<Url>,
 
+    /// Connect to the balancers themselves, at /ws, instead of asking them for servers
+    #[arg(long, env = "LOADGEN_PROXY", conflicts_with = "target")]
+    proxy: bool,
+
     /// Clients
     #[arg(long, env = "LOADGEN_CLIENTS", default_value_t = 1000)]
     clients: u32,
@@ -122,7 +126,8 @@ impl Flags {
             run: fastrand::u32(..),
         };
         let entrance = match self.target {
-            Some(target) => Entrance::Target(target),
+            Some(target) => Entrance::Direct(vec![target]),
+            None if self.proxy => Entrance::Direct(self.balancers.iter().map(Url::websocket).collect()),
             None => Entrance::Balancers(self.balancers),
         };
         Options { plan, entrance, threads: self.threads, patience: Patience::default() }
@@ -170,8 +175,13 @@ mod tests {
             (90, 7, Ok(()))
         );
         assert!(matches!(options.entrance, Entrance::Balancers(balancers) if balancers.len() == 3));
-        let flags = Flags::try_parse_from(["loadgen", "--target", "ws://localhost:5001/ws"]).unwrap();
-        assert!(matches!(flags.lower().entrance, Entrance::Target(_)));
+        let direct = |args: &[&str]| match Flags::try_parse_from(args).unwrap().lower().entrance {
+            Entrance::Direct(urls) => urls.into_iter().map(|url| url.text).collect(),
+            Entrance::Balancers(_) => Vec::new(),
+        };
+        assert_eq!(direct(&["loadgen", "--target", "ws://a:5001/ws"]), ["ws://a:5001/ws"]);
+        let balancers = ["loadgen", "--proxy", "--balancers", "http://a:7001,http://b:7002"];
+        assert_eq!(direct(&balancers), ["ws://a:7001/ws", "ws://b:7002/ws"]);
         for wrong in [["--target", "http://x"], ["--balancers", "x"], ["--duration", "20"]] {
             assert!(Flags::try_parse_from(["loadgen"].into_iter().chain(wrong)).is_err(), "{wrong:?}");
         }

@@ -1,67 +1,37 @@
 //! The clients of a worker: they connect, join, speak, hear, and come back when they are thrown out.
 
+mod ways;
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
-use std::io;
 use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
-use mio::{Interest, Registry, Token};
+use mio::{Registry, Token};
 
-use crate::backoff;
+use crate::client::{self, Client, Due, Line, Standing};
 use crate::client_message::ClientMessage;
 use crate::latency::Latency;
-use crate::ledger::{Arrival, Ledger, Source};
-use crate::mail::{Ask, Server};
+use crate::ledger::{Arrival, Ledger};
+use crate::mail::Ask;
 use crate::plan::{Plan, Share};
 use crate::progress::Board;
+use crate::refusal::Refusal;
 use crate::schedule::Schedule;
 use crate::server_message::{Said, ServerMessage};
 use crate::socket::{End, Socket};
+use crate::storm::Storm;
 use crate::tally::Tally;
 use crate::text::{self, Mark};
 
 /// Clients of a worker that connect at the same time; the others wait, or the servers' accept queues would overflow.
-const CONNECTING_MAX: u32 = 128;
+pub const CONNECTING_MAX: u32 = 128;
 /// How long a connection may take until its client is in the room.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 /// One read takes at most this many bytes.
 const READ_BYTES: usize = 64 * 1024;
-/// Close codes after which a client is not to come back (docs/protocol.md, section 7).
-const FINAL_CLOSE_CODES: [u16; 7] = [1000, 1002, 1003, 1007, 1008, 1009, 4002];
-
-/// How far a client is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// It waits for its turn, or for its time.
-    Away,
-    /// A balancer is asked for it.
-    Asking,
-    /// It has a socket.
-    Connecting,
-    /// It is in its room.
-    Joined,
-    /// It will not come back.
-    Gone,
-}
-
-/// One client. Nothing here grows with the length of the run.
-#[derive(Debug)]
-struct Client {
-    socket: Option<Socket>,
-    state: State,
-    has_joined_before: bool,
-    /// Counts its ways through the states, so that a timer that was set for an earlier one is known as stale.
-    attempt: u32,
-    /// Failures since it was in its room last.
-    tries: u32,
-    dialled: Instant,
-    server: usize,
-    /// Messages whose acknowledgement has not come, in the order of sending; mostly none or one.
-    unacknowledged: Vec<u32>,
-}
 
 /// All clients of a worker, and the account of what they say and hear.
 pub struct Crowd {
@@ -74,10 +44,11 @@ pub struct Crowd {
     joined: u32,
     connecting: u32,
     waiting: VecDeque<u32>,
-    /// When, which client, in which attempt.
-    timers: BinaryHeap<Reverse<(Instant, u32, u32)>>,
+    /// When it is to be looked what is due for which client.
+    timers: BinaryHeap<Reverse<(Instant, u32)>>,
     ledger: Ledger,
     tally: Tally,
+    storm: Storm,
     /// Names of servers, and how many clients are there.
     servers: Vec<(String, u64)>,
     recent: Latency,
@@ -111,26 +82,17 @@ impl Crowd {
         registry: Registry,
         now: Instant,
     ) -> Self {
-        let clients = (0..share.clients).map(|_| Client {
-            socket: None,
-            state: State::Away,
-            has_joined_before: false,
-            attempt: 0,
-            tries: 0,
-            dialled: now,
-            server: 0,
-            unacknowledged: Vec::new(),
-        });
         Self {
             schedule: Schedule::new(&plan, &share),
             start: now,
-            clients: clients.collect(),
+            clients: (0..share.clients).map(|_| Client::waiting()).collect(),
             joined: 0,
             connecting: 0,
             waiting: (0..share.clients).collect(),
             timers: BinaryHeap::new(),
             ledger: Ledger::new(share.clone()),
             tally: Tally::default(),
+            storm: Storm::default(),
             servers: Vec::new(),
             recent: Latency::default(),
             last_arrival: now,
@@ -155,70 +117,42 @@ impl Crowd {
         self.last_arrival = start;
     }
 
-    /// Asks for servers for those who wait, as many as may connect at the same time.
-    pub fn connect(&mut self) {
-        while self.connecting < CONNECTING_MAX
-            && let Some(client) = self.waiting.pop_front()
-        {
-            self.clients[client as usize].state = State::Asking;
-            self.connecting += 1;
-            // The assigner lives as long as anybody can ask.
-            let _ = self.asks.send(Ask { worker: self.share.worker as usize, client });
-        }
-    }
-
-    /// The assigner's answer.
-    pub fn handle_assigned(&mut self, client: u32, server: Result<Arc<Server>, String>, now: Instant) {
-        if let (Err(error), false) = (&server, self.has_begun()) {
-            self.board.lock().unreachable = Some(error.clone());
-        }
-        let result = server.map_err(End::Failed).and_then(|server| self.dial(client, server, now));
-        if let Err(end) = result {
-            self.handle_end(client, end, now);
-        }
-    }
-
     /// A client's socket has changed.
-    pub fn handle_event(&mut self, client: u32, is_writable: bool, is_read_closed: bool) {
+    pub fn handle_event(&mut self, token: Token, is_writable: bool, is_read_closed: bool) {
+        let (client, dial) = client::read_token(token);
         // Gone already: an event that came together with the end of its connection.
-        let Some(mut socket) = self.clients[client as usize].socket.take() else { return };
+        let Some(mut line) = self.clients[client as usize].take_line(dial) else { return };
         let mut buffer = mem::take(&mut self.buffer);
         let result = match is_writable {
-            true => socket.handle_writable(),
+            true => line.socket.handle_writable(),
             false => Ok(()),
         }
-        .and_then(|()| self.read(client, &mut socket, &mut buffer, is_read_closed));
+        .and_then(|()| self.read(client, &mut line, &mut buffer, is_read_closed));
         self.buffer = buffer;
-        match result {
-            Ok(()) => self.clients[client as usize].socket = Some(socket),
-            Err(end) => self.handle_end(client, end, Instant::now()),
-        }
+        self.put_back(client, line, result, Instant::now());
     }
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Instant) {
-        while let Some(&Reverse((at, client, attempt))) = self.timers.peek()
+        while let Some(&Reverse((at, client))) = self.timers.peek()
             && at <= now
         {
             self.timers.pop();
-            if self.clients[client as usize].attempt != attempt {
-                continue;
-            }
-            match self.clients[client as usize].state {
-                State::Away => self.waiting.push_back(client),
-                State::Connecting => {
+            match self.clients[client as usize].take_due(at) {
+                // Before those who have not begun yet: a balancer may have told it to come now.
+                Some(Due::Turn) => self.waiting.push_front(client),
+                Some(Due::Late(line)) => {
                     let error = format!("no `joined` within {} s", CONNECT_PATIENCE.as_secs());
-                    self.handle_end(client, End::Failed(error), now);
+                    self.put_back(client, line, Err(End::Failed(error)), now);
                 }
-                State::Joined => self.leave(client, now),
-                State::Asking | State::Gone => {}
+                None => {}
             }
         }
     }
 
     /// When [`Crowd::handle_timeout`] has something to do.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.timers.peek().map(|Reverse((at, ..))| *at)
+        self.timers.peek().map(|Reverse((at, _))| *at)
     }
 
     /// Sends the message of this number, or keeps it until its sender is back.
@@ -227,18 +161,12 @@ impl Crowd {
         self.ledger.send(client);
         let sender = &mut self.clients[client as usize];
         sender.unacknowledged.push(number);
-        if sender.state != State::Joined {
-            return;
-        }
-        let Some(mut socket) = sender.socket.take() else { return };
-        let result = self.send(client, number, &mut socket);
+        let Some(mut line) = sender.take_voice() else { return };
+        let result = self.send(client, number, &mut line.socket);
         let now = Instant::now();
         let intended = self.start + self.schedule.at(number);
         self.tally.late.record(now.saturating_duration_since(intended));
-        match result {
-            Ok(()) => self.clients[client as usize].socket = Some(socket),
-            Err(end) => self.handle_end(client, end, now),
-        }
+        self.put_back(client, line, result, now);
     }
 
     /// Tells what there is to tell.
@@ -254,8 +182,12 @@ impl Crowd {
 
     /// Closes all connections and hands over the account.
     pub fn finish(mut self) -> Outcome {
-        self.clients.iter_mut().filter_map(|client| client.socket.take()).for_each(Socket::close);
         self.tally.servers.extend(self.servers);
+        self.tally.bursts = self.storm.finish(Instant::now());
+        let stayed = self.clients.iter().filter(|client| !client.has_lost_connection);
+        self.tally.longest_delivery = stayed.map(|client| client.longest_delivery).max().unwrap_or_default();
+        let homes = self.clients.into_iter().filter_map(|client| client.home);
+        homes.for_each(|line| line.socket.close());
         Outcome {
             joined: self.joined,
             ledger: self.ledger,
@@ -264,37 +196,18 @@ impl Crowd {
         }
     }
 
-    fn has_begun(&self) -> bool {
-        self.ledger.counts().sent > 0
-    }
-
-    fn dial(&mut self, client: u32, server: Arc<Server>, now: Instant) -> Result<(), End> {
-        let one = &mut self.clients[client as usize];
-        one.state = State::Connecting;
-        one.dialled = now;
-        let mut socket = Socket::dial(server, one.tries)?;
-        // Both directions once and for all: writable edges come by themselves. A token needs no generation, since a
-        // client has a new socket only in a later turn than it lost the old one.
-        self.registry
-            .register(socket.source(), Token(client as usize), Interest::READABLE | Interest::WRITABLE)
-            .map_err(|error: io::Error| End::Failed(format!("connect: {error}")))?;
-        one.socket = Some(socket);
-        self.timers.push(Reverse((now + CONNECT_PATIENCE, client, one.attempt)));
-        Ok(())
-    }
-
     fn read(
         &mut self,
         client: u32,
-        socket: &mut Socket,
+        line: &mut Line,
         buffer: &mut [u8],
         is_read_closed: bool,
     ) -> Result<(), End> {
-        while let Some(count) = socket.receive(buffer)? {
+        while let Some(count) = line.socket.receive(buffer)? {
             let now = Instant::now();
             let mut input = &buffer[..count];
-            while let Some(text) = socket.next_text(&mut input)? {
-                self.handle_text(client, socket, &text, now)?;
+            while let Some(text) = line.socket.next_text(&mut input)? {
+                self.handle_text(client, line, &text, now)?;
             }
             // A short read means that the socket is empty, unless an end follows: that is told only once.
             if count < buffer.len() && !is_read_closed {
@@ -304,21 +217,25 @@ impl Crowd {
         Ok(())
     }
 
-    fn handle_text(&mut self, client: u32, socket: &mut Socket, text: &str, now: Instant) -> Result<(), End> {
+    fn handle_text(&mut self, client: u32, line: &mut Line, text: &str, now: Instant) -> Result<(), End> {
         let Ok(message) = ServerMessage::parse(text) else {
             return Err(End::Failed("a frame that is not of the protocol".into()));
         };
         match message {
-            ServerMessage::Message(said) => self.hear(client, &said, Source::Live, now),
+            ServerMessage::Message(said) => self.hear(client, &said, now),
             ServerMessage::Ack { id } => self.handle_ack(client, &id, now),
+            ServerMessage::Welcome { .. } if line.standing == Standing::In => {
+                return Err(End::Failed("a `welcome` without `resume`".into()));
+            }
             ServerMessage::Welcome { node } => {
-                self.clients[client as usize].server = self.server(&node);
-                return self.join(client, socket);
+                line.node = Some(self.node(&node));
+                return self.join(client, &mut line.socket);
             }
             ServerMessage::Joined { history, is_complete } => {
-                history.iter().for_each(|said| self.hear(client, said, Source::History, now));
-                return self.handle_joined(client, socket, is_complete, now);
+                return self.handle_joined(client, line, &history, is_complete, now);
             }
+            // What was under way when another server took over is repeated when that has let the client in.
+            ServerMessage::Error { code, .. } if code == "not_joined" && line.standing != Standing::In => {}
             ServerMessage::Error { code, id } => {
                 self.tally.error(&code);
                 self.board.lock().note_error(&code);
@@ -329,16 +246,29 @@ impl Crowd {
                 }
             }
             ServerMessage::Move { within_ms } => {
-                self.tally.moved += 1;
-                let one = &mut self.clients[client as usize];
-                one.attempt += 1;
-                // Not all at once, and well within the time.
-                let delay = Duration::from_millis(within_ms).mul_f64(self.rng.f64() / 2.0);
-                self.timers.push(Reverse((now + delay, client, one.attempt)));
+                self.tally.asked_to_move += 1;
+                if self.clients[client as usize].way.is_none() {
+                    // Not all at once, and well within the time.
+                    let delay = Duration::from_millis(within_ms).mul_f64(self.rng.f64() / 2.0);
+                    self.rest(client, Some(Arc::clone(&line.server)), now + delay);
+                }
             }
+            ServerMessage::Resume => self.handle_resume(client, line, now),
             ServerMessage::Other => {}
         }
         Ok(())
+    }
+
+    /// Another server takes the connection over.
+    fn handle_resume(&mut self, client: u32, line: &mut Line, now: Instant) {
+        // On one that is not in the room yet, the new server's welcome is all it takes.
+        if let Standing::Coming { .. } = line.standing {
+            return;
+        }
+        self.fall(line, now);
+        let until = now + CONNECT_PATIENCE;
+        line.standing = Standing::TakenOver { until };
+        self.timers.push(Reverse((until, client)));
     }
 
     fn join(&self, client: u32, socket: &mut Socket) -> Result<(), End> {
@@ -353,28 +283,37 @@ impl Crowd {
     fn handle_joined(
         &mut self,
         client: u32,
-        socket: &mut Socket,
+        line: &mut Line,
+        history: &[Said<'_>],
         is_complete: bool,
         now: Instant,
     ) -> Result<(), End> {
-        let one = &mut self.clients[client as usize];
-        if one.state != State::Connecting {
-            return Err(End::Failed("a second `joined`".into()));
-        }
-        one.state = State::Joined;
-        one.attempt += 1;
-        one.tries = 0;
-        self.tally.connect.record(now.saturating_duration_since(one.dialled));
-        if mem::replace(&mut one.has_joined_before, true) {
-            self.tally.resumed += 1;
-            self.tally.resumed_incomplete += u64::from(!is_complete);
+        let Some(node) = line.node else {
+            return Err(End::Failed("`joined` before `welcome`".into()));
+        };
+        match mem::replace(&mut line.standing, Standing::In) {
+            Standing::In => return Err(End::Failed("a second `joined`".into())),
+            Standing::Coming { since } => {
+                self.tally.connect.record(now.saturating_duration_since(since));
+                self.arrive(client);
+            }
+            Standing::TakenOver { .. } => self.tally.resumed_in_place += 1,
         }
         self.joined += 1;
-        self.connecting -= 1;
-        self.servers[one.server].1 += 1;
+        self.servers[node].1 += 1;
+        if self.joined == self.share.clients {
+            self.storm.settle(now);
+        }
+        let one = &mut self.clients[client as usize];
+        one.tries = 0;
+        one.tries_in_vain = 0;
+        let is_back = mem::replace(&mut one.has_joined_before, true);
+        self.tally.resumed_incomplete += u64::from(is_back && !is_complete);
+        self.ledger.reconnect(client);
+        history.iter().for_each(|said| self.hear(client, said, now));
         for index in 0..self.clients[client as usize].unacknowledged.len() {
             let number = self.clients[client as usize].unacknowledged[index];
-            self.send(client, number, socket)?;
+            self.send(client, number, &mut line.socket)?;
         }
         Ok(())
     }
@@ -389,11 +328,11 @@ impl Crowd {
         socket.send(ClientMessage::Send { room: &room, id: &id, text: &text }.to_json())
     }
 
-    fn hear(&mut self, client: u32, said: &Said<'_>, source: Source, now: Instant) {
+    fn hear(&mut self, client: u32, said: &Said<'_>, now: Instant) {
         let mark = Mark::read(&said.text, self.plan.payload_bytes);
         let ours = mark.filter(|mark| mark.run == self.plan.run && mark.worker == self.share.worker);
         let arrival = match ours {
-            Some(mark) => self.ledger.arrive(client, mark.number, &said.stream, said.seq, source),
+            Some(mark) => self.ledger.arrive(client, mark.number, &said.stream, said.seq),
             None => self.ledger.unexpected(),
         };
         if let (Arrival::First, Some(mark)) = (arrival, ours) {
@@ -401,6 +340,12 @@ impl Crowd {
             self.tally.deliver.record(latency);
             self.recent.record(latency);
             self.last_arrival = now;
+            // What somebody says who has to come back first is late for a reason of his own.
+            let sender = self.schedule.sender(mark.number);
+            if !self.clients[sender as usize].has_lost_connection {
+                let longest = &mut self.clients[client as usize].longest_delivery;
+                *longest = latency.max(*longest);
+            }
         }
     }
 
@@ -416,55 +361,31 @@ impl Crowd {
         self.clients[client as usize].unacknowledged.retain(|&open| open != number);
     }
 
-    /// The connection of a client has ended, or there was to be one and there is none.
-    fn handle_end(&mut self, client: u32, end: End, now: Instant) {
-        let one = &mut self.clients[client as usize];
-        one.socket = None;
-        match one.state {
-            State::Joined => {
-                self.joined -= 1;
-                self.servers[one.server].1 -= 1;
-            }
-            State::Asking | State::Connecting => self.connecting -= 1,
-            State::Away | State::Gone => {}
+    /// Puts a connection back where it was taken from, unless it has come to its end.
+    fn put_back(&mut self, client: u32, line: Line, result: Result<(), End>, now: Instant) {
+        match (result, line.standing) {
+            (Ok(()), _) => self.clients[client as usize].put_line(line),
+            (Err(end), Standing::Coming { .. }) => self.end_way(client, Some(line.server), &end, now),
+            (Err(end), _) => self.end_home(client, &line, &end, now),
         }
-        one.attempt += 1;
-        let is_final = matches!(end, End::Closed(code) if FINAL_CLOSE_CODES.contains(&code));
-        if is_final {
-            one.state = State::Gone;
-        } else {
-            one.state = State::Away;
-            let at = now + backoff::delay(one.tries, &mut self.rng);
-            one.tries += 1;
-            self.timers.push(Reverse((at, client, one.attempt)));
-        }
+    }
+
+    fn note(&mut self, end: &End) {
         let error = match end {
             End::Closed(code) => {
-                *self.tally.closes.entry(code).or_default() += 1;
+                *self.tally.closes.entry(*code).or_default() += 1;
                 format!("closed with {code}")
             }
-            End::Failed(error) => {
-                self.tally.error(&error);
-                error
-            }
+            End::Refused(Refusal { reason, .. }) => reason.to_string(),
+            End::Failed(error) => error.clone(),
         };
+        if !matches!(end, End::Closed(_)) {
+            self.tally.error(&error);
+        }
         self.board.lock().note_error(&error);
     }
 
-    /// The client was asked to move: it goes, and comes back through a balancer with what it has seen.
-    fn leave(&mut self, client: u32, now: Instant) {
-        let one = &mut self.clients[client as usize];
-        if let Some(socket) = one.socket.take() {
-            socket.close();
-        }
-        one.state = State::Away;
-        one.attempt += 1;
-        self.joined -= 1;
-        self.servers[one.server].1 -= 1;
-        self.timers.push(Reverse((now, client, one.attempt)));
-    }
-
-    fn server(&mut self, name: &str) -> usize {
+    fn node(&mut self, name: &str) -> usize {
         self.servers.iter().position(|(known, _)| known == name).unwrap_or_else(|| {
             self.servers.push((name.to_owned(), 0));
             self.servers.len() - 1

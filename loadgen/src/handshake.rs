@@ -6,6 +6,8 @@ use tungstenite::handshake::derive_accept_key;
 use tungstenite::handshake::machine::TryParse;
 use tungstenite::http::{HeaderValue, StatusCode};
 
+use crate::http;
+use crate::refusal::Refusal;
 use crate::url::Url;
 
 const PROTOCOL: &str = "distr-chat.v1";
@@ -19,6 +21,15 @@ pub struct Handshake {
     head: Vec<u8>,
 }
 
+/// There will be no connection.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// A balancer that stands for a server cannot serve just now.
+    Refused(Refusal),
+    /// Anything else.
+    Broken(String),
+}
+
 impl Handshake {
     /// A handshake, and the request to be sent for it.
     pub fn new(url: &Url) -> Result<(Self, Vec<u8>), tungstenite::Error> {
@@ -29,23 +40,29 @@ impl Handshake {
     }
 
     /// Takes what has arrived. When the response is complete, returns what came behind it: frames.
-    pub fn handle_bytes(&mut self, bytes: &[u8]) -> Result<Option<Vec<u8>>, String> {
+    pub fn handle_bytes(&mut self, bytes: &[u8]) -> Result<Option<Vec<u8>>, Failure> {
         self.head.extend_from_slice(bytes);
-        match Response::try_parse(&self.head) {
-            Ok(Some((size, response))) => {
-                self.verify(&response)?;
-                Ok(Some(self.head.split_off(size)))
+        let response = Response::try_parse(&self.head).map_err(|error| Failure::Broken(error.to_string()))?;
+        if let Some((size, response)) = response {
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                self.verify(&response).map_err(|why| Failure::Broken(why.into()))?;
+                return Ok(Some(self.head.split_off(size)));
             }
-            Ok(None) if self.head.len() > HEAD_BYTES_MAX => Err("a response head without end".into()),
-            Ok(None) => Ok(None),
-            Err(error) => Err(error.to_string()),
+            // The reason is in the body, which may come a little later.
+            let answer = http::Response::parse(&self.head);
+            if answer != Ok(None) {
+                let refusal = answer.ok().flatten().as_ref().and_then(Refusal::read);
+                let broken = || Failure::Broken(format!("the server answered {}", response.status()));
+                return Err(refusal.map_or_else(broken, Failure::Refused));
+            }
+        }
+        match self.head.len() > HEAD_BYTES_MAX {
+            true => Err(Failure::Broken("a response without end".into())),
+            false => Ok(None),
         }
     }
 
-    fn verify(&self, response: &Response) -> Result<(), String> {
-        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            return Err(format!("the server answered {}", response.status()));
-        }
+    fn verify(&self, response: &Response) -> Result<(), &'static str> {
         let has = |name, value: &str| {
             response
                 .headers()
@@ -53,13 +70,13 @@ impl Handshake {
                 .is_some_and(|found| found.as_bytes().eq_ignore_ascii_case(value.as_bytes()))
         };
         if !has("Upgrade", "websocket") || !has("Connection", "upgrade") {
-            return Err("the server did not upgrade".into());
+            return Err("the server did not upgrade");
         }
         if response.headers().get("Sec-WebSocket-Accept").is_none_or(|found| *found != *self.accept) {
-            return Err("Sec-WebSocket-Accept does not fit the key".into());
+            return Err("Sec-WebSocket-Accept does not fit the key");
         }
         match response.headers().get("Sec-WebSocket-Protocol") {
-            Some(protocol) if *protocol != *PROTOCOL => Err("the server chose another sub-protocol".into()),
+            Some(protocol) if *protocol != *PROTOCOL => Err("the server chose another sub-protocol"),
             _ => Ok(()),
         }
     }
@@ -69,7 +86,10 @@ impl Handshake {
 mod tests {
     use tungstenite::handshake::server::{Request, create_response, write_response};
 
+    use std::time::Duration;
+
     use super::*;
+    use crate::refusal::{Reason, Wait};
 
     fn answered() -> (Handshake, Vec<u8>) {
         let url = Url::parse("ws://localhost:1/ws?via=lb-1", "ws").unwrap();
@@ -97,10 +117,21 @@ mod tests {
     fn a_refusal_is_told() {
         let (mut handshake, _) = answered();
         let full = handshake.handle_bytes(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\n\r\n{}");
-        assert_eq!(full, Err("the server answered 503 Service Unavailable".into()));
+        assert_eq!(full, Err(Failure::Broken("the server answered 503 Service Unavailable".into())));
         let (_, response) = answered();
         assert!(handshake.handle_bytes(&response).is_err(), "made for another key");
         let (mut handshake, _) = answered();
         assert!(handshake.handle_bytes(&[b'x'; HEAD_BYTES_MAX + 1]).is_err());
+    }
+
+    #[test]
+    fn a_refusal_of_a_balancer_is_read_when_its_body_is_there() {
+        let (mut handshake, _) = answered();
+        let body = r#"{"error":"busy","retry_after_ms":70}"#;
+        let head = format!("HTTP/1.1 503 Service Unavailable\r\nContent-Length: {}\r\n\r\n", body.len());
+        assert_eq!(handshake.handle_bytes(head.as_bytes()), Ok(None));
+        let wait = Wait::Exactly(Duration::from_millis(70));
+        let refusal = Refusal { reason: Reason::Busy, wait };
+        assert_eq!(handshake.handle_bytes(body.as_bytes()), Err(Failure::Refused(refusal)));
     }
 }

@@ -1,5 +1,8 @@
 //! `GET /assign` and its answer, as bytes.
 
+use std::fmt::Write;
+use std::time::Duration;
+
 use serde::Deserialize;
 
 use crate::url::Url;
@@ -15,6 +18,8 @@ pub struct Response {
     pub status: u16,
     /// The body.
     pub body: String,
+    /// What `Retry-After` says.
+    pub retry_after: Option<Duration>,
     /// Whether the balancer takes another request on the same connection.
     pub keep_alive: bool,
 }
@@ -23,20 +28,36 @@ pub struct Response {
 #[derive(Deserialize)]
 struct Assignment {
     url: String,
+    #[serde(default)]
+    node: String,
 }
 
-/// The request to a balancer.
-pub fn assign_request(balancer: &Url) -> String {
+/// The request to a balancer: for a server other than `avoid`, where there is another one.
+pub fn assign_request(balancer: &Url, avoid: Option<&str>) -> String {
     let Url { authority, path, .. } = balancer;
-    let path = path.trim_end_matches('/');
-    format!("GET {path}/assign HTTP/1.1\r\nHost: {authority}\r\nAccept: application/json\r\n\r\n")
+    let mut target = format!("{}/assign", path.trim_end_matches('/'));
+    if let Some(node) = avoid {
+        target.push_str("?not=");
+        push_encoded(&mut target, node);
+    }
+    format!("GET {target} HTTP/1.1\r\nHost: {authority}\r\nAccept: application/json\r\n\r\n")
 }
 
-/// The server's URL from the body of a 200.
-pub fn assigned_url(body: &str) -> Result<Url, String> {
-    let Assignment { url } =
+/// The server's URL and name from the body of a 200.
+pub fn assigned(body: &str) -> Result<(Url, String), String> {
+    let Assignment { url, node } =
         serde_json::from_str(body).map_err(|error| format!("an answer that is no assignment: {error}"))?;
-    Url::parse(&url, "ws")
+    Ok((Url::parse(&url, "ws")?, node))
+}
+
+/// Names come from others: what has a meaning in a URL is written as `%XX`.
+fn push_encoded(target: &mut String, name: &str) {
+    for byte in name.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => target.push(byte.into()),
+            _ => write!(target, "%{byte:02X}").expect("a String takes everything"),
+        }
+    }
 }
 
 impl Response {
@@ -59,6 +80,9 @@ impl Response {
         Ok(Some(Self {
             status: head.code.unwrap_or_default(),
             body: String::from_utf8_lossy(body).into_owned(),
+            retry_after: header("retry-after")
+                .and_then(|seconds| seconds.trim().parse().ok())
+                .map(Duration::from_secs),
             keep_alive: !header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close")),
         }))
     }
@@ -77,28 +101,39 @@ mod tests {
         }
         let response = Response::parse(answer.as_bytes()).unwrap().unwrap();
         assert_eq!((response.status, response.keep_alive), (200, true));
-        assert_eq!(assigned_url(&response.body).unwrap().text, "ws://host:5002/ws?via=lb-1");
+        let (url, node) = assigned(&response.body).unwrap();
+        assert_eq!((&*url.text, &*node), ("ws://host:5002/ws?via=lb-1", "app-2"));
     }
 
     #[test]
-    fn the_end_of_a_connection_is_told() {
-        let answer = b"HTTP/1.1 503 Service Unavailable\r\nConnection: Close\r\nContent-Length: 0\r\n\r\n";
+    fn the_end_of_a_connection_and_the_time_to_come_back_are_told() {
+        let answer = b"HTTP/1.1 503 Service Unavailable\r\nConnection: Close\r\nRetry-After: 2\r\n\
+            Content-Length: 0\r\n\r\n";
         let response = Response::parse(answer).unwrap().unwrap();
-        assert_eq!(response, Response { status: 503, body: String::new(), keep_alive: false });
+        let retry_after = Some(Duration::from_secs(2));
+        assert_eq!(response, Response { status: 503, body: String::new(), retry_after, keep_alive: false });
     }
 
     #[test]
     fn nonsense_is_an_error() {
         assert!(Response::parse(b"hello\r\n\r\n").is_err());
         assert!(Response::parse(b"HTTP/1.1 200 OK\r\n\r\n").is_err(), "no length");
-        assert!(assigned_url("{}").is_err());
-        assert!(assigned_url(r#"{"url":"http://x"}"#).is_err());
+        assert!(assigned("{}").is_err());
+        assert!(assigned(r#"{"url":"http://x"}"#).is_err());
     }
 
     #[test]
     fn the_request_keeps_the_path_of_the_balancer() {
-        let request = |url| assign_request(&Url::parse(url, "http").unwrap());
+        let request = |url| assign_request(&Url::parse(url, "http").unwrap(), None);
         assert!(request("http://a:1").starts_with("GET /assign HTTP/1.1\r\nHost: a:1\r\n"));
         assert!(request("http://a:1/lb/").starts_with("GET /lb/assign "));
+    }
+
+    #[test]
+    fn a_server_is_avoided_by_its_name_whatever_that_is() {
+        let balancer = Url::parse("http://a:1", "http").unwrap();
+        let request = |node| assign_request(&balancer, Some(node));
+        assert!(request("app-2").starts_with("GET /assign?not=app-2 HTTP/1.1\r\n"));
+        assert!(request("a&b \r\n").starts_with("GET /assign?not=a%26b%20%0D%0A HTTP/1.1\r\n"));
     }
 }

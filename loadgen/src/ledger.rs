@@ -3,7 +3,13 @@
 //! Exact and small. What is kept of a message is 16 bytes for good, and one bit per member of its room only while it
 //! is under way: from its first arrival to its last, then the bits are used for another message. So memory follows
 //! what is in flight, not what was said, and yet a second copy is noticed at any time: before the last arrival by its
-//! bit, afterwards by there being nobody left to expect it. The order needs one number per member and stream.
+//! bit, afterwards by there being nobody left to expect it.
+//!
+//! A second copy is a fault, but for one case: on a new connection a client may be told again what it has seen, and
+//! drops it by its position in the stream (docs/protocol.md, "Drop what is not beyond your position"). So two numbers
+//! are kept per member and stream: the position, and how far the present connection has told. A copy is excused only
+//! if it is behind the first and not behind the second; the same message in another stream never is, since no
+//! position would drop it.
 
 use crate::plan::Share;
 
@@ -12,15 +18,6 @@ const SINCE_STREAMS_MAX: usize = 64;
 const BITS: u32 = u64::BITS;
 /// In place of a row of bits: nobody has the message yet, or everybody.
 const NO_ROW: u32 = u32::MAX;
-
-/// How a message came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// As it was said.
-    Live,
-    /// In the history, after coming back. There a message may be told again; it is no second delivery.
-    History,
-}
 
 /// What an arrival was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,11 +45,20 @@ struct Message {
     fate: Fate,
 }
 
-/// A stream in a room: the last number that each member saw, 0 for none.
+/// A stream in a room, and how far each member is in it.
 #[derive(Debug)]
 struct Stream {
     name: Box<str>,
-    seen: Box<[u64]>,
+    seen: Box<[Seen]>,
+}
+
+/// Numbers of a stream; 0 for none.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    /// The last one that arrived.
+    position: u64,
+    /// The last one that arrived on the present connection.
+    told: u64,
 }
 
 /// What the ledger counted.
@@ -70,9 +76,9 @@ pub struct Counts {
     pub expected: u64,
     /// Of these, those that do not have the message (yet).
     pub missing: u64,
-    /// Live arrivals of a message that the member had.
+    /// Arrivals of a message that the member had, and that its position does not drop or its connection had told.
     pub doubled: u64,
-    /// Messages in a history that the member had.
+    /// Arrivals on a new connection of what the member had heard on another: dropped by its position.
     pub repeated: u64,
     /// First arrivals with a number that is not behind the last one of its stream.
     pub out_of_order: u64,
@@ -171,17 +177,25 @@ impl Ledger {
         true
     }
 
+    /// The client is in its room on another connection, where it may be told again what it has seen.
+    pub fn reconnect(&mut self, client: u32) {
+        let member = self.share.member(client) as usize;
+        let streams = &mut self.rooms[self.share.room(client) as usize];
+        streams.iter_mut().for_each(|stream| stream.seen[member].told = 0);
+    }
+
     /// A message arrives at client `receiver` as number `seq` of a stream.
-    pub fn arrive(&mut self, receiver: u32, number: u32, stream: &str, seq: u64, source: Source) -> Arrival {
+    pub fn arrive(&mut self, receiver: u32, number: u32, stream: &str, seq: u64) -> Arrival {
         let (room, member) = (self.share.room(receiver), self.share.member(receiver));
         let members = self.share.members(room);
         let message = self.messages.get_mut(number as usize);
         let Some(message) = message.filter(|message| self.share.room(message.sender) == room) else {
             return self.unexpected();
         };
-        let last = last_seen(&mut self.rooms[room as usize], stream, member, members);
-        let is_in_order = seq > *last;
-        *last = seq.max(*last);
+        let seen = seen(&mut self.rooms[room as usize], stream, member, members);
+        let is_beyond_position = seq > seen.position;
+        let was_told_here = seq <= seen.told;
+        *seen = Seen { position: seq.max(seen.position), told: seq.max(seen.told) };
 
         let is_first = message.seen < members && {
             if message.row == NO_ROW {
@@ -207,12 +221,12 @@ impl Ledger {
         if is_first {
             counts.delivered += 1;
             counts.missing -= u64::from(message.fate == Fate::Acknowledged);
-            counts.out_of_order += u64::from(!is_in_order);
+            counts.out_of_order += u64::from(!is_beyond_position);
             return Arrival::First;
         }
-        match source {
-            Source::Live => counts.doubled += 1,
-            Source::History => counts.repeated += 1,
+        match is_beyond_position || was_told_here {
+            true => counts.doubled += 1,
+            false => counts.repeated += 1,
         }
         Arrival::Again
     }
@@ -227,7 +241,7 @@ impl Ledger {
     pub fn since(&self, client: u32) -> impl Iterator<Item = (&str, u64)> {
         let member = self.share.member(client) as usize;
         let streams = self.rooms[self.share.room(client) as usize].iter().rev();
-        let seen = streams.map(move |stream| (&*stream.name, stream.seen[member]));
+        let seen = streams.map(move |stream| (&*stream.name, stream.seen[member].position));
         seen.filter(|(_, seq)| *seq > 0).take(SINCE_STREAMS_MAX)
     }
 
@@ -237,10 +251,10 @@ impl Ledger {
     }
 }
 
-fn last_seen<'a>(streams: &'a mut Vec<Stream>, name: &str, member: u32, members: u32) -> &'a mut u64 {
+fn seen<'a>(streams: &'a mut Vec<Stream>, name: &str, member: u32, members: u32) -> &'a mut Seen {
     // A room has a stream for each server, so that looking through all of them is the fastest.
     let index = streams.iter().position(|stream| *stream.name == *name).unwrap_or_else(|| {
-        let seen = vec![0; members as usize].into();
+        let seen = vec![Seen::default(); members as usize].into();
         streams.push(Stream { name: name.into(), seen });
         streams.len() - 1
     });
@@ -264,7 +278,7 @@ mod tests {
     fn a_message_is_owed_to_all_members_once_it_is_acknowledged() {
         let mut ledger = ledger(6, 2);
         ledger.send(0);
-        assert_eq!(ledger.arrive(0, 0, "a", 1, Source::Live), Arrival::First);
+        assert_eq!(ledger.arrive(0, 0, "a", 1), Arrival::First);
         assert_eq!(
             (ledger.counts().missing, ledger.counts().is_settled()),
             (0, false),
@@ -273,9 +287,9 @@ mod tests {
         assert!(ledger.acknowledge(0, 0));
         assert!(!ledger.acknowledge(0, 0), "the answer to a retry");
         assert_eq!((ledger.counts().expected, ledger.counts().missing), (3, 2));
-        ledger.arrive(2, 0, "a", 1, Source::Live);
+        ledger.arrive(2, 0, "a", 1);
         assert!(!ledger.counts().is_settled());
-        ledger.arrive(4, 0, "a", 1, Source::History);
+        ledger.arrive(4, 0, "a", 1);
         let settled = Counts { sent: 1, acknowledged: 1, delivered: 3, expected: 3, ..Counts::default() };
         assert_eq!(*ledger.counts(), settled);
         assert!(settled.is_settled());
@@ -285,26 +299,52 @@ mod tests {
     fn a_second_copy_is_noticed_before_and_after_the_last_arrival() {
         let mut ledger = ledger(2, 1);
         ledger.send(0);
-        ledger.arrive(0, 0, "a", 1, Source::Live);
-        assert_eq!(ledger.arrive(0, 0, "a", 1, Source::Live), Arrival::Again);
-        ledger.arrive(1, 0, "a", 1, Source::Live);
-        assert_eq!(ledger.arrive(1, 0, "a", 1, Source::Live), Arrival::Again);
-        assert_eq!(ledger.arrive(1, 0, "b", 1, Source::History), Arrival::Again);
+        ledger.arrive(0, 0, "a", 1);
+        assert_eq!(ledger.arrive(0, 0, "a", 1), Arrival::Again);
+        ledger.arrive(1, 0, "a", 1);
+        assert_eq!(ledger.arrive(1, 0, "a", 1), Arrival::Again);
         let Counts { delivered, doubled, repeated, out_of_order, .. } = *ledger.counts();
-        assert_eq!((delivered, doubled, repeated, out_of_order), (2, 2, 1, 0));
+        assert_eq!((delivered, doubled, repeated, out_of_order), (2, 2, 0, 0));
+    }
+
+    #[test]
+    fn what_was_seen_may_be_told_again_once_by_each_connection() {
+        let mut ledger = ledger(1, 1);
+        (0..2).for_each(|_| ledger.send(0));
+        ledger.arrive(0, 0, "a", 1);
+        ledger.arrive(0, 1, "a", 2);
+        for connection in 1..3 {
+            ledger.reconnect(0);
+            ledger.arrive(0, 0, "a", 1);
+            ledger.arrive(0, 1, "a", 2);
+            let Counts { delivered, doubled, repeated, out_of_order, .. } = *ledger.counts();
+            assert_eq!((delivered, doubled, repeated, out_of_order), (2, 0, 2 * connection, 0));
+        }
+        ledger.arrive(0, 1, "a", 2);
+        assert_eq!(ledger.counts().doubled, 1, "twice on one connection");
+    }
+
+    #[test]
+    fn no_position_drops_a_message_that_comes_in_another_stream() {
+        let mut ledger = ledger(1, 1);
+        ledger.send(0);
+        ledger.arrive(0, 0, "a", 1);
+        ledger.reconnect(0);
+        assert_eq!(ledger.arrive(0, 0, "b", 1), Arrival::Again);
+        assert_eq!((ledger.counts().doubled, ledger.counts().repeated), (1, 0));
     }
 
     #[test]
     fn order_is_checked_for_each_member_and_stream() {
         let mut ledger = ledger(2, 1);
         (0..3).for_each(|_| ledger.send(0));
-        ledger.arrive(0, 0, "a", 1, Source::Live);
-        ledger.arrive(0, 2, "a", 3, Source::Live);
-        ledger.arrive(0, 1, "a", 2, Source::Live);
+        ledger.arrive(0, 0, "a", 1);
+        ledger.arrive(0, 2, "a", 3);
+        ledger.arrive(0, 1, "a", 2);
         assert_eq!(ledger.counts().out_of_order, 1);
-        ledger.arrive(1, 1, "a", 2, Source::Live);
-        ledger.arrive(1, 0, "b", 1, Source::Live);
-        ledger.arrive(1, 2, "a", 3, Source::Live);
+        ledger.arrive(1, 1, "a", 2);
+        ledger.arrive(1, 0, "b", 1);
+        ledger.arrive(1, 2, "a", 3);
         assert_eq!((ledger.counts().out_of_order, ledger.counts().delivered), (1, 6));
     }
 
@@ -312,8 +352,8 @@ mod tests {
     fn what_was_never_said_is_unexpected() {
         let mut ledger = ledger(4, 2);
         ledger.send(0);
-        assert_eq!(ledger.arrive(0, 1, "a", 1, Source::Live), Arrival::Unexpected);
-        assert_eq!(ledger.arrive(1, 0, "a", 1, Source::Live), Arrival::Unexpected, "said in the other room");
+        assert_eq!(ledger.arrive(0, 1, "a", 1), Arrival::Unexpected);
+        assert_eq!(ledger.arrive(1, 0, "a", 1), Arrival::Unexpected, "said in the other room");
         assert!(!ledger.acknowledge(1, 0), "said by another client");
         assert_eq!(ledger.counts().unexpected, 3);
     }
@@ -334,8 +374,8 @@ mod tests {
     fn a_client_comes_back_with_what_it_saw() {
         let mut ledger = ledger(4, 2);
         (0..2).for_each(|_| ledger.send(0));
-        ledger.arrive(0, 0, "a", 5, Source::Live);
-        ledger.arrive(2, 1, "b", 7, Source::Live);
+        ledger.arrive(0, 0, "a", 5);
+        ledger.arrive(2, 1, "b", 7);
         assert_eq!(ledger.since(0).collect::<Vec<_>>(), [("a", 5)]);
         assert_eq!(ledger.since(2).collect::<Vec<_>>(), [("b", 7)]);
         assert_eq!(ledger.since(1).count(), 0);
@@ -348,7 +388,7 @@ mod tests {
             ledger.send(0);
             ledger.acknowledge(0, number);
             for member in 0..130 {
-                ledger.arrive(member, number, "a", number.into(), Source::Live);
+                ledger.arrive(member, number, "a", number.into());
             }
         }
         assert_eq!(ledger.bits.len(), 3, "one row of three words");

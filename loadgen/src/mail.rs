@@ -4,31 +4,61 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::refusal::Wait;
 use crate::url::Url;
 
-/// A server to connect to.
+/// A server, or a balancer that stands for one.
 #[derive(Debug)]
 pub struct Server {
-    /// Its URL.
-    pub url: Url,
+    /// The name that balancers know it by; empty where none told.
+    pub node: String,
+    /// Host and port.
+    pub authority: String,
     /// Where that is; never empty.
     pub addresses: Vec<SocketAddr>,
 }
 
+/// Where a client is to connect.
+#[derive(Debug)]
+pub struct Assignment {
+    /// The server.
+    pub server: Arc<Server>,
+    /// What to open there; it may be good for this client only.
+    pub url: Url,
+}
+
 /// A client of a worker wants a server.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Ask {
     /// The worker.
     pub worker: usize,
     /// Its client.
     pub client: u32,
+    /// The server that it comes from; another one is preferred.
+    pub avoid: Option<Arc<Server>>,
+}
+
+/// What the balancers say to that.
+#[derive(Debug)]
+pub enum Answer {
+    /// Go there.
+    Go(Assignment),
+    /// It is this client's turn after this time.
+    Later(Wait),
+    /// There is no server.
+    Nobody {
+        /// Why, at each balancer.
+        error: String,
+        /// When to ask again, if a balancer told.
+        wait: Option<Wait>,
+    },
 }
 
 /// What others tell a worker.
 #[derive(Debug)]
 pub enum Mail {
-    /// A server for a client, or why there is none.
-    Assigned(u32, Result<Arc<Server>, String>),
+    /// For a client that asked.
+    Answer(u32, Answer),
     /// The schedule begins at this time.
     Begin(Instant),
     /// No more messages.

@@ -11,6 +11,7 @@ use crate::latency::{Bucket, Quantiles};
 use crate::ledger::Counts;
 use crate::number::grouped;
 use crate::plan::Plan;
+use crate::storm::{self, Burst};
 use crate::tally::Tally;
 
 /// The result of a run.
@@ -34,6 +35,8 @@ pub struct Report {
     pub interrupted: bool,
     /// Clients in their rooms at the end, by server.
     pub servers: BTreeMap<String, u64>,
+    /// How far the number of clients of a server is off the mean, at most, in percent; of servers that have any.
+    pub spread_percent: f64,
     /// Clients in their rooms at the end.
     pub joined: u32,
     /// Messages said.
@@ -54,18 +57,35 @@ pub struct Report {
     pub lost: u64,
     /// Arrived at a member that had it.
     pub doubled: u64,
-    /// Told again in a history to a member that had it.
+    /// Told again on another connection to a member that had it, and dropped by its position.
     pub repeated: u64,
     /// Arrived with a number that is not behind the last one of its stream.
     pub out_of_order: u64,
     /// Arrived, but nobody said it there.
     pub unexpected: u64,
-    /// Clients that came back into their room.
+    /// Clients whose connection ended by itself, each once.
+    pub lost_connection: u64,
+    /// Times that clients came back into their room on a new connection, after the end of the old one.
     pub resumed: u64,
-    /// Of these, those who were told that something is no longer to be had.
-    pub resumed_incomplete: u64,
-    /// Clients that were asked to move.
+    /// Times that clients came back into their room on the same connection, at another server.
+    pub resumed_in_place: u64,
+    /// Times that clients were asked to move.
+    pub asked_to_move: u64,
+    /// Of these, times that they were in their room at the new server before they left the old one.
     pub moved: u64,
+    /// Of all these returns, those in which something was no longer to be had.
+    pub resumed_incomplete: u64,
+    /// Times that a balancer told a client to come back at its turn.
+    pub delayed: u64,
+    /// Times that clients fell out of their rooms, until all were back in them.
+    pub bursts: u64,
+    /// How long the longest of these lasted, from the first one's falling out to the last one's being back.
+    pub worst_burst_seconds: f64,
+    /// How often a client fell out of its room in it.
+    pub worst_burst_falls: u64,
+    /// The longest time from when a message should have been sent to its arrival, among clients that never lost their
+    /// connection: what the others' storm did to them.
+    pub worst_stall_ms: f64,
     /// Errors by code, or in words.
     pub errors: BTreeMap<String, u64>,
     /// Connections that ended by themselves, by close code; 1006 stands for none.
@@ -93,6 +113,9 @@ impl Report {
         interrupted: bool,
     ) -> Self {
         let seconds = took.as_secs_f64();
+        let bursts = storm::unite(tally.bursts);
+        let length = |burst: &Burst| burst.to.saturating_duration_since(burst.from);
+        let worst_burst = bursts.iter().max_by_key(|burst| length(burst));
         Self {
             run: format!("{:08x}", plan.run),
             seed: plan.seed,
@@ -115,14 +138,23 @@ impl Report {
             repeated: counts.repeated,
             out_of_order: counts.out_of_order,
             unexpected: counts.unexpected,
+            lost_connection: tally.lost_connection,
             resumed: tally.resumed,
-            resumed_incomplete: tally.resumed_incomplete,
+            resumed_in_place: tally.resumed_in_place,
+            asked_to_move: tally.asked_to_move,
             moved: tally.moved,
+            resumed_incomplete: tally.resumed_incomplete,
+            delayed: tally.delayed,
+            bursts: bursts.len() as u64,
+            worst_burst_seconds: worst_burst.map_or(0.0, |burst| length(burst).as_secs_f64()),
+            worst_burst_falls: worst_burst.map_or(0, |burst| burst.falls),
+            worst_stall_ms: tally.longest_delivery.as_secs_f64() * 1000.0,
             connect_ms: tally.connect.quantiles(),
             acknowledge_ms: tally.acknowledge.quantiles(),
             deliver_ms: tally.deliver.quantiles(),
             late_ms: tally.late.quantiles(),
             deliver_histogram: tally.deliver.buckets(),
+            spread_percent: spread_percent(tally.servers.values().copied()),
             servers: tally.servers,
             errors: tally.errors,
             closes: tally.closes,
@@ -153,7 +185,8 @@ impl fmt::Display for Report {
              for {duration_seconds} s{}",
             if self.interrupted { ", interrupted" } else { "" }
         )?;
-        writeln!(f, "\nclients per server   {}", list(&self.servers))?;
+        let (servers, spread) = (list(&self.servers), self.spread_percent);
+        writeln!(f, "\nclients per server   {servers}; at most {spread:.1} % off the mean")?;
 
         writeln!(f, "\nlatency, ms       p50       p90       p99     p99.9       max       count")?;
         for (name, quantiles) in [
@@ -182,7 +215,7 @@ impl fmt::Display for Report {
             ("lost", self.lost, "", true),
             ("doubled", self.doubled, "", true),
             ("out of order", self.out_of_order, "", true),
-            ("repeated", self.repeated, "in a history; no fault", false),
+            ("repeated", self.repeated, "on another connection; no fault", false),
             ("unexpected", self.unexpected, "", false),
         ] {
             if is_always_told || count > 0 {
@@ -192,11 +225,37 @@ impl fmt::Display for Report {
         }
         writeln!(f, "\nerrors    {}", list(&self.errors))?;
         writeln!(f, "closes    {}", list(&self.closes))?;
-        if self.resumed + self.moved > 0 {
-            let Self { resumed, resumed_incomplete, moved, .. } = self;
+        let Self {
+            lost_connection, resumed, resumed_in_place, asked_to_move, moved, delayed, bursts, ..
+        } = self;
+        let Self { worst_burst_falls, worst_burst_seconds, worst_stall_ms, resumed_incomplete, .. } = self;
+        if resumed + resumed_in_place + moved > 0 {
             writeln!(
                 f,
-                "resumed   {resumed}, of these {resumed_incomplete} incomplete; asked to move: {moved}"
+                "returns   {} on a new connection, {} on the same, {} by moving; of these {} incomplete",
+                grouped(*resumed),
+                grouped(*resumed_in_place),
+                grouped(*moved),
+                grouped(*resumed_incomplete)
+            )?;
+        }
+        if *asked_to_move > 0 {
+            writeln!(f, "moves     {} asked for", grouped(*asked_to_move))?;
+        }
+        if *delayed > 0 {
+            writeln!(f, "delayed   {} by balancers, until their turn", grouped(*delayed))?;
+        }
+        if *bursts > 0 {
+            writeln!(
+                f,
+                "storms    {}; the worst: {} out of their rooms, all back after {worst_burst_seconds:.2} s",
+                grouped(*bursts),
+                grouped(*worst_burst_falls)
+            )?;
+            writeln!(
+                f,
+                "lost      {} connections; those who kept theirs waited {worst_stall_ms:.2} ms at most",
+                grouped(*lost_connection)
             )?;
         }
         if !self.deliver_histogram.is_empty() {
@@ -209,6 +268,14 @@ impl fmt::Display for Report {
     }
 }
 
+/// The largest deviation from the mean. A server without clients is dead, or has just come back.
+fn spread_percent(clients: impl Iterator<Item = u64>) -> f64 {
+    let clients: Vec<_> = clients.filter(|&count| count > 0).collect();
+    let mean = clients.iter().sum::<u64>() as f64 / clients.len() as f64;
+    let deviations = clients.iter().map(|&count| (count as f64 - mean).abs() * 100.0 / mean);
+    deviations.fold(0.0, f64::max)
+}
+
 fn list<K: fmt::Display>(counts: &BTreeMap<K, u64>) -> String {
     if counts.is_empty() {
         return "none".into();
@@ -219,6 +286,8 @@ fn list<K: fmt::Display>(counts: &BTreeMap<K, u64>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     fn report(counts: &Counts, tally: Tally) -> Report {
@@ -240,7 +309,7 @@ mod tests {
         let text = report.to_string();
         for line in [
             "run 0000beef, seed 9: 4 clients in 2 rooms, 500 messages/s of 32 bytes for 2 s\n",
-            "clients per server   app-1: 2, app-2: 2\n",
+            "clients per server   app-1: 2, app-2: 2; at most 0.0 % off the mean\n",
             "deliver          1.30      2.10      2.28      2.30      2.30       2,000\n",
             "  delivered              2,000  1,000 per second\n",
             "  lost                       0\n",
@@ -249,7 +318,42 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} is not in:\n{text}");
         }
-        assert!(!text.contains("refused") && !text.contains("resumed"), "what did not happen is not told");
+        for name in ["refused", "returns", "moves", "delayed", "storms", "lost   "] {
+            assert!(!text.contains(&format!("\n{name}")), "{name} is told, but did not happen");
+        }
+    }
+
+    #[test]
+    fn a_storm_is_told() {
+        let start = Instant::now();
+        let burst = |from, to, falls| Burst {
+            from: start + Duration::from_millis(from),
+            to: start + Duration::from_millis(to),
+            falls,
+        };
+        let mut tally = Tally {
+            lost_connection: 1000,
+            resumed: 1002,
+            resumed_in_place: 1,
+            asked_to_move: 8,
+            moved: 7,
+            delayed: 20,
+            bursts: vec![burst(0, 2000, 2), burst(3000, 4000, 300), burst(3500, 6250, 701)],
+            longest_delivery: Duration::from_micros(12_340),
+            ..Tally::default()
+        };
+        tally.servers.extend([("app-1".to_owned(), 9), ("app-2".to_owned(), 0), ("app-3".to_owned(), 11)]);
+        let text = report(&Counts::default(), tally).to_string();
+        for line in [
+            "clients per server   app-1: 9, app-2: 0, app-3: 11; at most 10.0 % off the mean\n",
+            "returns   1,002 on a new connection, 1 on the same, 7 by moving; of these 0 incomplete\n",
+            "moves     8 asked for\n",
+            "delayed   20 by balancers, until their turn\n",
+            "storms    2; the worst: 1,001 out of their rooms, all back after 3.25 s\n",
+            "lost      1,000 connections; those who kept theirs waited 12.34 ms at most\n",
+        ] {
+            assert!(text.contains(line), "{line} is not in:\n{text}");
+        }
     }
 
     #[test]

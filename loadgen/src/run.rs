@@ -39,10 +39,17 @@ pub struct Options {
     pub plan: Plan,
     /// Where clients begin.
     pub entrance: Entrance,
-    /// Event loops; no more than there are rooms.
+    /// Event loops, at most; no more than there are rooms.
     pub threads: u32,
     /// For how long.
     pub patience: Patience,
+}
+
+impl Options {
+    /// Each event loop needs a room.
+    fn workers(&self) -> u32 {
+        self.threads.clamp(1, self.plan.rooms)
+    }
 }
 
 /// How long phases may take.
@@ -134,7 +141,7 @@ pub fn run(
 ) -> Result<Report, Failure> {
     let Options { plan, patience, .. } = options;
     plan.check()?;
-    let possible = descriptors::clients_max();
+    let possible = descriptors::clients_max(options.workers());
     if u64::from(plan.clients) > possible {
         return Err(Failure::Descriptors { clients: plan.clients, possible });
     }
@@ -199,7 +206,7 @@ struct Team<'a> {
 impl<'a> Team<'a> {
     fn start(options: &Options, watch: &'a mut dyn FnMut(Phase, &Snapshot)) -> io::Result<Self> {
         let plan = Arc::new(options.plan.clone());
-        let workers = options.threads.clamp(1, plan.rooms);
+        let workers = options.workers();
         let (ends, ended) = unbounded();
         // Neither channel can grow: a worker asks for a bounded number of clients at a time.
         let (asks, asked) = unbounded();

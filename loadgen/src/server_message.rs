@@ -40,6 +40,8 @@ pub enum ServerMessage<'a> {
         /// Within this time.
         within_ms: u64,
     },
+    /// Another server has taken over the connection; its welcome follows.
+    Resume,
     /// Something that does not matter here: who comes and goes, who types.
     Other,
 }
@@ -93,6 +95,7 @@ impl<'a> ServerMessage<'a> {
             "joined" => Self::Joined { history, is_complete: complete },
             "error" => Self::Error { code, id },
             "move" => Self::Move { within_ms },
+            "resume" => Self::Resume,
             "" => return Err(Error::missing_field("type")),
             _ => Self::Other,
         })
@@ -121,6 +124,7 @@ mod tests {
                 "error" => error("text_too_long", "c-1"),
                 "error without a room" => error("not_json", ""),
                 "move" => ServerMessage::Move { within_ms: 5000 },
+                "resume" => ServerMessage::Resume,
                 _ => ServerMessage::Other,
             };
             assert_eq!(ServerMessage::parse(&text).unwrap(), expected, "{name}");

@@ -4,15 +4,16 @@
 //! bytes and one read takes many frames.
 
 use std::io::{self, Read, Write};
-use std::sync::Arc;
+use std::net::SocketAddr;
 
 use mio::net::TcpStream;
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Error, Message, Utf8Bytes};
 
-use crate::handshake::Handshake;
-use crate::mail::Server;
+use crate::handshake::{Failure, Handshake};
+use crate::refusal::Refusal;
+use crate::url::Url;
 
 /// Stands for a connection that ended without a close frame.
 pub const NO_CLOSE_FRAME: u16 = 1006;
@@ -32,7 +33,7 @@ pub struct Socket {
 
 #[derive(Debug)]
 enum Stage {
-    Dialling(Arc<Server>),
+    Dialling(Box<Url>),
     Upgrading(Handshake),
     /// `is_blocked`: something waits until the socket is writable again.
     Open {
@@ -46,6 +47,8 @@ enum Stage {
 pub enum End {
     /// It was open and has ended, with this close code.
     Closed(u16),
+    /// A balancer cannot serve just now.
+    Refused(Refusal),
     /// It came to nothing, or broke a rule.
     Failed(String),
 }
@@ -57,11 +60,10 @@ struct Pipe<'a, 'b> {
 }
 
 impl Socket {
-    /// Starts to connect; `tries` chooses among the server's addresses.
-    pub fn dial(server: Arc<Server>, tries: u32) -> Result<Self, End> {
-        let address = server.addresses[tries as usize % server.addresses.len()];
+    /// Starts to connect, to one of the addresses of the URL.
+    pub fn dial(url: Url, address: SocketAddr) -> Result<Self, End> {
         let stream = TcpStream::connect(address).map_err(|error| failed("connect", &error))?;
-        Ok(Self { stream, stage: Stage::Dialling(server) })
+        Ok(Self { stream, stage: Stage::Dialling(Box::new(url)) })
     }
 
     /// The socket, to be registered.
@@ -72,7 +74,7 @@ impl Socket {
     /// The socket may be written to: it is connected, or has drained.
     pub fn handle_writable(&mut self) -> Result<(), End> {
         match &mut self.stage {
-            Stage::Dialling(server) => {
+            Stage::Dialling(url) => {
                 if let Some(error) = self.stream.take_error().map_err(|error| failed("connect", &error))? {
                     return Err(failed("connect", &error));
                 }
@@ -82,7 +84,7 @@ impl Socket {
                 // Frames are written whole, so there is nothing that waiting could gather.
                 self.stream.set_nodelay(true).map_err(|error| failed("connect", &error))?;
                 let (handshake, request) =
-                    Handshake::new(&server.url).map_err(|error| failed("handshake", &error))?;
+                    Handshake::new(url).map_err(|error| failed("handshake", &error))?;
                 // A new socket has room for a few hundred bytes.
                 self.stream.write_all(&request).map_err(|error| failed("handshake", &error))?;
                 self.stage = Stage::Upgrading(handshake);
@@ -113,8 +115,10 @@ impl Socket {
     /// The next text in what was received; `None` when all is used up.
     pub fn next_text(&mut self, input: &mut &[u8]) -> Result<Option<Utf8Bytes>, End> {
         if let Stage::Upgrading(handshake) = &mut self.stage {
-            let tail =
-                handshake.handle_bytes(std::mem::take(input)).map_err(|error| failed("handshake", &error))?;
+            let tail = handshake.handle_bytes(std::mem::take(input)).map_err(|failure| match failure {
+                Failure::Refused(refusal) => End::Refused(refusal),
+                Failure::Broken(why) => failed("handshake", &why),
+            })?;
             let Some(tail) = tail else { return Ok(None) };
             let context = WebSocketContext::from_partially_read(tail, Role::Client, Some(config()));
             self.stage = Stage::Open { context: Box::new(context), is_blocked: false };

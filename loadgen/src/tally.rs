@@ -1,8 +1,10 @@
 //! What a worker counted beside its ledger.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::latency::Latency;
+use crate::storm::Burst;
 
 /// Kinds of errors that are told apart; the rest is counted together.
 const ERRORS_MAX: usize = 32;
@@ -17,12 +19,25 @@ pub struct Tally {
     pub errors: BTreeMap<String, u64>,
     /// Connections that ended, by close code; 1006 stands for none.
     pub closes: BTreeMap<u16, u64>,
-    /// Clients that came back into their room.
+    /// Clients whose connection ended by itself, each once.
+    pub lost_connection: u64,
+    /// Times that clients came back into their room on a new connection, after the end of the old one.
     pub resumed: u64,
-    /// Of these, those who were told that something is no longer to be had.
-    pub resumed_incomplete: u64,
-    /// Clients that were asked to move.
+    /// Times that clients came back into their room on the same connection, at another server.
+    pub resumed_in_place: u64,
+    /// Times that clients were asked to move.
+    pub asked_to_move: u64,
+    /// Of these, times that they were in their room at the new server before they left the old one.
     pub moved: u64,
+    /// Of all these returns, those in which something was no longer to be had.
+    pub resumed_incomplete: u64,
+    /// Times that a balancer told a client to come back at its turn.
+    pub delayed: u64,
+    /// Storms.
+    pub bursts: Vec<Burst>,
+    /// The longest time from when a message should have been sent to its arrival, among clients that never lost their
+    /// connection.
+    pub longest_delivery: Duration,
     /// From dialling to being in the room.
     pub connect: Latency,
     /// From the intended time of a message to its acknowledgement.
@@ -52,9 +67,15 @@ impl Tally {
         add(&mut self.servers, &other.servers);
         add(&mut self.errors, &other.errors);
         add(&mut self.closes, &other.closes);
+        self.lost_connection += other.lost_connection;
         self.resumed += other.resumed;
-        self.resumed_incomplete += other.resumed_incomplete;
+        self.resumed_in_place += other.resumed_in_place;
+        self.asked_to_move += other.asked_to_move;
         self.moved += other.moved;
+        self.resumed_incomplete += other.resumed_incomplete;
+        self.delayed += other.delayed;
+        self.bursts.extend(&other.bursts);
+        self.longest_delivery = self.longest_delivery.max(other.longest_delivery);
         self.connect.merge(&other.connect);
         self.acknowledge.merge(&other.acknowledge);
         self.deliver.merge(&other.deliver);

@@ -35,6 +35,12 @@ impl Url {
         })
     }
 
+    /// Where the same host takes WebSockets: `/ws` behind this path.
+    pub fn websocket(&self) -> Self {
+        let path = format!("{}/ws", self.path.trim_end_matches('/'));
+        Self { text: format!("ws://{}{path}", self.authority), path, ..self.clone() }
+    }
+
     /// Asks the resolver. IPv4 comes first: `localhost` is both, and servers often listen at 127.0.0.1 only.
     pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
         let mut addresses: Vec<_> = (self.host.as_str(), self.port).to_socket_addrs()?.collect();
@@ -46,6 +52,14 @@ impl Url {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_websocket_is_at_the_same_host() {
+        for (text, expected) in [("http://a:1", "ws://a:1/ws"), ("http://a:1/lb/", "ws://a:1/lb/ws")] {
+            let url = Url::parse(text, "http").unwrap().websocket();
+            assert_eq!(url, Url::parse(expected, "ws").unwrap());
+        }
+    }
 
     #[test]
     fn a_url_is_taken_apart() {

@@ -105,11 +105,11 @@ impl Worker {
         for event in &self.events {
             match event.token() {
                 WAKER | ALARM => {}
-                Token(client) => {
+                token => {
                     let is_broken = event.is_error();
                     let is_writable = event.is_writable() || is_broken;
                     let is_read_closed = event.is_read_closed() || is_broken;
-                    self.crowd.handle_event(client as u32, is_writable, is_read_closed);
+                    self.crowd.handle_event(token, is_writable, is_read_closed);
                 }
             }
         }
@@ -118,7 +118,7 @@ impl Worker {
     fn take_mail(&mut self) -> Turn {
         while let Ok(mail) = self.mail.try_recv() {
             match mail {
-                Mail::Assigned(client, server) => self.crowd.handle_assigned(client, server, Instant::now()),
+                Mail::Answer(client, answer) => self.crowd.handle_answer(client, answer, Instant::now()),
                 Mail::Begin(start) => {
                     self.crowd.begin(start);
                     self.saying = Saying::Next { start, number: 0 };

@@ -1,4 +1,4 @@
-//! Whole runs against a server that behaves, and against one that makes a single mistake.
+//! Whole runs against a server that behaves, and against one with a single event or mistake.
 
 #![allow(clippy::unwrap_used, reason = "in a test, what cannot be is a failure")]
 
@@ -29,9 +29,13 @@ fn run_to_end(options: &Options) -> Result<Report, Failure> {
     run(options, &AtomicBool::new(false), &mut |_, _| {})
 }
 
+fn direct(urls: &[&str]) -> Entrance {
+    Entrance::Direct(urls.iter().map(|url| Url::parse(url, "ws").unwrap()).collect())
+}
+
 fn run_against(slip: Slip) -> Report {
     let server = Server::start(slip);
-    let mut options = options(Entrance::Target(Url::parse(&server.url, "ws").unwrap()));
+    let mut options = options(direct(&[&server.url]));
     if slip == Slip::Lose {
         // What is lost is waited for until the end: long enough for the rest to arrive on a busy machine.
         options.patience.drain = Duration::from_secs(2);
@@ -78,13 +82,43 @@ fn a_client_that_is_thrown_out_comes_back_and_has_everything() {
     let report = run_against(Slip::Close);
     assert_eq!(report.faults(), [""; 0]);
     assert_eq!((report.delivered, report.resumed, report.resumed_incomplete), (60, 1, 0));
+    assert_eq!((report.lost_connection, report.bursts, report.worst_burst_falls), (1, 1, 1));
     assert_eq!(report.closes.into_iter().collect::<Vec<_>>(), [(1001, 1)]);
+}
+
+#[test]
+fn a_client_that_is_asked_to_move_is_at_the_other_server_before_it_leaves() {
+    let [one, other] = Server::start_two(Slip::Move);
+    let urls = [one, other].map(|server| (server.url, server.node));
+    let balancer = balancer(move |request| {
+        let (url, node) = &urls[usize::from(request.starts_with("GET /assign?not=app-1 "))];
+        ("200 OK", format!(r#"{{"url":"{url}","node":"{node}"}}"#))
+    });
+    let report = run_to_end(&options(Entrance::Balancers(vec![balancer]))).unwrap();
+    assert_eq!(report.faults(), [""; 0]);
+    assert_eq!((report.acknowledged, report.delivered), (20, 60), "{report}");
+    assert_eq!((report.asked_to_move, report.moved, report.resumed), (1, 1, 0), "{report}");
+    assert_eq!((report.lost_connection, report.bursts, report.closes.len()), (0, 0, 0), "{report}");
+    assert!(report.repeated > 0, "dropped by its position");
+    let servers: Vec<_> = report.servers.into_iter().collect();
+    assert_eq!(servers, [("app-1".to_owned(), 2), ("app-2".to_owned(), 1)]);
+}
+
+#[test]
+fn a_connection_that_another_server_takes_over_is_joined_again() {
+    let report = run_against(Slip::TakeOver);
+    assert_eq!(report.faults(), [""; 0]);
+    assert_eq!((report.delivered, report.resumed_in_place, report.resumed), (60, 1, 0));
+    assert_eq!((report.lost_connection, report.bursts), (0, 1));
+    assert!(report.errors.is_empty() && report.closes.is_empty(), "{report}");
+    let servers: Vec<_> = report.servers.into_iter().collect();
+    assert_eq!(servers, [("app-1".to_owned(), 2), ("app-2".to_owned(), 1)]);
 }
 
 #[test]
 fn several_workers_have_one_account() {
     let server = Server::start(Slip::None);
-    let mut options = options(Entrance::Target(Url::parse(&server.url, "ws").unwrap()));
+    let mut options = options(direct(&[&server.url]));
     options.plan = Plan { clients: 10, rooms: 3, ..options.plan };
     options.threads = 8;
     let report = run_to_end(&options).unwrap();
@@ -96,7 +130,7 @@ fn several_workers_have_one_account() {
 #[test]
 fn ctrl_c_ends_it_with_a_report() {
     let server = Server::start(Slip::None);
-    let mut options = options(Entrance::Target(Url::parse(&server.url, "ws").unwrap()));
+    let mut options = options(direct(&[&server.url]));
     options.plan.duration = Duration::from_secs(3600);
     let stop = AtomicBool::new(false);
     let report = run(&options, &stop, &mut |phase, snapshot| {
@@ -109,23 +143,37 @@ fn ctrl_c_ends_it_with_a_report() {
     assert_eq!(report.faults(), [""; 0]);
 }
 
-/// A balancer that gives one answer to each request of each connection.
-fn balancer(status: &'static str, body: String) -> Url {
+/// A balancer that answers each request of each connection with a status and a body.
+fn balancer(mut answer: impl FnMut(&str) -> (&'static str, String) + Send + 'static) -> Url {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
-            let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+            let mut request = [0; 1024];
             // A request is small and comes in one piece.
-            while stream.read(&mut [0; 1024]).is_ok_and(|count| count > 0) {
-                if stream.write_all(answer.as_bytes()).is_err() {
+            while let Ok(count @ 1..) = stream.read(&mut request) {
+                let (status, body) = answer(std::str::from_utf8(&request[..count]).unwrap());
+                let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n", body.len());
+                if stream.write_all((head + &body).as_bytes()).is_err() {
                     break;
                 }
             }
         }
     });
     Url::parse(&url, "http").unwrap()
+}
+
+/// A balancer that refuses everybody, for 20 ms.
+fn refusing(error: &'static str) -> Url {
+    balancer(move |_| {
+        ("503 Service Unavailable", format!(r#"{{"error":"{error}","message":"","retry_after_ms":20}}"#))
+    })
+}
+
+fn assigning(server: &Server) -> Url {
+    let body = format!(r#"{{"url":"{}","node":"{}"}}"#, server.url, server.node);
+    balancer(move |_| ("200 OK", body.clone()))
 }
 
 /// Nobody listens there any more.
@@ -137,10 +185,45 @@ fn closed_port() -> String {
 fn balancers_that_fail_are_passed_over() {
     let server = Server::start(Slip::None);
     let dead = Url::parse(&format!("http://{}", closed_port()), "http").unwrap();
-    let unavailable = balancer("503 Service Unavailable", r#"{"error":"unavailable"}"#.into());
-    let good = balancer("200 OK", format!(r#"{{"url":"{}","node":"app-1"}}"#, server.url));
-    let report = run_to_end(&options(Entrance::Balancers(vec![dead, unavailable, good]))).unwrap();
+    let balancers = vec![dead, refusing("unavailable"), refusing("draining"), assigning(&server)];
+    let report = run_to_end(&options(Entrance::Balancers(balancers))).unwrap();
     assert_eq!((report.faults(), report.joined, report.errors.len()), (vec![], 3, 0), "{report}");
+}
+
+#[test]
+fn a_client_whose_turn_is_later_comes_back_then() {
+    let server = Server::start(Slip::None);
+    let mut asked = 0;
+    let balancer = balancer(move |_| {
+        asked += 1;
+        match asked {
+            ..=4 => ("503 Service Unavailable", r#"{"error":"busy","retry_after_ms":20}"#.into()),
+            _ => ("200 OK", format!(r#"{{"url":"{}","node":"app-1"}}"#, server.url)),
+        }
+    });
+    let report = run_to_end(&options(Entrance::Balancers(vec![balancer]))).unwrap();
+    assert_eq!((report.faults(), report.delayed, report.errors.len()), (vec![], 4, 0), "{report}");
+}
+
+#[test]
+fn balancers_that_stand_for_servers_are_tried_in_turn() {
+    let server = Server::start(Slip::None);
+    let dead = format!("ws://{}/ws", closed_port());
+    let busy = refusing("busy").websocket().text;
+    let report = run_to_end(&options(direct(&[&dead, &busy, &server.url]))).unwrap();
+    assert_eq!((report.faults(), report.joined), (vec![], 3), "{report}");
+    assert!(report.delayed > 0, "{report}");
+    assert!(report.errors.keys().all(|error| error.starts_with("connect: Connection refused")), "{report}");
+}
+
+#[test]
+fn a_balancer_that_has_no_server_is_named() {
+    let balancer = refusing("unavailable");
+    let failure = run_to_end(&options(Entrance::Balancers(vec![balancer.clone()]))).unwrap_err();
+    assert_eq!(
+        failure.to_string(),
+        format!("no server to connect to: {}: no server is available", balancer.text)
+    );
 }
 
 #[test]
@@ -157,8 +240,7 @@ fn without_a_balancer_there_is_one_clear_line() {
 
 #[test]
 fn clients_that_do_not_get_in_are_counted() {
-    let mut options =
-        options(Entrance::Target(Url::parse(&format!("ws://{}/ws", closed_port()), "ws").unwrap()));
+    let mut options = options(direct(&[&format!("ws://{}/ws", closed_port())]));
     options.patience.join = Duration::from_millis(500);
     let failure = run_to_end(&options).unwrap_err();
     assert_eq!(failure.exit_code(), 1);
@@ -171,8 +253,7 @@ fn clients_that_do_not_get_in_are_counted() {
 
 #[test]
 fn an_impossible_plan_is_refused_at_once() {
-    let target = Url::parse("ws://localhost:1/ws", "ws").unwrap();
-    let mut options = options(Entrance::Target(target));
+    let mut options = options(direct(&["ws://localhost:1/ws"]));
     options.plan.clients = u32::MAX;
     let failure = run_to_end(&options).unwrap_err();
     assert!(matches!(failure, Failure::Descriptors { .. }), "{failure}");

@@ -1,4 +1,4 @@
-//! A tiny server for tests: it keeps to docs/protocol.md as far as a load client notices, but for one planned slip.
+//! Tiny servers for tests: they keep to docs/protocol.md as far as a load client notices, but for one planned event.
 
 use std::collections::HashMap;
 use std::net::{TcpListener, TcpStream};
@@ -10,7 +10,7 @@ use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::protocol::{CloseFrame, Role};
 use tungstenite::{Message, WebSocket};
 
-/// What the server does wrong, once, with the third message of a room.
+/// What a server does, rightly or wrongly, with the third message of a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Slip {
     /// Nothing.
@@ -23,12 +23,19 @@ pub enum Slip {
     Swap,
     /// The sender is thrown out instead of getting its acknowledgement; it has to come back and ask again.
     Close,
+    /// The sender is asked to move instead of getting its acknowledgement. Where it goes, it is told again what it
+    /// heard last.
+    Move,
+    /// Another server takes the sender's connection over, and knows nothing of it.
+    TakeOver,
 }
 
 /// Runs until the test's process ends.
 pub struct Server {
     /// Its URL.
     pub url: String,
+    /// Its name.
+    pub node: &'static str,
 }
 
 type Writer = Arc<Mutex<WebSocket<TcpStream>>>;
@@ -49,24 +56,37 @@ struct Shared {
 impl Server {
     /// Listens at a port of its own.
     pub fn start(slip: Slip) -> Self {
+        Self::listen("app-1", Arc::new(Shared { slip, rooms: Mutex::default() }))
+    }
+
+    /// Two with the same rooms.
+    pub fn start_two(slip: Slip) -> [Self; 2] {
+        let shared = Arc::new(Shared { slip, rooms: Mutex::default() });
+        ["app-1", "app-2"].map(|node| Self::listen(node, Arc::clone(&shared)))
+    }
+
+    fn listen(node: &'static str, shared: Arc<Shared>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("ws://{}/ws", listener.local_addr().unwrap());
-        let shared = Arc::new(Shared { slip, rooms: Mutex::default() });
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let shared = Arc::clone(&shared);
-                thread::spawn(move || serve(stream.unwrap(), &shared));
+                thread::spawn(move || serve(stream.unwrap(), node, &shared));
             }
         });
-        Self { url }
+        Self { url, node }
     }
 }
 
-fn serve(stream: TcpStream, shared: &Shared) {
+fn welcome(node: &str) -> Value {
+    json!({"type": "welcome", "node": node, "session": "s", "limits": {}})
+}
+
+fn serve(stream: TcpStream, node: &str, shared: &Shared) {
     let writer = WebSocket::from_raw_socket(stream.try_clone().unwrap(), Role::Server, None);
     let writer = Arc::new(Mutex::new(writer));
     let mut reader = tungstenite::accept(stream).unwrap();
-    send(&writer, &json!({"type": "welcome", "node": "app-1", "session": "s", "limits": {}}));
+    send(&writer, &welcome(node));
     let mut user = String::new();
     while let Ok(message) = reader.read() {
         let Message::Text(text) = message else { continue };
@@ -77,21 +97,21 @@ fn serve(stream: TcpStream, shared: &Shared) {
         match frame["type"].as_str().unwrap() {
             "join" => {
                 user = frame["user"].as_str().unwrap().to_owned();
-                room.join(&user, &writer, &frame);
+                room.join(shared.slip, &user, &writer, &frame);
             }
             "send" => room.send(shared.slip, &user, &writer, &frame),
             other => panic!("{other} is not expected"),
         }
     }
-    for room in shared.rooms.lock().unwrap().values_mut() {
-        room.members.retain(|(_, other)| !Arc::ptr_eq(other, &writer));
-    }
+    shared.rooms.lock().unwrap().values_mut().for_each(|room| room.remove(&writer));
 }
 
 impl Room {
-    fn join(&mut self, user: &str, writer: &Writer, frame: &Value) {
+    fn join(&mut self, slip: Slip, user: &str, writer: &Writer, frame: &Value) {
         let seen = frame["since"]["s.0"].as_u64().unwrap_or(0);
-        let history: Vec<_> = self.said.iter().filter(|said| said["seq"].as_u64().unwrap() > seen).collect();
+        let first = if slip == Slip::Move { seen } else { seen + 1 };
+        let history: Vec<_> =
+            self.said.iter().filter(|said| said["seq"].as_u64().unwrap() >= first).collect();
         let joined = json!({"type": "joined", "users": 1, "history": history, "complete": true});
         send(writer, &joined);
         self.members.push((user.to_owned(), Arc::clone(writer)));
@@ -115,12 +135,20 @@ impl Room {
         }
         self.said.push(message.clone());
         let slip = if self.said.len() == 3 { slip } else { Slip::None };
-        if slip == Slip::Close {
-            let frame = CloseFrame { code: CloseCode::Away, reason: "".into() };
-            let _ = writer.lock().unwrap().close(Some(frame));
-            self.members.retain(|(_, other)| !Arc::ptr_eq(other, writer));
-        } else {
-            send(writer, &ack);
+        match slip {
+            Slip::Close => {
+                let frame = CloseFrame { code: CloseCode::Away, reason: "".into() };
+                let _ = writer.lock().unwrap().close(Some(frame));
+                self.remove(writer);
+            }
+            Slip::Move => send(writer, &json!({"type": "move", "within_ms": 100})),
+            Slip::TakeOver => {
+                self.remove(writer);
+                send(writer, &json!({"type": "resume"}));
+                send(writer, &json!({"type": "error", "code": "not_joined", "message": "", "id": id}));
+                send(writer, &welcome("app-2"));
+            }
+            Slip::None | Slip::Lose | Slip::Double | Slip::Swap => send(writer, &ack),
         }
         if slip == Slip::Swap {
             self.held_back = Some(message);
@@ -138,6 +166,10 @@ impl Room {
             }
         }
         self.held_back = None;
+    }
+
+    fn remove(&mut self, writer: &Writer) {
+        self.members.retain(|(_, other)| !Arc::ptr_eq(other, writer));
     }
 }
 
