@@ -9,6 +9,7 @@
 pub mod client;
 pub mod fleet;
 pub mod http;
+pub mod load;
 pub mod process;
 pub mod raw;
 pub mod redis;
