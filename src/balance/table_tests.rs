@@ -4,6 +4,8 @@ use super::super::health::{GONE_AFTER, SUSPECT_AFTER};
 use super::*;
 use crate::wire::heartbeat::INTERVAL;
 
+const HOME: IpAddr = IpAddr::V4(core::net::Ipv4Addr::LOCALHOST);
+
 fn beat(name: &str, incarnation: u64, number: u64, connections: u32) -> Heartbeat {
     Heartbeat {
         name: name.into(),
@@ -21,13 +23,13 @@ fn beat(name: &str, incarnation: u64, number: u64, connections: u32) -> Heartbea
 fn table(servers: &[(&str, u32)], now: Instant) -> Table {
     let mut table = Table::new("lb-1".into());
     for (name, connections) in servers {
-        table.handle_heartbeat(beat(name, 1, 1, *connections), now).unwrap();
+        table.handle_heartbeat(beat(name, 1, 1, *connections), HOME, now).unwrap();
     }
     table
 }
 
 fn picked(table: &mut Table, now: Instant) -> Option<String> {
-    table.pick(now).map(|pick| pick.name.to_owned())
+    table.pick(now, None).map(|pick| pick.name.to_owned())
 }
 
 #[test]
@@ -40,12 +42,22 @@ fn the_least_loaded_gets_the_client_and_it_counts_at_once() {
 }
 
 #[test]
+fn a_server_that_is_to_be_avoided_is_taken_only_where_there_is_no_other() {
+    let now = Instant::now();
+    let mut table = table(&[("a", 0), ("b", 50)], now);
+    let avoiding_a = |table: &mut Table| table.pick(now, Some("a")).map(|pick| pick.name.to_owned());
+    assert_eq!(avoiding_a(&mut table).as_deref(), Some("b"));
+    table.handle_heartbeat(Heartbeat { draining: true, ..beat("b", 1, 2, 50) }, HOME, now).unwrap();
+    assert_eq!(avoiding_a(&mut table).as_deref(), Some("a"));
+}
+
+#[test]
 fn a_client_that_arrived_is_not_counted_twice() {
     let now = Instant::now();
     let mut table = table(&[("a", 0)], now);
     (0..4).for_each(|_| drop(picked(&mut table, now)));
     let accepted = vec![("lb-1".into(), 3), ("lb-2".into(), 7)];
-    table.handle_heartbeat(Heartbeat { accepted, ..beat("a", 1, 2, 10) }, now).unwrap();
+    table.handle_heartbeat(Heartbeat { accepted, ..beat("a", 1, 2, 10) }, HOME, now).unwrap();
     let (_, server) = table.servers().next().unwrap();
     assert_eq!((server.connections(), server.in_flight.count()), (11, 1));
     assert_eq!(server.load(2), 12, "lb-2 is taken to have as many under way");
@@ -55,14 +67,14 @@ fn a_client_that_arrived_is_not_counted_twice() {
 fn late_repeated_and_former_heartbeats_change_nothing() {
     let now = Instant::now();
     let mut table = table(&[], now);
-    assert!(table.handle_heartbeat(beat("a", 5, 10, 1), now).unwrap().is_some());
-    assert_eq!(table.handle_heartbeat(beat("a", 5, 10, 9), now), Err(Refused::Stale));
-    assert_eq!(table.handle_heartbeat(beat("a", 5, 9, 9), now), Err(Refused::Stale));
-    assert_eq!(table.handle_heartbeat(beat("a", 4, 99, 9), now), Err(Refused::Stale));
-    assert_eq!(table.handle_heartbeat(beat("a", 5, 11, 2), now), Ok(None));
-    let change = table.handle_heartbeat(beat("a", 6, 1, 0), now).unwrap().unwrap();
+    assert!(table.handle_heartbeat(beat("a", 5, 10, 1), HOME, now).unwrap().is_some());
+    assert_eq!(table.handle_heartbeat(beat("a", 5, 10, 9), HOME, now), Err(Refused::Stale));
+    assert_eq!(table.handle_heartbeat(beat("a", 5, 9, 9), HOME, now), Err(Refused::Stale));
+    assert_eq!(table.handle_heartbeat(beat("a", 4, 99, 9), HOME, now), Err(Refused::Stale));
+    assert_eq!(table.handle_heartbeat(beat("a", 5, 11, 2), HOME, now), Ok(None));
+    let change = table.handle_heartbeat(beat("a", 6, 1, 0), HOME, now).unwrap().unwrap();
     assert!(change.has_restarted);
-    assert_eq!(table.handle_heartbeat(beat("a", 5, 12, 9), now), Err(Refused::Stale));
+    assert_eq!(table.handle_heartbeat(beat("a", 5, 12, 9), HOME, now), Err(Refused::Stale));
 }
 
 #[test]
@@ -76,8 +88,12 @@ fn silence_makes_a_server_suspect_then_gone_and_a_word_brings_it_back() {
     assert_eq!(table.handle_timeout(start + GONE_AFTER)[0].health, Health::Gone);
     assert_eq!(table.poll_timeout(), None);
     let back = start + GONE_AFTER + INTERVAL;
-    assert_eq!(table.handle_heartbeat(beat("a", 1, 1, 0), back), Err(Refused::Stale), "a replay is no life");
-    assert!(table.handle_heartbeat(beat("a", 1, 2, 0), back).unwrap().is_some());
+    assert_eq!(
+        table.handle_heartbeat(beat("a", 1, 1, 0), HOME, back),
+        Err(Refused::Stale),
+        "a replay is no life"
+    );
+    assert!(table.handle_heartbeat(beat("a", 1, 2, 0), HOME, back).unwrap().is_some());
     assert!(picked(&mut table, back).is_some());
 }
 
@@ -85,19 +101,19 @@ fn silence_makes_a_server_suspect_then_gone_and_a_word_brings_it_back() {
 fn a_server_whose_clock_was_set_back_is_taken_once_the_former_run_is_gone() {
     let start = Instant::now();
     let mut table = table(&[], start);
-    table.handle_heartbeat(beat("a", 100, 1, 0), start).unwrap();
-    assert_eq!(table.handle_heartbeat(beat("a", 50, 1, 0), start), Err(Refused::Stale));
+    table.handle_heartbeat(beat("a", 100, 1, 0), HOME, start).unwrap();
+    assert_eq!(table.handle_heartbeat(beat("a", 50, 1, 0), HOME, start), Err(Refused::Stale));
     table.handle_timeout(start + GONE_AFTER);
-    assert!(table.handle_heartbeat(beat("a", 50, 2, 0), start + GONE_AFTER).unwrap().is_some());
+    assert!(table.handle_heartbeat(beat("a", 50, 2, 0), HOME, start + GONE_AFTER).unwrap().is_some());
 }
 
 #[test]
 fn those_that_are_leaving_deaf_or_full_get_nobody() {
     let now = Instant::now();
     let mut table = table(&[], now);
-    table.handle_heartbeat(Heartbeat { draining: true, ..beat("a", 1, 1, 0) }, now).unwrap();
-    table.handle_heartbeat(Heartbeat { deaf: true, ..beat("b", 1, 1, 0) }, now).unwrap();
-    table.handle_heartbeat(Heartbeat { full: true, ..beat("c", 1, 1, 0) }, now).unwrap();
+    table.handle_heartbeat(Heartbeat { draining: true, ..beat("a", 1, 1, 0) }, HOME, now).unwrap();
+    table.handle_heartbeat(Heartbeat { deaf: true, ..beat("b", 1, 1, 0) }, HOME, now).unwrap();
+    table.handle_heartbeat(Heartbeat { full: true, ..beat("c", 1, 1, 0) }, HOME, now).unwrap();
     assert!(!table.is_ready(now));
     assert!(picked(&mut table, now).is_none());
 }
@@ -107,12 +123,12 @@ fn a_full_table_gives_up_a_server_that_is_gone_and_never_one_that_lives() {
     let start = Instant::now();
     let mut table = table(&[], start);
     for index in 0..SERVERS_MAX {
-        table.handle_heartbeat(beat(&format!("s{index}"), 1, 1, 0), start).unwrap();
+        table.handle_heartbeat(beat(&format!("s{index}"), 1, 1, 0), HOME, start).unwrap();
     }
-    assert_eq!(table.handle_heartbeat(beat("new", 1, 1, 0), start), Err(Refused::TableFull));
+    assert_eq!(table.handle_heartbeat(beat("new", 1, 1, 0), HOME, start), Err(Refused::TableFull));
     let later = start + GONE_AFTER;
     table.handle_timeout(later);
-    assert!(table.handle_heartbeat(beat("new", 1, 1, 0), later).unwrap().is_some());
+    assert!(table.handle_heartbeat(beat("new", 1, 1, 0), HOME, later).unwrap().is_some());
     assert_eq!(table.servers().count(), SERVERS_MAX);
     table.handle_timeout(start + SHOWN_WHEN_GONE);
     assert_eq!(table.servers().map(|(name, _)| name).collect::<Vec<_>>(), ["new"]);
@@ -125,7 +141,7 @@ fn balancers_with_the_same_numbers_do_not_prefer_the_same_server() {
         .filter_map(|balancer| {
             let mut table = Table::new(format!("lb-{balancer}"));
             for server in 1..=3 {
-                table.handle_heartbeat(beat(&format!("app-{server}"), 1, 1, 0), now).unwrap();
+                table.handle_heartbeat(beat(&format!("app-{server}"), 1, 1, 0), HOME, now).unwrap();
             }
             picked(&mut table, now)
         })
@@ -149,12 +165,12 @@ fn three_balancers_at_once_keep_three_servers_even() {
                 (0..3).map(|balancer| (format!("lb-{}", balancer + 1), counts(balancer))).collect();
             let heartbeat = Heartbeat { accepted, ..beat(name, 1, number, connections[name]) };
             for table in &mut tables {
-                table.handle_heartbeat(heartbeat.clone(), now).unwrap();
+                table.handle_heartbeat(heartbeat.clone(), HOME, now).unwrap();
             }
         }
         for (balancer, table) in tables.iter_mut().enumerate() {
             for _ in 0..5 {
-                let picked = table.pick(now).unwrap().name.to_owned();
+                let picked = table.pick(now, None).unwrap().name.to_owned();
                 let name = names.into_iter().find(|name| *name == picked).unwrap();
                 *connections.get_mut(name).unwrap() += 1;
                 *accepted.entry((name, balancer)).or_default() += 1;

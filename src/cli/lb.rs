@@ -1,6 +1,8 @@
 //! `distr-chat lb`
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::time::Duration;
 
 use clap::Args;
 
@@ -22,14 +24,37 @@ pub struct Flags {
     /// Which pages may ask this balancer (Access-Control-Allow-Origin)
     #[arg(long, env = "DISTR_CORS_ORIGIN", default_value = "*", value_parser = shared::header_value)]
     cors_origin: String,
+
+    /// Reactors (threads that answer clients) and proxy loops [default: one of each for each core]
+    #[arg(long, env = "DISTR_REACTORS")]
+    reactors: Option<NonZeroUsize>,
+
+    /// Seconds over which proxied clients are told to move when this balancer leaves
+    #[arg(long, env = "DISTR_DRAIN_SECONDS", default_value_t = 10, value_name = "SECONDS",
+          value_parser = clap::value_parser!(u64).range(0..=3600))]
+    drain_seconds: u64,
+
+    /// Seconds after which those who have not moved are closed
+    #[arg(long, env = "DISTR_DRAIN_LIMIT", default_value_t = 30, value_name = "SECONDS",
+          value_parser = clap::value_parser!(u64).range(0..=3600))]
+    drain_limit: u64,
 }
 
-/// Runs one balancer until it is told to end.
+/// Runs one balancer until it is told to end, and its proxied clients have moved.
 pub fn run(flags: Flags, signals: &Signals) -> anyhow::Result<()> {
-    let Flags { name, listen, cors_origin } = flags;
-    let options = Options { name, listen, cors_origin, limits: Limits::default() };
-    let _balancer = Balancer::start(options).map_err(|error| shared::explain_bind("lb", listen, &error))?;
+    let listen = flags.listen;
+    let options = Options {
+        name: flags.name,
+        listen,
+        cors_origin: flags.cors_origin,
+        reactors: shared::reactors(flags.reactors),
+        limits: Limits::default(),
+        drain: Duration::from_secs(flags.drain_seconds),
+        drain_limit: Duration::from_secs(flags.drain_limit),
+    };
+    let balancer = Balancer::start(options).map_err(|error| shared::explain_bind("lb", listen, &error))?;
     signals.wait();
     log::info!("leaving");
+    balancer.drain();
     Ok(())
 }

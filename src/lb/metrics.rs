@@ -41,7 +41,6 @@ pub struct Heartbeats {
 const MALFORMED: Rule = Rule { rule: "malformed" };
 const VERSION: Rule = Rule { rule: "version" };
 const STALE: Rule = Rule { rule: "stale" };
-const OVERRUN: Rule = Rule { rule: "overrun" };
 const TABLE_FULL: Rule = Rule { rule: "table_full" };
 
 impl Metrics {
@@ -81,11 +80,6 @@ impl Metrics {
             HeartbeatError::Version => VERSION,
         };
         self.refused.get_or_create(&rule).inc();
-    }
-
-    /// A heartbeat was thrown away because the reactor is behind; the next one is as good.
-    pub fn overrun(&self) {
-        self.refused.get_or_create(&OVERRUN).inc();
     }
 
     /// A heartbeat was refused.

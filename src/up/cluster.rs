@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::{Role, StartError, named, reachable, reserve};
 use crate::app::{self, App, loopback};
@@ -41,8 +42,15 @@ impl Cluster {
         check(layout)?;
         let mut balancers = Vec::new();
         for (name, &listen) in named("lb", &layout.balancers) {
-            let options =
-                lb::Options { name: name.clone(), listen, cors_origin: "*".into(), limits: layout.limits };
+            let options = lb::Options {
+                name: name.clone(),
+                listen,
+                cors_origin: "*".into(),
+                reactors: layout.server.reactors,
+                limits: layout.limits,
+                drain: Duration::ZERO,
+                drain_limit: Duration::ZERO,
+            };
             balancers.push((name.clone(), Balancer::start(options).map_err(fault(&name, listen))?));
         }
         let heartbeats_to: Vec<_> =

@@ -104,7 +104,10 @@ pub fn balancer(name: &str) -> Balancer {
         name: name.into(),
         listen: anywhere(),
         cors_origin: "https://chat.example".into(),
+        reactors: 2,
         limits: Limits::default(),
+        drain: Duration::ZERO,
+        drain_limit: Duration::from_secs(1),
     };
     starting(|| Balancer::start(options.clone()))
 }
