@@ -115,6 +115,8 @@ fn without_a_server_clients_are_told_to_come_again() {
     let answer = http_get(lb.address(), "/assign");
     assert_eq!((answer.status, &answer.json()["error"]), (503, &json!("unavailable")));
     assert_eq!(answer.header("retry-after"), Some("1"));
+    let wait = answer.json()["retry_after_ms"].as_u64().unwrap();
+    assert!((500..1500).contains(&wait), "{wait}");
     assert_eq!(answer.header("access-control-allow-origin"), Some("https://chat.example"));
     assert_eq!(metric(lb.address(), "distr_lb_clients_unavailable_total"), 1);
     let status = status(lb.address());
@@ -218,6 +220,34 @@ fn the_least_loaded_is_filled_up_first() {
     }
     let next = [assign(lb.address()).unwrap().1, assign(lb.address()).unwrap().1];
     assert_ne!(next[0], next[1], "they are level now");
+}
+
+#[test]
+fn a_server_that_a_client_comes_from_is_taken_only_where_there_is_no_other() {
+    let lb = balancer("lb-1");
+    let sent = |not: &str| http_get(lb.address(), &format!("/assign?not={not}")).json()["node"].clone();
+    let beating = Beating::start(lb.address(), vec![heartbeat("idle", 0), heartbeat("busy", 90)]);
+    await_servers(lb.address(), 2);
+    assert_eq!((sent("idle"), sent("busy")), (json!("busy"), json!("idle")));
+    drop(beating);
+    let _beating = Beating::start(lb.address(), vec![Heartbeat { number: 1 << 20, ..heartbeat("idle", 0) }]);
+    await_servers(lb.address(), 1);
+    assert_eq!(sent("idle"), "idle");
+}
+
+#[test]
+fn a_balancer_that_leaves_sends_nobody_anywhere() {
+    let lb = balancer("lb-1");
+    let _beating = Beating::start(lb.address(), vec![heartbeat("app-1", 0)]);
+    await_servers(lb.address(), 1);
+    lb.drain();
+    for path in ["/assign", "/ready"] {
+        let answer = http_get(lb.address(), path);
+        assert_eq!((answer.status, &answer.json()["error"]), (503, &json!("draining")), "{path}");
+        assert!(answer.json()["retry_after_ms"].is_u64(), "{path}");
+    }
+    assert_eq!(status(lb.address())["draining"], true);
+    assert_eq!(http_get(lb.address(), "/live").status, 200);
 }
 
 #[test]

@@ -12,7 +12,7 @@ const EVENTS_MAX: usize = 200;
 pub struct Event {
     /// Milliseconds since the epoch.
     pub time: u64,
-    /// `assigned`, `unavailable` or `server`.
+    /// `assigned`, `unavailable`, `server` or `balancer`.
     pub kind: &'static str,
     /// For people.
     pub text: String,

@@ -4,6 +4,7 @@
 //! `BALANCE_SEED=7 cargo test --lib balance::simulation` runs one world again; `BALANCE_WORLDS=100000` more of them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use super::health::{GONE_AFTER, SUSPECT_AFTER};
@@ -12,6 +13,7 @@ use crate::wire::heartbeat::{Heartbeat, INTERVAL};
 use crate::wire::{ClusterKey, heartbeat};
 
 const WORLDS: u64 = 1000;
+const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const STEP: Duration = Duration::from_millis(10);
 /// Steps of trouble, then of calm.
 const TROUBLED: u32 = 1500;
@@ -248,7 +250,7 @@ impl World {
             assert!(beat.number != u64::MAX, "a forged heartbeat got in");
             let balancer = &mut self.balancers[balancer];
             balancer.note(&beat, now);
-            let _ = balancer.table.handle_heartbeat(beat, now);
+            let _ = balancer.table.handle_heartbeat(beat, ADDRESS, now);
         }
     }
 
@@ -270,7 +272,7 @@ impl World {
         let index = self.rng.usize(..self.balancers.len());
         let (now, delay) = (self.now, Duration::from_millis(self.rng.u64(1..30)));
         let balancer = &mut self.balancers[index];
-        let picked = balancer.table.pick(now).map(|pick| pick.name.to_owned());
+        let picked = balancer.table.pick(now, None).map(|pick| pick.name.to_owned());
         let is_fine = |heard: &Heard| heard.takes_clients && now < heard.at + SUSPECT_AFTER;
         match picked {
             Some(name) => {

@@ -1,5 +1,7 @@
 //! What a balancer knows of the servers. Soft state: one interval of heartbeats rebuilds it.
 
+// Addresses are plain data; what `std::net` has beyond them is not for this layer.
+use core::net::IpAddr;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -17,6 +19,8 @@ pub const SHOWN_WHEN_GONE: Duration = Duration::from_secs(600);
 pub struct Server {
     /// The last word of it.
     pub heartbeat: Heartbeat,
+    /// Where it came from: the host of a URL with `{host}`, for who connects to the server from here.
+    pub address: IpAddr,
     /// When that came.
     pub heard: Instant,
     /// As of the last look.
@@ -47,8 +51,12 @@ pub struct Pick<'a> {
     pub name: &'a str,
     /// Its public URL.
     pub url: &'a str,
+    /// Where it was last heard from.
+    pub address: IpAddr,
     /// The connections that it has with this one, as far as is known here.
     pub connections: u32,
+    /// What its clock says, in milliseconds since the epoch.
+    pub time_ms: u64,
 }
 
 /// Why a heartbeat changed nothing.
@@ -102,10 +110,11 @@ impl Table {
         Self { balancer, weights, turn, servers: BTreeMap::new() }
     }
 
-    /// Takes a heartbeat. Tells when it changed the server's state.
+    /// Takes a heartbeat that came from `address`. Tells when it changed the server's state.
     pub fn handle_heartbeat(
         &mut self,
         heartbeat: Heartbeat,
+        address: IpAddr,
         now: Instant,
     ) -> Result<Option<Change>, Refused> {
         if !self.servers.contains_key(&heartbeat.name) {
@@ -124,6 +133,7 @@ impl Table {
                 assigned: 0,
                 former: FormerRun::default(),
                 heartbeat,
+                address,
             };
             self.servers.insert(change.name.clone(), server);
             return Ok(Some(change));
@@ -143,6 +153,7 @@ impl Table {
         }
         server.in_flight.handle_report(arrived);
         server.heartbeat = heartbeat;
+        server.address = address;
         server.heard = now;
         let was = std::mem::replace(&mut server.health, Health::Up);
         let is_news = has_restarted || was != Health::Up;
@@ -170,8 +181,9 @@ impl Table {
         self.servers.values().filter_map(|server| server.health.changes_at(server.heard)).min()
     }
 
-    /// The least loaded server that may have another client; counts the client as under way to it.
-    pub fn pick(&mut self, now: Instant) -> Option<Pick<'_>> {
+    /// The least loaded server that may have another client; counts the client as under way to it. The server `not` is
+    /// taken only where there is no other: the client comes from there, or did not get there.
+    pub fn pick(&mut self, now: Instant, not: Option<&str>) -> Option<Pick<'_>> {
         let (turn, weights, count) = (self.turn, self.weights, self.servers.len());
         // Of all servers, since the one whose heartbeat is late knows fewer.
         let balancers = self.servers.values().map(|server| server.heartbeat.accepted.len()).max()?.max(1);
@@ -180,11 +192,15 @@ impl Table {
             .iter_mut()
             .enumerate()
             .filter(|(_, (_, server))| server.is_eligible(now))
-            .min_by_key(|(index, (_, server))| (server.load(balancers, weights), (index + turn) % count))?;
+            .min_by_key(|(index, (name, server))| {
+                (Some(name.as_str()) == not, server.load(balancers, weights), (index + turn) % count)
+            })?;
         server.in_flight.expire(now);
         server.in_flight.send(now);
         server.assigned += 1;
-        Some(Pick { name, url: &server.heartbeat.url, connections: server.connections() })
+        let (address, connections) = (server.address, server.connections());
+        let time_ms = server.time_ms(now);
+        Some(Pick { name, url: &server.heartbeat.url, address, connections, time_ms })
     }
 
     /// Whether a client could be sent anywhere.

@@ -4,6 +4,8 @@ use super::super::health::{GONE_AFTER, SUSPECT_AFTER};
 use super::*;
 use crate::wire::heartbeat::INTERVAL;
 
+const HOME: IpAddr = IpAddr::V4(core::net::Ipv4Addr::LOCALHOST);
+
 fn beat(name: &str, incarnation: u64, number: u64, connections: u32) -> Heartbeat {
     Heartbeat {
         name: name.into(),
@@ -24,13 +26,13 @@ fn beat(name: &str, incarnation: u64, number: u64, connections: u32) -> Heartbea
 fn table(servers: &[(&str, u32)], now: Instant) -> Table {
     let mut table = Table::new("lb-1".into(), Weights::Equal);
     for (name, connections) in servers {
-        table.handle_heartbeat(beat(name, 1, 1, *connections), now).unwrap();
+        table.handle_heartbeat(beat(name, 1, 1, *connections), HOME, now).unwrap();
     }
     table
 }
 
 fn picked(table: &mut Table, now: Instant) -> Option<String> {
-    table.pick(now).map(|pick| pick.name.to_owned())
+    table.pick(now, None).map(|pick| pick.name.to_owned())
 }
 
 #[test]
@@ -43,12 +45,22 @@ fn the_least_loaded_gets_the_client_and_it_counts_at_once() {
 }
 
 #[test]
+fn a_server_that_is_to_be_avoided_is_taken_only_where_there_is_no_other() {
+    let now = Instant::now();
+    let mut table = table(&[("a", 0), ("b", 50)], now);
+    let avoiding_a = |table: &mut Table| table.pick(now, Some("a")).map(|pick| pick.name.to_owned());
+    assert_eq!(avoiding_a(&mut table).as_deref(), Some("b"));
+    table.handle_heartbeat(Heartbeat { draining: true, ..beat("b", 1, 2, 50) }, HOME, now).unwrap();
+    assert_eq!(avoiding_a(&mut table).as_deref(), Some("a"));
+}
+
+#[test]
 fn a_client_that_arrived_is_not_counted_twice() {
     let now = Instant::now();
     let mut table = table(&[("a", 0)], now);
     (0..4).for_each(|_| drop(picked(&mut table, now)));
     let accepted = vec![("lb-1".into(), 3), ("lb-2".into(), 7)];
-    table.handle_heartbeat(Heartbeat { accepted, ..beat("a", 1, 2, 10) }, now).unwrap();
+    table.handle_heartbeat(Heartbeat { accepted, ..beat("a", 1, 2, 10) }, HOME, now).unwrap();
     let (_, server) = table.servers().next().unwrap();
     assert_eq!((server.connections(), server.in_flight.count()), (11, 1));
     assert_eq!(server.load(2, Weights::Equal), 12, "lb-2 is taken to have as many under way");
@@ -58,14 +70,14 @@ fn a_client_that_arrived_is_not_counted_twice() {
 fn late_repeated_and_former_heartbeats_change_nothing() {
     let now = Instant::now();
     let mut table = table(&[], now);
-    assert!(table.handle_heartbeat(beat("a", 5, 10, 1), now).unwrap().is_some());
-    assert_eq!(table.handle_heartbeat(beat("a", 5, 10, 9), now), Err(Refused::Stale));
-    assert_eq!(table.handle_heartbeat(beat("a", 5, 9, 9), now), Err(Refused::Stale));
-    assert_eq!(table.handle_heartbeat(beat("a", 4, 99, 9), now), Err(Refused::Stale));
-    assert_eq!(table.handle_heartbeat(beat("a", 5, 11, 2), now), Ok(None));
-    let change = table.handle_heartbeat(beat("a", 6, 1, 0), now).unwrap().unwrap();
+    assert!(table.handle_heartbeat(beat("a", 5, 10, 1), HOME, now).unwrap().is_some());
+    assert_eq!(table.handle_heartbeat(beat("a", 5, 10, 9), HOME, now), Err(Refused::Stale));
+    assert_eq!(table.handle_heartbeat(beat("a", 5, 9, 9), HOME, now), Err(Refused::Stale));
+    assert_eq!(table.handle_heartbeat(beat("a", 4, 99, 9), HOME, now), Err(Refused::Stale));
+    assert_eq!(table.handle_heartbeat(beat("a", 5, 11, 2), HOME, now), Ok(None));
+    let change = table.handle_heartbeat(beat("a", 6, 1, 0), HOME, now).unwrap().unwrap();
     assert!(change.has_restarted);
-    assert_eq!(table.handle_heartbeat(beat("a", 5, 12, 9), now), Err(Refused::Stale));
+    assert_eq!(table.handle_heartbeat(beat("a", 5, 12, 9), HOME, now), Err(Refused::Stale));
 }
 
 #[test]
@@ -79,8 +91,12 @@ fn silence_makes_a_server_suspect_then_gone_and_a_word_brings_it_back() {
     assert_eq!(table.handle_timeout(start + GONE_AFTER)[0].health, Health::Gone);
     assert_eq!(table.poll_timeout(), None);
     let back = start + GONE_AFTER + INTERVAL;
-    assert_eq!(table.handle_heartbeat(beat("a", 1, 1, 0), back), Err(Refused::Stale), "a replay is no life");
-    assert!(table.handle_heartbeat(beat("a", 1, 2, 0), back).unwrap().is_some());
+    assert_eq!(
+        table.handle_heartbeat(beat("a", 1, 1, 0), HOME, back),
+        Err(Refused::Stale),
+        "a replay is no life"
+    );
+    assert!(table.handle_heartbeat(beat("a", 1, 2, 0), HOME, back).unwrap().is_some());
     assert!(picked(&mut table, back).is_some());
 }
 
@@ -88,35 +104,39 @@ fn silence_makes_a_server_suspect_then_gone_and_a_word_brings_it_back() {
 fn a_server_whose_clock_was_set_back_is_taken_once_the_former_run_is_gone() {
     let start = Instant::now();
     let mut table = table(&[], start);
-    table.handle_heartbeat(beat("a", 100, 1, 0), start).unwrap();
-    assert_eq!(table.handle_heartbeat(beat("a", 50, 1, 0), start), Err(Refused::Stale));
+    table.handle_heartbeat(beat("a", 100, 1, 0), HOME, start).unwrap();
+    assert_eq!(table.handle_heartbeat(beat("a", 50, 1, 0), HOME, start), Err(Refused::Stale));
     table.handle_timeout(start + GONE_AFTER);
-    assert!(table.handle_heartbeat(beat("a", 50, 2, 0), start + GONE_AFTER).unwrap().is_some());
+    assert!(table.handle_heartbeat(beat("a", 50, 2, 0), HOME, start + GONE_AFTER).unwrap().is_some());
 }
 
 #[test]
 fn two_servers_of_one_name_are_noticed_and_late_words_are_not_taken_for_one() {
     let now = Instant::now();
     let mut table = table(&[], now);
-    table.handle_heartbeat(beat("a", 4, 9, 0), now).unwrap();
-    table.handle_heartbeat(beat("a", 5, 1, 0), now).unwrap();
+    table.handle_heartbeat(beat("a", 4, 9, 0), HOME, now).unwrap();
+    table.handle_heartbeat(beat("a", 5, 1, 0), HOME, now).unwrap();
     for number in [8, 10, 11, 11] {
-        assert_eq!(table.handle_heartbeat(beat("a", 4, number, 0), now), Err(Refused::Stale), "under way");
+        assert_eq!(
+            table.handle_heartbeat(beat("a", 4, number, 0), HOME, now),
+            Err(Refused::Stale),
+            "under way"
+        );
     }
-    assert_eq!(table.handle_heartbeat(beat("a", 4, 12, 0), now), Err(Refused::Namesake), "it goes on");
+    assert_eq!(table.handle_heartbeat(beat("a", 4, 12, 0), HOME, now), Err(Refused::Namesake), "it goes on");
     assert_eq!(
-        table.handle_heartbeat(beat("a", 4, 12, 0), now),
+        table.handle_heartbeat(beat("a", 4, 12, 0), HOME, now),
         Err(Refused::Stale),
         "sent again by somebody"
     );
-    assert_eq!(table.handle_heartbeat(beat("a", 3, 70, 0), now), Err(Refused::Stale));
+    assert_eq!(table.handle_heartbeat(beat("a", 3, 70, 0), HOME, now), Err(Refused::Stale));
 }
 
 #[test]
 fn a_server_is_full_with_those_who_are_under_way_to_it() {
     let now = Instant::now();
     let mut table = table(&[], now);
-    table.handle_heartbeat(Heartbeat { capacity: 5, ..beat("a", 1, 1, 3) }, now).unwrap();
+    table.handle_heartbeat(Heartbeat { capacity: 5, ..beat("a", 1, 1, 3) }, HOME, now).unwrap();
     assert!(picked(&mut table, now).is_some());
     assert!(picked(&mut table, now).is_some());
     assert!(picked(&mut table, now).is_none());
@@ -126,8 +146,8 @@ fn a_server_is_full_with_those_who_are_under_way_to_it() {
 fn weights_fill_servers_to_the_same_part() {
     let now = Instant::now();
     let mut table = Table::new("lb-1".into(), Weights::Capacity);
-    table.handle_heartbeat(Heartbeat { capacity: 300, ..beat("large", 1, 1, 0) }, now).unwrap();
-    table.handle_heartbeat(Heartbeat { capacity: 100, ..beat("small", 1, 1, 0) }, now).unwrap();
+    table.handle_heartbeat(Heartbeat { capacity: 300, ..beat("large", 1, 1, 0) }, HOME, now).unwrap();
+    table.handle_heartbeat(Heartbeat { capacity: 100, ..beat("small", 1, 1, 0) }, HOME, now).unwrap();
     let large = (0..100).filter_map(|_| picked(&mut table, now)).filter(|name| name == "large").count();
     assert_eq!(large, 75);
 }
@@ -136,7 +156,7 @@ fn weights_fill_servers_to_the_same_part() {
 fn its_clock_is_told_as_of_now() {
     let now = Instant::now();
     let mut table = table(&[], now);
-    table.handle_heartbeat(Heartbeat { time_ms: 5000, ..beat("a", 1, 1, 0) }, now).unwrap();
+    table.handle_heartbeat(Heartbeat { time_ms: 5000, ..beat("a", 1, 1, 0) }, HOME, now).unwrap();
     let (_, server) = table.servers().next().unwrap();
     assert_eq!(server.time_ms(now + Duration::from_millis(70)), 5070);
 }
@@ -145,9 +165,9 @@ fn its_clock_is_told_as_of_now() {
 fn those_that_are_leaving_deaf_or_full_get_nobody() {
     let now = Instant::now();
     let mut table = table(&[], now);
-    table.handle_heartbeat(Heartbeat { draining: true, ..beat("a", 1, 1, 0) }, now).unwrap();
-    table.handle_heartbeat(Heartbeat { deaf: true, ..beat("b", 1, 1, 0) }, now).unwrap();
-    table.handle_heartbeat(Heartbeat { full: true, ..beat("c", 1, 1, 0) }, now).unwrap();
+    table.handle_heartbeat(Heartbeat { draining: true, ..beat("a", 1, 1, 0) }, HOME, now).unwrap();
+    table.handle_heartbeat(Heartbeat { deaf: true, ..beat("b", 1, 1, 0) }, HOME, now).unwrap();
+    table.handle_heartbeat(Heartbeat { full: true, ..beat("c", 1, 1, 0) }, HOME, now).unwrap();
     assert!(!table.is_ready(now));
     assert!(picked(&mut table, now).is_none());
 }
@@ -157,12 +177,12 @@ fn a_full_table_gives_up_a_server_that_is_gone_and_never_one_that_lives() {
     let start = Instant::now();
     let mut table = table(&[], start);
     for index in 0..SERVERS_MAX {
-        table.handle_heartbeat(beat(&format!("s{index}"), 1, 1, 0), start).unwrap();
+        table.handle_heartbeat(beat(&format!("s{index}"), 1, 1, 0), HOME, start).unwrap();
     }
-    assert_eq!(table.handle_heartbeat(beat("new", 1, 1, 0), start), Err(Refused::TableFull));
+    assert_eq!(table.handle_heartbeat(beat("new", 1, 1, 0), HOME, start), Err(Refused::TableFull));
     let later = start + GONE_AFTER;
     table.handle_timeout(later);
-    assert!(table.handle_heartbeat(beat("new", 1, 1, 0), later).unwrap().is_some());
+    assert!(table.handle_heartbeat(beat("new", 1, 1, 0), HOME, later).unwrap().is_some());
     assert_eq!(table.servers().count(), SERVERS_MAX);
     table.handle_timeout(start + SHOWN_WHEN_GONE);
     assert_eq!(table.servers().map(|(name, _)| name).collect::<Vec<_>>(), ["new"]);
@@ -175,7 +195,7 @@ fn balancers_with_the_same_numbers_do_not_prefer_the_same_server() {
         .filter_map(|balancer| {
             let mut table = Table::new(format!("lb-{balancer}"), Weights::Equal);
             for server in 1..=3 {
-                table.handle_heartbeat(beat(&format!("app-{server}"), 1, 1, 0), now).unwrap();
+                table.handle_heartbeat(beat(&format!("app-{server}"), 1, 1, 0), HOME, now).unwrap();
             }
             picked(&mut table, now)
         })
@@ -199,12 +219,12 @@ fn three_balancers_at_once_keep_three_servers_even() {
                 (0..3).map(|balancer| (format!("lb-{}", balancer + 1), counts(balancer))).collect();
             let heartbeat = Heartbeat { accepted, ..beat(name, 1, number, connections[name]) };
             for table in &mut tables {
-                table.handle_heartbeat(heartbeat.clone(), now).unwrap();
+                table.handle_heartbeat(heartbeat.clone(), HOME, now).unwrap();
             }
         }
         for (balancer, table) in tables.iter_mut().enumerate() {
             for _ in 0..5 {
-                let picked = table.pick(now).unwrap().name.to_owned();
+                let picked = table.pick(now, None).unwrap().name.to_owned();
                 let name = names.into_iter().find(|name| *name == picked).unwrap();
                 *connections.get_mut(name).unwrap() += 1;
                 *accepted.entry((name, balancer)).or_default() += 1;

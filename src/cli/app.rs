@@ -12,6 +12,7 @@ use crossbeam_channel::select;
 use ipnet::IpNet;
 
 use super::backplane_choice::BackplaneChoice;
+use super::drain_flags::DrainFlags;
 use super::key_flags::KeyFlags;
 use super::shared::{self, End, Signals};
 use crate::app::bus::Bus;
@@ -27,10 +28,6 @@ use crate::wire::limits::{FRAMES_BURST, FRAMES_PER_SECOND};
 /// life.
 const SETTLE: Duration = Duration::from_millis(500);
 
-/// Slow enough for those who take the clients in, and quick enough for somebody who waits.
-const DRAIN_SECONDS: u64 = 10;
-/// Clients have moved by then.
-const DRAIN_LIMIT: u64 = 30;
 /// How often a server that drains looks whether it is empty.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
 
@@ -55,16 +52,6 @@ pub struct ServerFlags {
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub frames_burst: u32,
 
-    /// Seconds over which the clients of a server that drains (SIGTERM, POST /drain) are told to move
-    #[arg(long, env = "DISTR_DRAIN_SECONDS", default_value_t = DRAIN_SECONDS, value_name = "SECONDS",
-          value_parser = clap::value_parser!(u64).range(0..=3600))]
-    pub drain_seconds: u64,
-
-    /// Seconds after which a server that drains ends, and closes those who are still there
-    #[arg(long, env = "DISTR_DRAIN_LIMIT", default_value_t = DRAIN_LIMIT, value_name = "SECONDS",
-          value_parser = clap::value_parser!(u64).range(0..=3600))]
-    pub drain_limit: u64,
-
     /// Leave clients where they are when other servers have fewer
     #[arg(long, env = "DISTR_NO_REBALANCE")]
     pub no_rebalance: bool,
@@ -76,6 +63,9 @@ pub struct ServerFlags {
     /// Proxies (ADDRESS or NETWORK/BITS, …) whose X-Forwarded-For is believed when a client's address is logged (at debug)
     #[arg(long, env = "DISTR_TRUSTED_PROXIES", value_delimiter = ',', value_parser = network)]
     pub trusted_proxies: Vec<IpNet>,
+
+    #[command(flatten)]
+    pub drain: DrainFlags,
 
     #[command(flatten)]
     pub key: KeyFlags,
@@ -174,7 +164,7 @@ pub fn run<B: Bus + Send + 'static>(
         recv(app.drain_asked()) -> _ => End::Drain,
     };
     if end == End::Drain {
-        drain(&app, Duration::from_secs(flags.server.drain_limit));
+        drain(&app, flags.server.drain.limit());
     }
     log::info!("leaving");
     Ok(())
@@ -234,9 +224,7 @@ impl ServerFlags {
             unless(self.frames_per_second, FRAMES_PER_SECOND),
         );
         shared::push(&mut arguments, "--frames-burst", unless(self.frames_burst, FRAMES_BURST));
-        let unless = |value: u64, default: u64| Some(value).filter(|value| *value != default);
-        shared::push(&mut arguments, "--drain-seconds", unless(self.drain_seconds, DRAIN_SECONDS));
-        shared::push(&mut arguments, "--drain-limit", unless(self.drain_limit, DRAIN_LIMIT));
+        arguments.extend(self.drain.arguments());
         let proxies: Vec<_> = self.trusted_proxies.iter().map(ToString::to_string).collect();
         let proxies = (!proxies.is_empty()).then(|| proxies.join(","));
         shared::push(&mut arguments, "--trusted-proxies", proxies);
@@ -268,7 +256,7 @@ impl ServerFlags {
             limits: Limits { connections_max, ..Limits::default() },
             cluster_key,
             is_ticket_required: self.require_ticket,
-            drain_over: Duration::from_secs(self.drain_seconds),
+            drain_over: self.drain.over(),
             trusted_proxies: self.trusted_proxies.clone(),
             rebalances: !self.no_rebalance,
         })

@@ -1,11 +1,13 @@
 //! `distr-chat lb`
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 
 use clap::Args;
 
+use super::drain_flags::DrainFlags;
 use super::key_flags::KeyFlags;
-use super::shared::{self, Signals};
+use super::shared::{self, End, Signals};
 use crate::balance::table::Weights;
 use crate::lb::{Balancer, Options};
 use crate::serve::Limits;
@@ -29,8 +31,15 @@ pub struct Flags {
     #[arg(long, env = "DISTR_CORS_ORIGIN", default_value = "*", value_parser = shared::header_value)]
     cors_origin: String,
 
+    /// Reactors (threads that answer clients) and proxy loops [default: one of each for each core]
+    #[arg(long, env = "DISTR_REACTORS")]
+    reactors: Option<NonZeroUsize>,
+
     #[command(flatten)]
     balancer: BalancerFlags,
+
+    #[command(flatten)]
+    drain: DrainFlags,
 
     #[command(flatten)]
     key: KeyFlags,
@@ -51,12 +60,20 @@ pub struct BalancerFlags {
 
 impl BalancerFlags {
     /// The options of one; the caller fills in who and where it is.
-    pub fn options(&self, cluster_key: Option<ClusterKey>) -> Options {
+    pub fn options(
+        &self,
+        reactors: Option<NonZeroUsize>,
+        drain: DrainFlags,
+        cluster_key: Option<ClusterKey>,
+    ) -> Options {
         Options {
             name: String::new(),
             listen: SocketAddr::from(([0, 0, 0, 0], 0)),
             cors_origin: "*".into(),
+            reactors: shared::reactors(reactors),
             limits: Limits::default(),
+            drain: drain.over(),
+            drain_limit: drain.limit(),
             cluster_key,
             weights: if self.weigh_by_capacity { Weights::Capacity } else { Weights::Equal },
             admitted_per_second: self.admit_per_second,
@@ -73,12 +90,14 @@ impl BalancerFlags {
     }
 }
 
-/// Runs one balancer until it is told to end.
+/// Runs one balancer until it is told to end, and its proxied clients have moved.
 pub fn run(flags: Flags, signals: &Signals) -> anyhow::Result<()> {
-    let Flags { name, listen, cors_origin, balancer, key } = flags;
-    let options = Options { name, listen, cors_origin, ..balancer.options(key.key()?) };
-    let _balancer = Balancer::start(options).map_err(|error| shared::explain_bind("lb", listen, &error))?;
-    signals.wait();
+    let Flags { name, listen, cors_origin, reactors, balancer, drain, key } = flags;
+    let options = Options { name, listen, cors_origin, ..balancer.options(reactors, drain, key.key()?) };
+    let balancer = Balancer::start(options).map_err(|error| shared::explain_bind("lb", listen, &error))?;
+    if signals.wait() == End::Drain {
+        balancer.drain();
+    }
     log::info!("leaving");
     Ok(())
 }

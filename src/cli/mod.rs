@@ -3,6 +3,7 @@
 mod app;
 mod backplane;
 mod backplane_choice;
+mod drain_flags;
 mod host_port;
 mod key_flags;
 mod lb;

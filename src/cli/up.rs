@@ -49,7 +49,7 @@ fn run_embedded(flags: &Flags, why: &str, descriptors: u64, signals: &Signals) -
         apps: flags.app_ports.iter().map(at).collect(),
         balancers: flags.lb_ports.iter().map(at).collect(),
         server: flags.server.options(descriptors, flags.app_ports.len().max(1) as u64)?,
-        balancer: flags.balancer.options(flags.server.key.key()?),
+        balancer: flags.balancer.options(flags.server.reactors, flags.server.drain, flags.server.key.key()?),
         limits: Limits::default(),
         incarnations: std::iter::repeat_with(shared::incarnation).take(flags.app_ports.len()).collect(),
     };

@@ -124,6 +124,7 @@ fn plan(
             Role::Balancer => {
                 let mut words = words(&["lb", "--name", &name, "--listen", &listen]);
                 words.extend(flags.balancer.arguments());
+                words.extend(flags.server.drain.arguments());
                 words
             }
             Role::App => {

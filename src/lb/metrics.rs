@@ -9,11 +9,14 @@ use serde::Serialize;
 use crate::balance::Refused;
 use crate::wire::heartbeat::HeartbeatError;
 
+use super::refusal::Refusal;
+
 /// Counters of one balancer.
 #[derive(Debug, Default)]
 pub struct Metrics {
     assigned: Counter,
     unavailable: Counter,
+    delayed: Counter,
     accepted: Counter,
     refused: Family<Rule, Counter>,
 }
@@ -38,8 +41,6 @@ pub struct Heartbeats {
     pub stale: u64,
     /// Of a server that runs under another one's name.
     pub namesake: u64,
-    /// Thrown away because the balancer was behind.
-    pub overrun: u64,
     /// The table is full.
     pub table_full: u64,
 }
@@ -49,7 +50,6 @@ const VERSION: Rule = Rule { rule: "version" };
 const FORGED: Rule = Rule { rule: "forged" };
 const NAMESAKE: Rule = Rule { rule: "namesake" };
 const STALE: Rule = Rule { rule: "stale" };
-const OVERRUN: Rule = Rule { rule: "overrun" };
 const TABLE_FULL: Rule = Rule { rule: "table_full" };
 
 impl Metrics {
@@ -62,6 +62,7 @@ impl Metrics {
             "clients for whom no server was there",
             m.unavailable.clone(),
         );
+        registry.register("clients_delayed", "clients told to come back at their turn", m.delayed.clone());
         registry.register("heartbeats_accepted", "heartbeats taken", m.accepted.clone());
         registry.register("heartbeats_refused", "heartbeats refused, by the rule", m.refused.clone());
         m
@@ -72,9 +73,13 @@ impl Metrics {
         self.assigned.inc();
     }
 
-    /// No server was there for a client.
-    pub fn unavailable(&self) {
-        self.unavailable.inc();
+    /// A client was sent away.
+    pub fn refused_client(&self, why: Refusal) {
+        match why {
+            Refusal::Unavailable(_) => self.unavailable.inc(),
+            Refusal::Busy(_) => self.delayed.inc(),
+            Refusal::Draining | Refusal::NotReady => 0,
+        };
     }
 
     /// A heartbeat was taken.
@@ -92,11 +97,6 @@ impl Metrics {
         self.refused.get_or_create(&rule).inc();
     }
 
-    /// A heartbeat was thrown away because the reactor is behind; the next one is as good.
-    pub fn overrun(&self) {
-        self.refused.get_or_create(&OVERRUN).inc();
-    }
-
     /// A heartbeat was refused.
     pub fn refused(&self, why: Refused) {
         let rule = match why {
@@ -107,9 +107,9 @@ impl Metrics {
         self.refused.get_or_create(&rule).inc();
     }
 
-    /// Clients sent, and clients for whom no server was there.
-    pub fn clients(&self) -> (u64, u64) {
-        (self.assigned.get(), self.unavailable.get())
+    /// Clients sent, clients for whom no server was there, and clients told to come back at their turn.
+    pub fn clients(&self) -> (u64, u64, u64) {
+        (self.assigned.get(), self.unavailable.get(), self.delayed.get())
     }
 
     /// Heartbeats so far.
@@ -122,7 +122,6 @@ impl Metrics {
             forged: refused(&FORGED),
             stale: refused(&STALE),
             namesake: refused(&NAMESAKE),
-            overrun: refused(&OVERRUN),
             table_full: refused(&TABLE_FULL),
         }
     }

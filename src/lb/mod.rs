@@ -1,35 +1,34 @@
-//! The balancer: a table fed by heartbeats, and a reactor that answers clients from it.
+//! The balancer: a board of servers that heartbeats keep, and reactors that send clients to them.
 
+pub mod address;
+pub mod board;
+pub mod ear;
 pub mod metrics;
 pub mod node;
-pub mod receiver;
+pub mod refusal;
 pub mod service;
 pub mod status;
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::time::Instant;
 
 use prometheus_client::registry::Registry;
 
-use crate::net::mailbox::mailbox;
 use crate::serve::{self, Server};
 
+use ear::Ear;
 use metrics::Metrics;
-use receiver::Receiver;
 use service::AssignService;
 
 pub use node::{Node, Options};
 
-/// Batches of heartbeats that may wait for the reactor; beyond it they are thrown away, the next ones are as good.
-const BATCHES_MAX: usize = 64;
-
 /// A balancer that runs until it is dropped.
 #[derive(Debug)]
 pub struct Balancer {
+    node: Arc<Node>,
     server: Server,
-    _receiver: Receiver,
+    _ear: Ear,
 }
 
 impl Balancer {
@@ -42,25 +41,27 @@ impl Balancer {
     /// Starts the threads.
     pub fn start(mut options: Options) -> io::Result<Self> {
         let mut registry = Registry::with_prefix("distr_lb");
-        let serving = serve::Metrics::register(&mut registry, 1);
+        let serving = serve::Metrics::register(&mut registry, options.reactors);
         let metrics = Metrics::register(&mut registry);
         options.listen = Self::reserve(options.listen)?;
         let (name, listen, limits) = (options.name.clone(), options.listen, options.limits);
-        let node = Arc::new(Node { options, metrics, registry, started: Instant::now() });
-        let mut post = None;
-        let server = Server::start(&name, listen, 1, limits, &serving, |_, waker| {
-            let (heartbeats, heard) = mailbox(BATCHES_MAX, waker);
-            post = Some(heartbeats);
-            AssignService::new(Arc::clone(&node), heard)
+        let reactors = options.reactors;
+        let node = Arc::new(Node::new(options, metrics, registry));
+        let server = Server::start(&name, listen, reactors, limits, &serving, |_, _| {
+            AssignService::new(Arc::clone(&node))
         })?;
-        let post = post.expect("one reactor was started");
-        let receiver = Receiver::start(&name, server.address(), Arc::clone(&node), post)?;
+        let ear = Ear::start(&name, server.address(), Arc::clone(&node))?;
         log::info!("{name} listens at {}", server.address());
-        Ok(Self { server, _receiver: receiver })
+        Ok(Self { node, server, _ear: ear })
     }
 
     /// Where it listens, for clients and heartbeats.
     pub fn address(&self) -> SocketAddr {
         self.server.address()
+    }
+
+    /// Leaves: no client is sent anywhere any more.
+    pub fn drain(&self) {
+        self.node.board().drain();
     }
 }

@@ -1,14 +1,17 @@
 //! What the threads of one balancer all know.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use prometheus_client::registry::Registry;
 
 use crate::balance::table::Weights;
+use crate::balance::{Admission, Table};
 use crate::serve;
 use crate::wire::ClusterKey;
 
+use super::board::Board;
 use super::metrics::Metrics;
 
 /// How a balancer is set up.
@@ -20,7 +23,9 @@ pub struct Options {
     pub listen: SocketAddr,
     /// `Access-Control-Allow-Origin` of `/assign` and `/status`.
     pub cors_origin: String,
-    /// Limits of a connection.
+    /// Threads that answer clients, and as many that pass on what proxied clients and servers say.
+    pub reactors: usize,
+    /// Limits of a connection; of [`serve::Limits::connections_max`] proxied clients there may be so many.
     pub limits: serve::Limits,
     /// What heartbeats must be signed with, and tickets are.
     pub cluster_key: Option<ClusterKey>,
@@ -28,6 +33,11 @@ pub struct Options {
     pub weights: Weights,
     /// Clients let in per second.
     pub admitted_per_second: u32,
+    /// How long it takes to tell all proxied clients to move when the balancer leaves, so that others get them one by
+    /// one.
+    pub drain: Duration,
+    /// How long after that is begun those who have not moved are closed.
+    pub drain_limit: Duration,
 }
 
 /// What the threads of a balancer all know.
@@ -41,4 +51,21 @@ pub struct Node {
     pub registry: Registry,
     /// When it began.
     pub started: Instant,
+    board: Mutex<Board>,
+}
+
+impl Node {
+    /// A balancer that has heard of no server yet.
+    pub fn new(options: Options, metrics: Metrics, registry: Registry) -> Self {
+        let started = Instant::now();
+        let table = Table::new(options.name.clone(), options.weights);
+        let board = Mutex::new(Board::new(table, Admission::new(options.admitted_per_second, started)));
+        Self { options, metrics, registry, started, board }
+    }
+
+    /// The board, while the guard lives: a moment.
+    pub fn board(&self) -> MutexGuard<'_, Board> {
+        // Whoever panicked while holding it has left counters a step behind at worst.
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }

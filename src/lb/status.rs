@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use crate::balance::{Event, EventLog, Table};
+use crate::balance::Event;
 use crate::wire::Response;
 
 use super::metrics::Heartbeats;
@@ -17,8 +17,10 @@ struct Status<'a> {
     version: &'static str,
     uptime_seconds: u64,
     ready: bool,
+    draining: bool,
     assigned_total: u64,
     unavailable_total: u64,
+    delayed_total: u64,
     servers: Vec<Server<'a>>,
     heartbeats: Heartbeats,
     events: Vec<&'a Event>,
@@ -41,8 +43,10 @@ struct Server<'a> {
 }
 
 /// The answer.
-pub fn respond(node: &Node, table: &Table, events: &EventLog, now: Instant) -> Response {
-    let (assigned_total, unavailable_total) = node.metrics.clients();
+pub fn respond(node: &Node, now: Instant) -> Response {
+    let board = node.board();
+    let table = board.table();
+    let (assigned_total, unavailable_total, delayed_total) = node.metrics.clients();
     let servers = table.servers().map(|(name, server)| Server {
         name,
         url: &server.heartbeat.url,
@@ -62,11 +66,13 @@ pub fn respond(node: &Node, table: &Table, events: &EventLog, now: Instant) -> R
         node: &node.options.name,
         version: env!("CARGO_PKG_VERSION"),
         uptime_seconds: now.saturating_duration_since(node.started).as_secs(),
-        ready: table.is_ready(now),
+        ready: board.check_ready(now).is_ok(),
+        draining: board.is_draining(),
         assigned_total,
         unavailable_total,
+        delayed_total,
         servers: servers.collect(),
         heartbeats: node.metrics.heartbeats(),
-        events: events.iter().collect(),
+        events: board.events().iter().collect(),
     })
 }

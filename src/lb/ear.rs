@@ -1,57 +1,82 @@
-//! The thread that reads heartbeats and hands on those that are well-formed.
+//! The thread that hears heartbeats, and notes on the board who has fallen silent.
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
-use crate::net::mailbox::{Post, Undelivered};
 use crate::wire::Heartbeat;
 use crate::wire::heartbeat::DATAGRAM_BYTES_MAX;
 
 use super::node::Node;
 
+/// Shortest wait for a datagram: the kernel takes zero for ever.
+const WAIT_MIN: Duration = Duration::from_millis(1);
+
 /// Runs until it is dropped.
 #[derive(Debug)]
-pub struct Receiver {
+pub struct Ear {
     socket: UdpSocket,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Receiver {
+impl Ear {
     /// Binds the UDP port and starts the thread.
-    pub fn start(name: &str, listen: SocketAddr, node: Arc<Node>, post: Post<Heartbeat>) -> io::Result<Self> {
+    pub fn start(name: &str, listen: SocketAddr, node: Arc<Node>) -> io::Result<Self> {
         let socket = UdpSocket::bind(listen)?;
         let stop = Arc::new(AtomicBool::new(false));
         let (reader, stopped) = (socket.try_clone()?, Arc::clone(&stop));
         let thread = thread::Builder::new()
             .name(format!("{name}/ear"))
-            .spawn(move || receive(&reader, &node, &post, &stopped))?;
+            .spawn(move || listen_to(&reader, &node, &stopped))?;
         Ok(Self { socket, stop, thread: Some(thread) })
     }
 }
 
-fn receive(socket: &UdpSocket, node: &Node, post: &Post<Heartbeat>, stop: &AtomicBool) {
+fn listen_to(socket: &UdpSocket, node: &Node, stop: &AtomicBool) {
     // One byte more than the largest, to see that a datagram is larger.
     let mut buffer = [0; DATAGRAM_BYTES_MAX + 1];
     while !stop.load(Ordering::Acquire) {
-        // An error is an ICMP answer to something that was sent from this port: not ours to care about.
-        let Ok((length, _)) = socket.recv_from(&mut buffer) else { continue };
+        note_silence(socket, node);
+        // An error is the end of the wait, or an ICMP answer to something that was sent from this port.
+        let Ok((length, from)) = socket.recv_from(&mut buffer) else { continue };
         match Heartbeat::parse(&buffer[..length], node.options.cluster_key.as_ref()) {
-            Ok(heartbeat) => match post.send(heartbeat) {
-                Ok(()) => {}
-                Err(Undelivered::Full(_)) => node.metrics.overrun(),
-                Err(Undelivered::Closed) => return,
-            },
+            Ok(heartbeat) => note_heartbeat(node, heartbeat, from),
             Err(_) if stop.load(Ordering::Acquire) => return,
             Err(error) => node.metrics.malformed(error),
         }
     }
 }
 
-impl Drop for Receiver {
+fn note_heartbeat(node: &Node, heartbeat: Heartbeat, from: SocketAddr) {
+    let noted = node.board().handle_heartbeat(heartbeat, from.ip().to_canonical(), Instant::now());
+    match noted {
+        Ok(change) => {
+            node.metrics.accepted();
+            change.iter().for_each(|text| log::info!("{}: {text}", node.options.name));
+        }
+        Err(why) => node.metrics.refused(why),
+    }
+}
+
+/// Waits for the next datagram no longer than until somebody who is silent changes.
+fn note_silence(socket: &UdpSocket, node: &Node) {
+    let now = Instant::now();
+    let (changes, next) = {
+        let mut board = node.board();
+        (board.handle_timeout(now), board.poll_timeout())
+    };
+    changes.iter().for_each(|text| log::info!("{}: {text}", node.options.name));
+    let wait = next.map(|at| at.saturating_duration_since(now).max(WAIT_MIN));
+    if let Err(error) = socket.set_read_timeout(wait) {
+        log::error!("{}: heartbeats cannot be waited for: {error}", node.options.name);
+    }
+}
+
+impl Drop for Ear {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Release);
         // An empty datagram to itself ends the wait.
@@ -69,7 +94,7 @@ impl Drop for Receiver {
             && thread.join().is_err()
             && !thread::panicking()
         {
-            log::error!("the heartbeat receiver panicked");
+            log::error!("the thread that hears heartbeats panicked");
         }
     }
 }
