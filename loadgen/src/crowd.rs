@@ -362,7 +362,7 @@ impl Crowd {
     }
 
     /// Puts a connection back where it was taken from, unless it has come to its end.
-    fn put_back(&mut self, client: u32, line: Line, result: Result<(), End>, now: Instant) {
+    fn put_back(&mut self, client: u32, line: Box<Line>, result: Result<(), End>, now: Instant) {
         match (result, line.standing) {
             (Ok(()), _) => self.clients[client as usize].put_line(line),
             (Err(end), Standing::Coming { .. }) => self.end_way(client, Some(line.server), &end, now),

@@ -174,6 +174,39 @@ impl Report {
         let faults = faults.into_iter().filter(|(count, _)| *count > 0);
         faults.map(|(count, what)| format!("{} {what}", grouped(count))).collect()
     }
+
+    /// Who came back, and how; what did not happen is not told.
+    fn write_returns(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.resumed + self.resumed_in_place + self.moved > 0 {
+            let returns = [self.resumed, self.resumed_in_place, self.moved, self.resumed_incomplete];
+            let [new, same, moved, incomplete] = returns.map(grouped);
+            writeln!(
+                f,
+                "returns   {new} on a new connection, {same} on the same, {moved} by moving; of these {incomplete} \
+                 incomplete"
+            )?;
+        }
+        if self.asked_to_move > 0 {
+            writeln!(f, "moves     {} asked for", grouped(self.asked_to_move))?;
+        }
+        if self.delayed > 0 {
+            writeln!(f, "delayed   {} by balancers, until their turn", grouped(self.delayed))?;
+        }
+        if self.bursts > 0 {
+            let (bursts, falls) = (grouped(self.bursts), grouped(self.worst_burst_falls));
+            let seconds = self.worst_burst_seconds;
+            writeln!(
+                f,
+                "storms    {bursts}; the worst: {falls} out of their rooms, all back after {seconds:.2} s"
+            )?;
+            writeln!(f, "lost      {} connections", grouped(self.lost_connection))?;
+            if self.lost_connection < self.clients.into() {
+                let ms = self.worst_stall_ms;
+                writeln!(f, "stall     {ms:.2} ms at most, for those who kept their connection")?;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl fmt::Display for Report {
@@ -225,39 +258,7 @@ impl fmt::Display for Report {
         }
         writeln!(f, "\nerrors    {}", list(&self.errors))?;
         writeln!(f, "closes    {}", list(&self.closes))?;
-        let Self {
-            lost_connection, resumed, resumed_in_place, asked_to_move, moved, delayed, bursts, ..
-        } = self;
-        let Self { worst_burst_falls, worst_burst_seconds, worst_stall_ms, resumed_incomplete, .. } = self;
-        if resumed + resumed_in_place + moved > 0 {
-            writeln!(
-                f,
-                "returns   {} on a new connection, {} on the same, {} by moving; of these {} incomplete",
-                grouped(*resumed),
-                grouped(*resumed_in_place),
-                grouped(*moved),
-                grouped(*resumed_incomplete)
-            )?;
-        }
-        if *asked_to_move > 0 {
-            writeln!(f, "moves     {} asked for", grouped(*asked_to_move))?;
-        }
-        if *delayed > 0 {
-            writeln!(f, "delayed   {} by balancers, until their turn", grouped(*delayed))?;
-        }
-        if *bursts > 0 {
-            writeln!(
-                f,
-                "storms    {}; the worst: {} out of their rooms, all back after {worst_burst_seconds:.2} s",
-                grouped(*bursts),
-                grouped(*worst_burst_falls)
-            )?;
-            writeln!(
-                f,
-                "lost      {} connections; those who kept theirs waited {worst_stall_ms:.2} ms at most",
-                grouped(*lost_connection)
-            )?;
-        }
+        self.write_returns(f)?;
         if !self.deliver_histogram.is_empty() {
             write!(f, "\ndelivery latency\n{}", Chart(&self.deliver_histogram))?;
         }
@@ -318,7 +319,7 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} is not in:\n{text}");
         }
-        for name in ["refused", "returns", "moves", "delayed", "storms", "lost   "] {
+        for name in ["refused", "returns", "moves", "delayed", "storms", "lost", "stall"] {
             assert!(!text.contains(&format!("\n{name}")), "{name} is told, but did not happen");
         }
     }
@@ -332,7 +333,7 @@ mod tests {
             falls,
         };
         let mut tally = Tally {
-            lost_connection: 1000,
+            lost_connection: 3,
             resumed: 1002,
             resumed_in_place: 1,
             asked_to_move: 8,
@@ -350,7 +351,7 @@ mod tests {
             "moves     8 asked for\n",
             "delayed   20 by balancers, until their turn\n",
             "storms    2; the worst: 1,001 out of their rooms, all back after 3.25 s\n",
-            "lost      1,000 connections; those who kept theirs waited 12.34 ms at most\n",
+            "lost      3 connections\nstall     12.34 ms at most, for those who kept their connection\n",
         ] {
             assert!(text.contains(line), "{line} is not in:\n{text}");
         }

@@ -74,10 +74,10 @@ impl Crowd {
             .register(socket.source(), client::token(client, one.dials), interest)
             .map_err(|error: io::Error| End::Failed(format!("connect: {error}")))?;
         let standing = Standing::Coming { since: now };
-        let line = Some(Line { socket, dial: one.dials, server, node: None, standing });
+        let line = Some(Box::new(Line { socket, dial: one.dials, server, node: None, standing }));
         let until = now + CONNECT_PATIENCE;
         let avoid = one.way.take().and_then(|way| way.avoid);
-        one.way = Some(Box::new(Way { avoid, stage: Stage::Connecting { until, line } }));
+        one.way = Some(Way { avoid, stage: Stage::Connecting { until, line } });
         self.timers.push(Reverse((until, client)));
         Ok(())
     }
@@ -179,7 +179,7 @@ impl Crowd {
 
     /// A client begins a new way at this time.
     pub(super) fn rest(&mut self, client: u32, avoid: Option<Arc<Server>>, until: Instant) {
-        self.clients[client as usize].way = Some(Box::new(Way { avoid, stage: Stage::Resting { until } }));
+        self.clients[client as usize].way = Some(Way { avoid, stage: Stage::Resting { until } });
         self.timers.push(Reverse((until, client)));
     }
 }
