@@ -23,6 +23,7 @@ export interface FakeCluster {
 
 const HISTORY_MAX = 1_000;
 const EVENTS_MAX = 100;
+const STATUS_EVERY_MS = 250;
 const TYPES: Record<string, string> = {
   '.html': 'text/html; charset=utf-8',
   '.js': 'text/javascript; charset=utf-8',
@@ -188,17 +189,39 @@ export async function startFakeCluster(ports: Ports, dist: string): Promise<Fake
   const balancerStatus = (index: number) => {
     const all = [...apps];
     return {
-      ...{ role: 'lb', node: `lb-${index + 1}`, version: '0.1.0', ready: all.some(([, { up }]) => up) },
+      ...{
+        role: 'lb',
+        node: `lb-${index + 1}`,
+        version: '0.1.0',
+        ready: all.some(([, { up }]) => up),
+        draining: false,
+      },
       uptime_seconds: Math.floor((Date.now() - startedMs) / 1_000),
       assigned_total: all.reduce((sum, [, { assigned }]) => sum + assigned, 0),
-      unavailable_total: unavailable,
+      ...{ unavailable_total: unavailable, delayed_total: 0, proxied: 0, moved_total: 0 },
       servers: all.map(([port, { name, up, sockets, assigned }]) => ({
         ...{ name, url: `ws://localhost:${port}/ws`, state: up ? 'up' : 'gone', connections: sockets.size, assigned },
-        ...{ in_flight: 0, last_heartbeat_ms: up ? 120 : 5_200, draining: false, deaf: false, full: false },
+        ...{
+          capacity: 18_000,
+          loop_lag_ms: 0.2,
+          proxied: 0,
+          in_flight: 0,
+          last_heartbeat_ms: up ? 120 : 5_200,
+          draining: false,
+          deaf: false,
+          full: false,
+        },
       })),
-      heartbeats: { accepted: 900, malformed: 0, version: 0, stale: 2, table_full: 0 },
+      heartbeats: { accepted: 900, malformed: 0, version: 0, forged: 0, stale: 2, namesake: 0, table_full: 0 },
       events,
     };
+  };
+
+  const tellStatus = (socket: WebSocket, index: number) => {
+    const tell = () => socket.send(JSON.stringify(balancerStatus(index)));
+    const timer = setInterval(tell, STATUS_EVERY_MS);
+    socket.on('close', () => clearInterval(timer));
+    tell();
   };
 
   const assign = (index: number, response: ServerResponse) => {
@@ -207,7 +230,7 @@ export async function startFakeCluster(ports: Ports, dist: string): Promise<Fake
       unavailable += 1;
       log('unavailable', 'Client attempted to connect while all app servers were unavailable');
       response.setHeader('Retry-After', '1');
-      answer(response, 503, { error: 'unavailable', message: 'no server is alive' });
+      answer(response, 503, { error: 'unavailable', message: 'no server is alive', retry_after_ms: 1_000 });
       return;
     }
     const [port, app] = least;
@@ -255,6 +278,7 @@ export async function startFakeCluster(ports: Ports, dist: string): Promise<Fake
         else if (pathOf(request) === '/ready') answer(response, 200, {});
         else void serve(response, dist, pathOf(request), 'balancer.html');
       });
+      new WebSocketServer({ server: http, path: '/status' }).on('connection', (socket) => tellStatus(socket, index));
       return { http, port };
     }),
     {
