@@ -3,6 +3,7 @@
 // Addresses are plain data; what `std::net` has beyond them is not for this layer.
 use core::net::IpAddr;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::health::Health;
@@ -79,6 +80,16 @@ pub struct Change {
     pub health: Health,
     /// It is a new run of a server that was known.
     pub has_restarted: bool,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, health, has_restarted } = self;
+        match health {
+            Health::Up if *has_restarted => write!(f, "{name} has restarted"),
+            health => write!(f, "{name} is {}", health.name()),
+        }
+    }
 }
 
 /// What a server's connections are measured by.
@@ -184,6 +195,16 @@ impl Table {
     /// The least loaded server that may have another client; counts the client as under way to it. The server `not` is
     /// taken only where there is no other: the client comes from there, or did not get there.
     pub fn pick(&mut self, now: Instant, not: Option<&str>) -> Option<Pick<'_>> {
+        self.pick_of(now, not, |_| true)
+    }
+
+    /// The same, of the servers for whose names `may_be` holds.
+    pub fn pick_of(
+        &mut self,
+        now: Instant,
+        not: Option<&str>,
+        may_be: impl Fn(&str) -> bool,
+    ) -> Option<Pick<'_>> {
         let (turn, weights, count) = (self.turn, self.weights, self.servers.len());
         // Of all servers, since the one whose heartbeat is late knows fewer.
         let balancers = self.servers.values().map(|server| server.heartbeat.accepted.len()).max()?.max(1);
@@ -191,7 +212,7 @@ impl Table {
             .servers
             .iter_mut()
             .enumerate()
-            .filter(|(_, (_, server))| server.is_eligible(now))
+            .filter(|(_, (name, server))| server.is_eligible(now) && may_be(name))
             .min_by_key(|(index, (name, server))| {
                 (Some(name.as_str()) == not, server.load(balancers, weights), (index + turn) % count)
             })?;
