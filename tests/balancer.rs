@@ -338,6 +338,50 @@ fn with_a_key_strangers_are_not_believed() {
 }
 
 #[test]
+fn with_a_key_clients_get_tickets_for_a_server_that_wants_them() {
+    let key = ClusterKey::parse("the-key-of-this-cluster").unwrap();
+    let lb = start_balancer(&lb::Options { cluster_key: Some(key.clone()), ..balancer_options("lb-1") });
+    let balancers = vec![lb.address().to_string()];
+    let app = start_app(&Options {
+        cluster_key: Some(key),
+        is_ticket_required: true,
+        balancers,
+        ..options("app-1")
+    });
+    await_servers(lb.address(), 1);
+    let (url, _) = assign(lb.address()).unwrap();
+    let mut client = Client::open(&url);
+    client.join("lobby", "ann");
+    eventually("the server tells the balancer that its client has arrived", || {
+        known(lb.address(), "app-1")["in_flight"] == 0 && known(lb.address(), "app-1")["connections"] == 1
+    });
+    let path = url.strip_prefix(&format!("ws://{}", app.address())).unwrap();
+    let refused = http_get(app.address(), path);
+    assert_eq!((refused.status, &refused.json()["error"]), (403, &json!("ticket_used")));
+    assert_eq!(http_get(app.address(), "/ws?via=lb-1").json()["error"], "ticket_missing");
+    assert_eq!(metric(app.address(), "distr_tickets_refused_total{rule=\"ticket_used\"}"), 1);
+}
+
+#[test]
+fn more_clients_than_may_be_let_in_are_told_their_turns() {
+    let options = lb::Options { admitted_per_second: 10, ..balancer_options("lb-1") };
+    let lb = start_balancer(&options);
+    let _beating = Beating::start(lb.address(), vec![heartbeat("app-1", 0)]);
+    eventually("the server is there", || assign(lb.address()).is_some());
+    let mut turns = Vec::new();
+    while turns.len() < 5 {
+        let answer = http_get(lb.address(), "/assign");
+        if answer.status == 503 {
+            assert_eq!(answer.json()["error"], "busy");
+            assert!(answer.header("retry-after").unwrap().parse::<u64>().unwrap() >= 1);
+            turns.push(answer.json()["retry_after_ms"].as_u64().unwrap());
+        }
+    }
+    assert!(turns.is_sorted() && turns[4] > turns[0], "each later than the one before: {turns:?}");
+    assert_eq!(status(lb.address())["delayed_total"], 5);
+}
+
+#[test]
 fn two_servers_of_one_name_are_noticed() {
     let lb = balancer("lb-1");
     let older = |number| Heartbeat { incarnation: 6 << 22, number, ..heartbeat("app-1", 0) };

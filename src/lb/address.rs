@@ -17,7 +17,7 @@ pub fn url(destination: &Destination, hostname: &str, balancer: &str, key: Optio
 }
 
 fn issue(destination: &Destination, balancer: &str, key: &ClusterKey) -> String {
-    let expires_ms = destination.time_ms + ticket::LIFE.as_millis() as u64;
+    let expires_ms = destination.time_ms.saturating_add(ticket::LIFE.as_millis() as u64);
     let ticket = Ticket { issuer: balancer.to_owned(), expires_ms, nonce: fastrand::u64(..) };
     ticket.encode(key, Purpose::Enter, &destination.name)
 }
