@@ -13,6 +13,7 @@ pub mod resolver;
 pub mod service;
 pub mod status;
 pub mod upstreams;
+pub mod ws_url;
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};

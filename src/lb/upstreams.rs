@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-use super::address::split;
+use super::ws_url::{host, split};
 
 /// The port of `ws://` (RFC 6455, section 3).
 const PORT: u16 = 80;
@@ -126,14 +126,6 @@ impl Place {
             Ok(address) => Self::At(address),
             Err(_) => Self::Named(name, None),
         }
-    }
-}
-
-/// An address as it stands in a URL (RFC 3986, section 3.2.2).
-pub fn host(address: IpAddr) -> String {
-    match address {
-        IpAddr::V4(address) => address.to_string(),
-        IpAddr::V6(address) => format!("[{address}]"),
     }
 }
 

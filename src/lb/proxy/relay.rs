@@ -14,7 +14,7 @@ use crate::lb::address;
 use crate::lb::board::Destination;
 use crate::lb::node::Node;
 use crate::lb::refusal::Refusal;
-use crate::lb::upstreams::host;
+use crate::lb::ws_url;
 use crate::net::dial::{dial, outcome};
 use crate::net::{Key, Mailbox, Poller, Post, Readiness, Slots, TimerWheel, mailbox::mailbox};
 use crate::wire::{Forward, ServerMessage};
@@ -366,8 +366,8 @@ impl Relay {
     fn connect(&mut self, key: Key, to: &Destination, at: SocketAddr) -> io::Result<()> {
         let Some(line) = self.lines.get_mut(key) else { return Ok(()) };
         let options = &self.node.options;
-        let url = address::url(to, &host(to.address), &options.name, options.cluster_key.as_ref());
-        let (authority, target) = address::split(&url).ok_or(io::ErrorKind::InvalidInput)?;
+        let url = address::url(to, &ws_url::host(to.address), &options.name, options.cluster_key.as_ref());
+        let (authority, target) = ws_url::split(&url).ok_or(io::ErrorKind::InvalidInput)?;
         let peer = line.client.connection().peer().map(|peer| peer.ip());
         let side = line.free_side();
         let mut next = Leg::new(side, dial(at)?);
