@@ -237,7 +237,7 @@ fn a_server_that_a_client_comes_from_is_taken_only_where_there_is_no_other() {
 
 #[test]
 fn a_balancer_that_leaves_sends_nobody_anywhere() {
-    let lb = balancer("lb-1");
+    let mut lb = balancer("lb-1");
     let _beating = Beating::start(lb.address(), vec![heartbeat("app-1", 0)]);
     await_servers(lb.address(), 1);
     lb.drain();

@@ -2,10 +2,10 @@
 
 // Addresses are plain data; what `std::net` has beyond them is not for this layer.
 use core::net::IpAddr;
-use std::collections::BTreeMap;
+use std::fmt;
 use std::time::{Duration, Instant};
 
-use super::health::Health;
+use super::health::{Health, SUSPECT_AFTER};
 use super::in_flight::InFlight;
 use crate::wire::Heartbeat;
 
@@ -23,6 +23,8 @@ pub struct Server {
     pub address: IpAddr,
     /// When that came.
     pub heard: Instant,
+    /// From then on it is suspect.
+    suspect_at: Instant,
     /// As of the last look.
     pub health: Health,
     /// Clients sent there that have not arrived.
@@ -81,6 +83,16 @@ pub struct Change {
     pub has_restarted: bool,
 }
 
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, health, has_restarted } = self;
+        match health {
+            Health::Up if *has_restarted => write!(f, "{name} has restarted"),
+            health => write!(f, "{name} is {}", health.name()),
+        }
+    }
+}
+
 /// What a server's connections are measured by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Weights {
@@ -91,7 +103,7 @@ pub enum Weights {
     Capacity,
 }
 
-/// The servers by name.
+/// The servers.
 #[derive(Debug)]
 pub struct Table {
     balancer: String,
@@ -100,14 +112,18 @@ pub struct Table {
     /// same numbers before them should not all send their next client to the same server; the sum of a name's bytes
     /// gives names that count up (lb-1, lb-2, …) places that do too.
     turn: usize,
-    servers: BTreeMap<String, Server>,
+    /// How many balancers there are, as far as servers tell. The most that any tells, since the one whose heartbeat is late
+    /// knows fewer.
+    balancers: usize,
+    /// In the order of their names: a pick looks at each of them, one beside the other in memory.
+    servers: Vec<Server>,
 }
 
 impl Table {
     /// An empty table of the balancer of that name.
     pub fn new(balancer: String, weights: Weights) -> Self {
         let turn = balancer.bytes().map(usize::from).sum();
-        Self { balancer, weights, turn, servers: BTreeMap::new() }
+        Self { balancer, weights, turn, balancers: 1, servers: Vec::new() }
     }
 
     /// Takes a heartbeat that came from `address`. Tells when it changed the server's state.
@@ -117,27 +133,22 @@ impl Table {
         address: IpAddr,
         now: Instant,
     ) -> Result<Option<Change>, Refused> {
-        if !self.servers.contains_key(&heartbeat.name) {
+        if self.find(&heartbeat.name).is_err() {
             self.make_room()?;
         }
         let arrived =
             heartbeat.accepted.iter().find(|(name, _)| *name == self.balancer).map_or(0, |(_, n)| *n);
-        let Some(server) = self.servers.get_mut(&heartbeat.name) else {
-            let change = Change { name: heartbeat.name.clone(), health: Health::Up, has_restarted: false };
-            let mut in_flight = InFlight::default();
-            in_flight.handle_report(arrived);
-            let server = Server {
-                heard: now,
-                health: Health::Up,
-                in_flight,
-                assigned: 0,
-                former: FormerRun::default(),
-                heartbeat,
-                address,
-            };
-            self.servers.insert(change.name.clone(), server);
-            return Ok(Some(change));
+        self.balancers = self.balancers.max(heartbeat.accepted.len());
+        let place = match self.find(&heartbeat.name) {
+            Ok(place) => place,
+            Err(place) => {
+                let server = Server::new(heartbeat, address, arrived, now);
+                let change = server.change(false);
+                self.servers.insert(place, server);
+                return Ok(Some(change));
+            }
         };
+        let server = &mut self.servers[place];
         let known = (server.heartbeat.incarnation, server.heartbeat.number);
         let news = (heartbeat.incarnation, heartbeat.number);
         // A server whose clock was set back begins an earlier incarnation: it has to wait until the other is gone.
@@ -155,21 +166,23 @@ impl Table {
         server.heartbeat = heartbeat;
         server.address = address;
         server.heard = now;
+        server.suspect_at = now + SUSPECT_AFTER;
         let was = std::mem::replace(&mut server.health, Health::Up);
         let is_news = has_restarted || was != Health::Up;
-        let name = || server.heartbeat.name.clone();
-        Ok(is_news.then(|| Change { name: name(), health: Health::Up, has_restarted }))
+        Ok(is_news.then(|| server.change(has_restarted)))
     }
 
     /// Looks at the clock. Tells whose state it changed.
     pub fn handle_timeout(&mut self, now: Instant) -> Vec<Change> {
         let mut changes = Vec::new();
-        self.servers.retain(|name, server| {
+        let counts = self.servers.iter().map(|server| server.heartbeat.accepted.len());
+        self.balancers = counts.max().unwrap_or(0).max(1);
+        self.servers.retain_mut(|server| {
             let health = Health::judge(server.heard, now);
             server.in_flight.expire(now);
             if health != server.health {
                 server.health = health;
-                changes.push(Change { name: name.clone(), health, has_restarted: false });
+                changes.push(server.change(false));
             }
             now.saturating_duration_since(server.heard) < SHOWN_WHEN_GONE
         });
@@ -178,53 +191,91 @@ impl Table {
 
     /// When [`Table::handle_timeout`] has something to see.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.servers.values().filter_map(|server| server.health.changes_at(server.heard)).min()
+        self.servers.iter().filter_map(|server| server.health.changes_at(server.heard)).min()
     }
 
     /// The least loaded server that may have another client; counts the client as under way to it. The server `not` is
     /// taken only where there is no other: the client comes from there, or did not get there.
     pub fn pick(&mut self, now: Instant, not: Option<&str>) -> Option<Pick<'_>> {
-        let (turn, weights, count) = (self.turn, self.weights, self.servers.len());
-        // Of all servers, since the one whose heartbeat is late knows fewer.
-        let balancers = self.servers.values().map(|server| server.heartbeat.accepted.len()).max()?.max(1);
-        let (_, (name, server)) = self
+        self.pick_of(now, not, |_| true)
+    }
+
+    /// The same, of the servers for whose names `may_be` holds.
+    pub fn pick_of(
+        &mut self,
+        now: Instant,
+        not: Option<&str>,
+        may_be: impl Fn(&str) -> bool,
+    ) -> Option<Pick<'_>> {
+        let (weights, balancers) = (self.weights, self.balancers);
+        let first = self.turn.checked_rem(self.servers.len())?;
+        let eligible = self
             .servers
             .iter_mut()
             .enumerate()
-            .filter(|(_, (_, server))| server.is_eligible(now))
-            .min_by_key(|(index, (name, server))| {
-                (Some(name.as_str()) == not, server.load(balancers, weights), (index + turn) % count)
-            })?;
+            .filter(|(_, server)| server.is_eligible(now) && may_be(&server.heartbeat.name));
+        // One number to compare, since a branch for each server is what a pick would wait for. The places before the
+        // first one wrap around, and so come behind the last.
+        let (_, server) = eligible.min_by_key(|(place, server)| {
+            let is_not = u64::from(not == Some(server.heartbeat.name.as_str()));
+            let place = place.wrapping_sub(first) as u16;
+            is_not << 63 | u64::from(server.load(balancers, weights)) << 16 | u64::from(place)
+        })?;
         server.in_flight.expire(now);
         server.in_flight.send(now);
         server.assigned += 1;
         let (address, connections) = (server.address, server.connections());
         let time_ms = server.time_ms(now);
-        Some(Pick { name, url: &server.heartbeat.url, address, connections, time_ms })
+        let Heartbeat { name, url, .. } = &server.heartbeat;
+        Some(Pick { name, url, address, connections, time_ms })
     }
 
     /// Whether a client could be sent anywhere.
     pub fn is_ready(&self, now: Instant) -> bool {
-        self.servers.values().any(|server| server.is_eligible(now))
+        self.servers.iter().any(|server| server.is_eligible(now))
     }
 
     /// All of them, by name.
     pub fn servers(&self) -> impl Iterator<Item = (&str, &Server)> {
-        self.servers.iter().map(|(name, server)| (name.as_str(), server))
+        self.servers.iter().map(|server| (server.heartbeat.name.as_str(), server))
+    }
+
+    /// Where the server of that name is, or would be.
+    fn find(&self, name: &str) -> Result<usize, usize> {
+        self.servers.binary_search_by(|server| server.heartbeat.name.as_str().cmp(name))
     }
 
     fn make_room(&mut self) -> Result<(), Refused> {
         if self.servers.len() < SERVERS_MAX {
             return Ok(());
         }
-        let gone = self.servers.iter().filter(|(_, server)| server.health == Health::Gone);
-        let oldest = gone.min_by_key(|(_, server)| server.heard).map(|(name, _)| name.clone());
-        self.servers.remove(&oldest.ok_or(Refused::TableFull)?);
+        let gone = self.servers.iter().enumerate().filter(|(_, server)| server.health == Health::Gone);
+        let (oldest, _) = gone.min_by_key(|(_, server)| server.heard).ok_or(Refused::TableFull)?;
+        self.servers.remove(oldest);
         Ok(())
     }
 }
 
 impl Server {
+    fn new(heartbeat: Heartbeat, address: IpAddr, arrived: u64, now: Instant) -> Self {
+        let mut in_flight = InFlight::default();
+        in_flight.handle_report(arrived);
+        Self {
+            heartbeat,
+            address,
+            heard: now,
+            suspect_at: now + SUSPECT_AFTER,
+            health: Health::Up,
+            in_flight,
+            assigned: 0,
+            former: FormerRun::default(),
+        }
+    }
+
+    fn change(&self, has_restarted: bool) -> Change {
+        Change { name: self.heartbeat.name.clone(), health: self.health, has_restarted }
+    }
+
     /// Connections reported, and this balancer's clients under way.
     pub fn connections(&self) -> u32 {
         self.heartbeat.connections.saturating_add(self.in_flight.count())
@@ -243,24 +294,29 @@ impl Server {
 
     /// What its clock says now, by its last word; in milliseconds since the epoch.
     pub fn time_ms(&self, now: Instant) -> u64 {
-        self.heartbeat.time_ms + now.saturating_duration_since(self.heard).as_millis() as u64
+        let since = now.saturating_duration_since(self.heard).as_millis() as u64;
+        self.heartbeat.time_ms.saturating_add(since)
     }
 
     /// What a pick goes by. The other balancers have clients under way too, and cannot be asked; that they send as
     /// many as this one keeps several balancers from filling up the server whose heartbeat is a little late.
-    fn load(&self, balancers: usize, weights: Weights) -> u64 {
+    fn load(&self, balancers: usize, weights: Weights) -> u32 {
         let under_way = self.in_flight.count().saturating_mul(balancers as u32);
-        let connections = u64::from(self.heartbeat.connections.saturating_add(under_way));
+        let connections = self.heartbeat.connections.saturating_add(under_way);
         match weights {
             Weights::Equal => connections,
-            Weights::Capacity => (connections << 32) / u64::from(self.heartbeat.capacity.max(1)),
+            // In parts of 2²⁴ of what it may hold.
+            Weights::Capacity => {
+                let part = (u64::from(connections) << 24) / u64::from(self.heartbeat.capacity.max(1));
+                u32::try_from(part).unwrap_or(u32::MAX)
+            }
         }
     }
 
     fn is_eligible(&self, now: Instant) -> bool {
         let Heartbeat { draining, deaf, full, capacity, .. } = self.heartbeat;
         let may_have_more = !draining && !deaf && !full && self.connections() < capacity;
-        may_have_more && Health::judge(self.heard, now) == Health::Up
+        may_have_more && now < self.suspect_at
     }
 }
 

@@ -16,8 +16,17 @@ pub fn url(destination: &Destination, hostname: &str, balancer: &str, key: Optio
     }
 }
 
+/// Host and port of a `ws://` URL, and the target of a request there. `None`: it wants TLS, or names no host, or a user.
+pub fn split(url: &str) -> Option<(&str, &str)> {
+    let rest = url.strip_prefix("ws://")?;
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, target) = rest.split_at(end);
+    let is_good = !authority.is_empty() && !authority.contains('@');
+    is_good.then_some((authority, target))
+}
+
 fn issue(destination: &Destination, balancer: &str, key: &ClusterKey) -> String {
-    let expires_ms = destination.time_ms + ticket::LIFE.as_millis() as u64;
+    let expires_ms = destination.time_ms.saturating_add(ticket::LIFE.as_millis() as u64);
     let ticket = Ticket { issuer: balancer.to_owned(), expires_ms, nonce: fastrand::u64(..) };
     ticket.encode(key, Purpose::Enter, &destination.name)
 }
@@ -38,6 +47,14 @@ mod tests {
         let of = |text: &str, hostname: &str| url(&destination(text), hostname, "lb-1", None);
         assert_eq!(of("ws://{host}:5001/ws", "chat.example"), "ws://chat.example:5001/ws?via=lb-1");
         assert_eq!(of("wss://fixed.example/ws?x=1", "h"), "wss://fixed.example/ws?x=1&via=lb-1");
+    }
+
+    #[test]
+    fn a_url_has_a_place_and_a_target_there() {
+        assert_eq!(split("ws://a:1/ws?via=lb-1"), Some(("a:1", "/ws?via=lb-1")));
+        assert_eq!(split("ws://a?x=1"), Some(("a", "?x=1")));
+        assert_eq!(split("ws://a"), Some(("a", "")));
+        assert_eq!((split("wss://a/ws"), split("ws:///ws"), split("ws://u@a/ws")), (None, None, None));
     }
 
     #[test]

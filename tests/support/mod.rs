@@ -119,6 +119,7 @@ pub fn balancer_options(name: &str) -> lb::Options {
         cors_origin: "*".into(),
         reactors: 2,
         limits: Limits::default(),
+        proxied_max: 5000,
         drain: Duration::ZERO,
         drain_limit: Duration::from_secs(1),
         cluster_key: None,
