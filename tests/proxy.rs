@@ -15,6 +15,7 @@ use distr_chat::wire::Request;
 use distr_chat::wire::upgrade::Upgrade;
 use serde_json::{Value, json};
 use support::beating::Beating;
+use support::fleet::Fleet;
 use support::http::{Answer, http_get, metric, status};
 use support::raw::{self, Raw, UPGRADE};
 use support::{Client, PATIENCE, balancer, balancer_options, eventually, options, start_app, start_balancer};
@@ -376,6 +377,52 @@ fn a_server_that_freezes_is_left() {
     let mut second = two.take();
     second.write_all(&frame(0x81, "welcome")).unwrap();
     assert_eq!(client.json(), json!({"type": "resume"}));
+}
+
+/// With processes and Redis: the server of a proxied client is killed while it speaks. It goes on on the connection that
+/// it has, and everything is heard once.
+#[test]
+fn a_client_whose_server_is_killed_goes_on_on_the_same_connection() {
+    let mut fleet = Fleet::start(1, 2, 2);
+    let lb = fleet.balancers[0].address;
+    let is_up = |name: &str| server(lb, name)["state"] == "up" && server(lb, name)["deaf"] == false;
+    eventually("both servers are up", || is_up("app-1") && is_up("app-2"));
+    let stream = TcpStream::connect(lb).unwrap();
+    let port = stream.local_addr().unwrap().port();
+    let kept = stream.try_clone().unwrap();
+    let (mut ann, _) = Client::over(stream, format!("ws://{lb}/ws"));
+    let mut bob = Client::connect(lb);
+    let home = ann.welcome["node"].as_str().unwrap().to_owned();
+    assert_ne!(bob.welcome["node"], home.as_str(), "clients are spread");
+    let joined = ann.join("lobby", "ann");
+    bob.join("lobby", "bob");
+    let said: Vec<_> = (0..20).map(|number| format!("a-{number}")).collect();
+    said.iter().for_each(|id| drop(ann.say("lobby", id, "before")));
+    ann.send("lobby", "a-20", "in between");
+    let index = usize::from(home == "app-2");
+    fleet.servers[index].process.kill();
+
+    ann.expect("resume");
+    let welcome = ann.expect("welcome");
+    assert_ne!(welcome["node"], home.as_str());
+    let streams: Vec<_> = joined["streams"].as_object().unwrap().clone().into_iter().collect();
+    let since: Vec<_> = streams.iter().map(|(stream, seq)| (&**stream, seq.as_u64().unwrap())).collect();
+    let rejoined = ann.resume("lobby", "ann", &since);
+    assert_eq!(rejoined["complete"], true);
+    let known: Vec<_> =
+        rejoined["history"].as_array().unwrap().iter().map(|message| message["id"].clone()).collect();
+    assert!(
+        said.iter().all(|id| known.contains(&json!(id))),
+        "all that was acknowledged is there: {known:?}"
+    );
+    ann.say("lobby", "a-20", "in between");
+    ann.say("lobby", "a-21", "after");
+    let heard: Vec<_> =
+        bob.messages_until("lobby", "a-21").iter().map(|message| message["id"].clone()).collect();
+    let all: Vec<_> = (0..=21).map(|number| json!(format!("a-{number}"))).collect();
+    assert_eq!(heard, all, "each once, in order");
+    assert_eq!(kept.local_addr().unwrap().port(), port);
+    assert_eq!(status(lb)["moved_total"], 1);
 }
 
 #[test]
