@@ -16,6 +16,8 @@ const OPEN: [(&str, &str); 7] = [
     ("lb-3", "LB_3_PORT"),
     ("frontend", "FRONTEND_PORT"),
 ];
+/// Any engine may give as many as this.
+const DESCRIPTORS: &str = "4096";
 /// All that go on running.
 pub const SERVICES: [&str; 10] =
     ["app-1", "app-2", "app-3", "lb-1", "lb-2", "lb-3", "redis-1", "redis-2", "redis-3", "frontend"];
@@ -125,8 +127,9 @@ impl Compose {
         command.args(["--project-name", &self.project]).current_dir(env!("CARGO_MANIFEST_DIR"));
         command.env("DOCKER_BUILDKIT", "1").env("COMPOSE_DOCKER_CLI_BUILD", "1");
         command.env("DISTR_CLUSTER_KEY", "d157".repeat(16)).env_remove("DISTR_BACKPLANE_PASSWORD");
-        command.env("DISTR_DRAIN_SECONDS", "1").env("DISTR_DRAIN_LIMIT", "5");
-        command.envs(OPEN.iter().map(|(service, variable)| (variable, self.port(service).port().to_string())));
+        command.env("DISTR_DRAIN_SECONDS", "1").env("DISTR_DRAIN_LIMIT", "5").env("DESCRIPTORS", DESCRIPTORS);
+        command
+            .envs(OPEN.iter().map(|(service, variable)| (variable, self.port(service).port().to_string())));
         command
     }
 }

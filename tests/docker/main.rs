@@ -28,7 +28,9 @@ fn any_container_may_be_stopped_killed_and_wiped() {
     println!("all is well {:.1?} after `up`", begun.elapsed());
     check_frontend(&compose);
 
-    println!("\n| while clients talk | connections lost | moved | back within | longest wait | of those who kept their connection |");
+    println!(
+        "\n| while clients talk | connections lost | moved | back within | longest wait | of those who kept their connection |"
+    );
     println!("|---|--:|--:|--:|--:|--:|");
     for (what, act) in SCENES {
         let mut stage = Stage::open(&mut compose);

@@ -3,8 +3,11 @@
 use crate::compose::{Compose, SERVICES};
 use crate::stage::Stage;
 
+/// What is done, in words and in deeds.
+type Scene = (&'static str, fn(&mut Stage<'_>));
+
 /// In this order, each from where the one before left the containers.
-pub const SCENES: [(&str, fn(&mut Stage)); 22] = [
+pub const SCENES: [Scene; 22] = [
     ("**servers**: one is stopped", |stage| stage.stop(&["app-1"])),
     ("a second one, so that one is left", |stage| stage.stop(&["app-2"])),
     ("the last one, and it is started again", |stage| {

@@ -38,10 +38,8 @@ impl<'a> Stage<'a> {
 
     /// All clients are in their rooms, hear each other, and have all that was acknowledged.
     pub fn close(self) -> Report {
-        let (compose, connected) = (&self.compose, || self.connected());
-        let are_back = comes_true(PATIENCE, || connected() == Some(CLIENTS.into()));
-        let apps = of("app").map(|app| compose.log(app));
-        assert!(are_back, "{:?} clients are connected\n{}", self.connected(), apps.join("\n"));
+        let are_back = comes_true(PATIENCE, || self.connected() == Some(CLIENTS.into()));
+        assert!(are_back, "after {PATIENCE:?} {:?} of {CLIENTS} clients are connected", self.connected());
         self.await_talk();
         self.load.end()
     }
@@ -69,8 +67,8 @@ impl<'a> Stage<'a> {
         let addresses = [one, other].map(|service| self.compose.address(service));
         self.stop(&[one]);
         self.stop(&[other]);
-        [one, other].map(|service| self.compose.remove(service));
-        [other, one].map(|service| self.compose.create(service));
+        [one, other].into_iter().for_each(|service| self.compose.remove(service));
+        [other, one].into_iter().for_each(|service| self.compose.create(service));
         self.await_picture();
         let now = [one, other].map(|service| self.compose.address(service));
         assert!(now[0] != addresses[0] && now[1] != addresses[1], "{addresses:?} became {now:?}");
