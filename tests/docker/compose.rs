@@ -1,7 +1,7 @@
 //! The containers of compose.yaml, in a project of the test's own: started, stopped, killed and wiped.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::process::{Command, Stdio};
 
 use crate::support::fleet::free_addresses;
@@ -24,7 +24,8 @@ pub const SERVICES: [&str; 10] =
 
 /// All of them; removed when dropped.
 pub struct Compose {
-    project: String,
+    /// Its name, to clean up by hand after a test that was killed.
+    pub project: String,
     ports: BTreeMap<&'static str, SocketAddr>,
     /// Those that the test has not stopped.
     running: BTreeSet<&'static str>,
@@ -89,9 +90,9 @@ impl Compose {
     }
 
     /// Where the others reach it.
-    pub fn address(&self, service: &str) -> String {
+    pub fn address(&self, service: &str) -> IpAddr {
         let format = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
-        run(Command::new("docker").args(["inspect", "--format", format, &self.id(service)]))
+        run(Command::new("docker").args(["inspect", "--format", format, &self.id(service)])).parse().unwrap()
     }
 
     /// What it wrote since it was created.

@@ -1,6 +1,7 @@
 //! One scene: clients talk while things are done to the containers, each of which the others must have noticed before the
 //! next one is done.
 
+use std::cmp::Reverse;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use serde_json::Value;
 
 use crate::compose::Compose;
 use crate::support::load::{Load, Way};
-use crate::support::{PATIENCE, comes_true, http_get};
+use crate::support::{PATIENCE, comes_true, eventually, http_get};
 
 const CLIENTS: u32 = 60;
 const ROOMS: u32 = 12;
@@ -64,22 +65,26 @@ impl<'a> Stage<'a> {
 
     /// Both are stopped, removed with all that they wrote, and made anew where the other one was.
     pub fn swap(&mut self, one: &'static str, other: &'static str) {
-        let addresses = [one, other].map(|service| self.compose.address(service));
-        self.stop(&[one]);
-        self.stop(&[other]);
-        [one, other].into_iter().for_each(|service| self.compose.remove(service));
-        [other, one].into_iter().for_each(|service| self.compose.create(service));
+        let mut both = [one, other].map(|service| (self.compose.address(service), service));
+        // The first to come is given the lowest address that is free.
+        both.sort_unstable_by_key(|before| Reverse(*before));
+        both.iter().for_each(|(_, service)| self.stop(&[service]));
+        both.iter().for_each(|(_, service)| self.compose.remove(service));
+        both.iter().for_each(|(_, service)| self.compose.create(service));
         self.await_picture();
-        let now = [one, other].map(|service| self.compose.address(service));
-        assert!(now[0] != addresses[0] && now[1] != addresses[1], "{addresses:?} became {now:?}");
+        for (before, service) in both {
+            assert_ne!(self.compose.address(service), before, "{service} is where it was");
+        }
     }
 
     /// Balancers tell newcomers that there is no server for them, and write it down.
     pub fn await_unavailable(&self) {
         for lb in of("lb") {
+            let written = || self.compose.log(lb).matches(UNAVAILABLE).count();
+            let before = written();
             let answer = http_get(self.compose.port(lb), "/assign");
             assert_eq!((answer.status, &answer.json()["error"]), (503, &"unavailable".into()), "{lb}");
-            assert!(self.compose.log(lb).contains(UNAVAILABLE), "{lb}: {}", self.compose.log(lb));
+            eventually(&format!("{lb} writes it down"), || written() > before);
         }
     }
 
