@@ -4,11 +4,8 @@
 
 mod support;
 
-use std::net::{SocketAddr, UdpSocket};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::net::SocketAddr;
+use std::thread;
 
 use distr_chat::app::{App, Options};
 use distr_chat::lb;
@@ -16,6 +13,7 @@ use distr_chat::serve::Limits;
 use distr_chat::up::Role;
 use distr_chat::wire::{ClusterKey, Heartbeat};
 use serde_json::{Value, json};
+use support::beating::{Beating, heartbeat, send};
 use support::http::http_get_as;
 use support::{
     Client, addresses, balancer, balancer_options, cluster, eventually, http_get, incarnation, metric,
@@ -56,57 +54,6 @@ fn assign(balancer: SocketAddr) -> Option<(String, String)> {
     let body = answer.json();
     let text = |key: &str| body[key].as_str().unwrap().to_owned();
     (answer.status == 200).then(|| (text("url"), text("node")))
-}
-
-fn heartbeat(name: &str, connections: u32) -> Heartbeat {
-    Heartbeat {
-        name: name.into(),
-        incarnation: 7 << 22,
-        number: 1000,
-        url: "ws://{host}:5001/ws".into(),
-        connections,
-        capacity: 20_000,
-        loop_lag_us: 0,
-        time_ms: 0,
-        accepted: Vec::new(),
-        draining: false,
-        deaf: false,
-        full: false,
-    }
-}
-
-fn send(balancer: SocketAddr, datagram: &[u8]) {
-    UdpSocket::bind("127.0.0.1:0").unwrap().send_to(datagram, balancer).unwrap();
-}
-
-/// Heartbeats as a server would send them, until it is dropped.
-struct Beating {
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Beating {
-    fn start(balancer: SocketAddr, mut heartbeats: Vec<Heartbeat>) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let thread = thread::spawn(move || {
-            while !stopped.load(Ordering::Relaxed) {
-                for heartbeat in &mut heartbeats {
-                    heartbeat.number += 1;
-                    send(balancer, &heartbeat.encode(None));
-                }
-                thread::sleep(Duration::from_millis(20));
-            }
-        });
-        Self { stop, thread: Some(thread) }
-    }
-}
-
-impl Drop for Beating {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread.take().unwrap().join().unwrap();
-    }
 }
 
 #[test]
@@ -237,7 +184,7 @@ fn a_server_that_a_client_comes_from_is_taken_only_where_there_is_no_other() {
 
 #[test]
 fn a_balancer_that_leaves_sends_nobody_anywhere() {
-    let lb = balancer("lb-1");
+    let mut lb = balancer("lb-1");
     let _beating = Beating::start(lb.address(), vec![heartbeat("app-1", 0)]);
     await_servers(lb.address(), 1);
     lb.drain();
@@ -464,11 +411,11 @@ fn a_later_run_is_believed_at_once() {
 }
 
 #[test]
-fn a_balancer_has_the_endpoints_of_the_docs_and_no_websocket() {
+fn a_balancer_has_the_endpoints_of_the_docs() {
     let lb = balancer("lb-1");
     let get = |path| http_get(lb.address(), path);
     assert_eq!(get("/status").header("access-control-allow-origin"), Some("https://chat.example"));
     assert_eq!((get("/live").status, get("/ready").status, get("/metrics").status), (200, 503, 200));
-    assert_eq!(get("/ws").status, 404);
+    assert_eq!((get("/ws").status, get("/other").status), (426, 404));
     assert_eq!(metric(lb.address(), "distr_lb_error_answers_total{status=\"404\"}"), 1);
 }

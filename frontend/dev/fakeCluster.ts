@@ -23,6 +23,7 @@ export interface FakeCluster {
 
 const HISTORY_MAX = 1_000;
 const EVENTS_MAX = 100;
+const STATUS_EVERY_MS = 250;
 const TYPES: Record<string, string> = {
   '.html': 'text/html; charset=utf-8',
   '.js': 'text/javascript; charset=utf-8',
@@ -49,6 +50,8 @@ interface App {
   startedMs: number;
   http: Server;
   sockets: Set<WebSocket>;
+  /** Those that came through a balancer, and what leads each to another server. */
+  relayed: Map<WebSocket, () => void>;
   stream: string;
   seqs: Map<string, number>;
   assigned: number;
@@ -61,6 +64,7 @@ export async function startFakeCluster(ports: Ports, dist: string): Promise<Fake
   const apps = new Map<number, App>();
   const events: { time: number; kind: string; text: string }[] = [];
   let unavailable = 0;
+  let moved = 0;
 
   const log = (kind: string, text: string) => {
     events.push({ time: Date.now(), kind, text });
@@ -135,7 +139,7 @@ export async function startFakeCluster(ports: Ports, dist: string): Promise<Fake
     app.totals.accepted += 1;
     const session = `${app.stream}-${app.totals.accepted}`;
     socket.send(JSON.stringify({ type: 'welcome', node: app.name, session, limits: DEFAULT_LIMITS }));
-    socket.on('message', (data: Buffer) => {
+    const hear = (data: Buffer) => {
       const message = JSON.parse(data.toString()) as ClientMessage;
       switch (message.type) {
         case 'join':
@@ -157,10 +161,34 @@ export async function startFakeCluster(ports: Ports, dist: string): Promise<Fake
         case 'ping':
           socket.send('{"type":"pong"}');
       }
-    });
-    socket.on('close', () => {
+    };
+    const part = () => {
+      socket.off('message', hear).off('close', part);
       app.sockets.delete(socket);
+      app.relayed.delete(socket);
       for (const name of rooms.keys()) leaveRoom(name, socket);
+    };
+    socket.on('message', hear).on('close', part);
+    return part;
+  };
+
+  const leastLoaded = () =>
+    [...apps].filter(([, { up }]) => up).sort(([, a], [, b]) => a.sockets.size - b.sockets.size)[0];
+
+  /** A balancer's proxy: when the server dies another one takes over, and the client is told. */
+  const relay = (socket: WebSocket) => {
+    const least = leastLoaded();
+    if (!least) {
+      socket.close(1013);
+      return;
+    }
+    const [port, app] = least;
+    const part = converse(app, port, socket);
+    app.relayed.set(socket, () => {
+      part();
+      moved += 1;
+      socket.send('{"type":"resume"}');
+      relay(socket);
     });
   };
 
@@ -188,26 +216,49 @@ export async function startFakeCluster(ports: Ports, dist: string): Promise<Fake
   const balancerStatus = (index: number) => {
     const all = [...apps];
     return {
-      ...{ role: 'lb', node: `lb-${index + 1}`, version: '0.1.0', ready: all.some(([, { up }]) => up) },
+      ...{
+        role: 'lb',
+        node: `lb-${index + 1}`,
+        version: '0.1.0',
+        ready: all.some(([, { up }]) => up),
+        draining: false,
+      },
       uptime_seconds: Math.floor((Date.now() - startedMs) / 1_000),
       assigned_total: all.reduce((sum, [, { assigned }]) => sum + assigned, 0),
-      unavailable_total: unavailable,
-      servers: all.map(([port, { name, up, sockets, assigned }]) => ({
+      ...{ unavailable_total: unavailable, delayed_total: 0, moved_total: moved },
+      proxied: all.reduce((sum, [, { relayed }]) => sum + relayed.size, 0),
+      servers: all.map(([port, { name, up, sockets, relayed, assigned }]) => ({
         ...{ name, url: `ws://localhost:${port}/ws`, state: up ? 'up' : 'gone', connections: sockets.size, assigned },
-        ...{ in_flight: 0, last_heartbeat_ms: up ? 120 : 5_200, draining: false, deaf: false, full: false },
+        ...{
+          capacity: 18_000,
+          loop_lag_ms: 0.2,
+          proxied: relayed.size,
+          in_flight: 0,
+          last_heartbeat_ms: up ? 120 : 5_200,
+          draining: false,
+          deaf: false,
+          full: false,
+        },
       })),
-      heartbeats: { accepted: 900, malformed: 0, version: 0, stale: 2, table_full: 0 },
+      heartbeats: { accepted: 900, malformed: 0, version: 0, forged: 0, stale: 2, namesake: 0, table_full: 0 },
       events,
     };
   };
 
+  const tellStatus = (socket: WebSocket, index: number) => {
+    const tell = () => socket.send(JSON.stringify(balancerStatus(index)));
+    const timer = setInterval(tell, STATUS_EVERY_MS);
+    socket.on('close', () => clearInterval(timer));
+    tell();
+  };
+
   const assign = (index: number, response: ServerResponse) => {
-    const [least] = [...apps].filter(([, { up }]) => up).sort(([, a], [, b]) => a.sockets.size - b.sockets.size);
+    const least = leastLoaded();
     if (!least) {
       unavailable += 1;
       log('unavailable', 'Client attempted to connect while all app servers were unavailable');
       response.setHeader('Retry-After', '1');
-      answer(response, 503, { error: 'unavailable', message: 'no server is alive' });
+      answer(response, 503, { error: 'unavailable', message: 'no server is alive', retry_after_ms: 1_000 });
       return;
     }
     const [port, app] = least;
@@ -225,7 +276,8 @@ export async function startFakeCluster(ports: Ports, dist: string): Promise<Fake
       else void serve(response, dist, pathOf(request), 'server.html');
     });
     const app: App = {
-      ...{ name, up: true, startedMs: Date.now(), http, sockets: new Set(), assigned: before?.assigned ?? 0 },
+      ...{ name, up: true, startedMs: Date.now(), http, sockets: new Set(), relayed: new Map() },
+      assigned: before?.assigned ?? 0,
       ...{ stream: `${Date.now().toString(16)}${port.toString(16)}.0`, seqs: new Map() },
       totals: { accepted: 0, messages: 0, deliveries: 0 },
     };
@@ -239,6 +291,7 @@ export async function startFakeCluster(ports: Ports, dist: string): Promise<Fake
     const app = apps.get(port);
     if (!app?.up) return;
     app.up = false;
+    for (const lead of [...app.relayed.values()]) lead();
     for (const socket of app.sockets) socket.terminate();
     app.http.close();
     app.http.closeAllConnections();
@@ -254,6 +307,10 @@ export async function startFakeCluster(ports: Ports, dist: string): Promise<Fake
         else if (pathOf(request) === '/status') answer(response, 200, balancerStatus(index));
         else if (pathOf(request) === '/ready') answer(response, 200, {});
         else void serve(response, dist, pathOf(request), 'balancer.html');
+      });
+      new WebSocketServer({ server: http }).on('connection', (socket, request) => {
+        if (pathOf(request) === '/status') tellStatus(socket, index);
+        else relay(socket);
       });
       return { http, port };
     }),

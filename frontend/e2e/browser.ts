@@ -52,3 +52,41 @@ export async function say(page: Page, text: string) {
   await box.fill(text);
   await box.press('Enter');
 }
+
+export const nodeOf = (page: Page) => page.locator('.badge').getAttribute('data-node');
+export const texts = (page: Page) => page.locator('.message-text').allTextContents();
+export const shown = (page: Page, text: string) =>
+  page.locator('.message-text').getByText(text, { exact: true }).waitFor();
+export const delivered = (page: Page, text: string) =>
+  page.locator('.message[data-mark=delivered]').getByText(text, { exact: true }).waitFor();
+
+/** What the badge has shown: each phase, and each server, as often as it came. */
+export interface Shown {
+  phases: string[];
+  nodes: string[];
+}
+
+/** From now on the page remembers what its badge shows. */
+export async function watchBadge(page: Page) {
+  await page.evaluate(() => {
+    const shown: Shown = { phases: [], nodes: [] };
+    const note = (list: string[], value: string | null | undefined) => {
+      if (value !== list.at(-1)) list.push(value ?? 'nothing');
+    };
+    const look = () => {
+      const badge = document.querySelector('.badge');
+      note(shown.phases, badge?.getAttribute('data-phase'));
+      note(shown.nodes, badge?.getAttribute('data-node'));
+    };
+    look();
+    new MutationObserver(look).observe(document.body, {
+      ...{ subtree: true, childList: true, attributes: true },
+      attributeFilter: ['data-phase', 'data-node'],
+    });
+    Object.assign(window, { shown });
+  });
+}
+
+export function shownByBadge(page: Page): Promise<Shown> {
+  return page.evaluate(() => (window as unknown as { shown: Shown }).shown);
+}

@@ -1,42 +1,27 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { dropSockets, join, launch, newPage, say } from './browser';
+import { delivered, dropSockets, launch, nodeOf, say, shown, texts } from './browser';
 import { type Cluster, startCluster } from './cluster';
+import { Visitors } from './visitors';
 
 let cluster: Cluster;
 let browser: Browser;
-const pages: Page[] = [];
-const complaints: string[] = [];
+let visitors: Visitors;
 
 beforeAll(async () => {
   [cluster, browser] = await Promise.all([startCluster(), launch()]);
+  visitors = new Visitors(browser);
 });
 
-afterEach(async () => {
-  for (const page of pages.splice(0)) await page.context().close();
-  // A failed request is what some tests bring about; everything else is a fault of the page.
-  const faults = complaints.splice(0).filter((text) => !text.startsWith('Failed to load resource'));
-  expect(faults).toEqual([]);
-});
+afterEach(() => visitors.leave());
 
 afterAll(async () => {
   await browser.close();
   await cluster.stop();
 });
 
-async function open(url: string): Promise<Page> {
-  const page = await newPage(browser);
-  watch(page);
-  await page.goto(url);
-  return page;
-}
-
-async function enter(user: string, room: string): Promise<Page> {
-  const page = await newPage(browser);
-  watch(page);
-  await join(page, cluster.frontend, user, room);
-  return page;
-}
+const open = (url: string) => visitors.open(url);
+const enter = (user: string, room: string) => visitors.enter(cluster.frontend, user, room);
 
 /** Two people at different servers. */
 async function meet(room: string): Promise<[Page, Page]> {
@@ -45,20 +30,7 @@ async function meet(room: string): Promise<[Page, Page]> {
   return two;
 }
 
-function watch(page: Page) {
-  pages.push(page);
-  page.on('console', (message) => {
-    if (message.type() === 'error') complaints.push(message.text());
-  });
-  page.on('pageerror', (error) => complaints.push(error.message));
-}
-
-const nodeOf = (page: Page) => page.locator('.badge').getAttribute('data-node');
 const phaseIs = (page: Page, phase: string) => page.locator(`.badge[data-phase=${phase}]`).waitFor();
-const texts = (page: Page) => page.locator('.message-text').allTextContents();
-const shown = (page: Page, text: string) => page.locator('.message-text').getByText(text, { exact: true }).waitFor();
-const delivered = (page: Page, text: string) =>
-  page.locator('.message[data-mark=delivered]').getByText(text, { exact: true }).waitFor();
 const person = (page: Page, name: string) => page.locator('.people-name').getByText(name, { exact: true });
 
 describe('two people in one room', () => {
@@ -130,7 +102,7 @@ describe('when the connection is lost', () => {
     await say(ann, 'before');
     await shown(bob, 'before');
 
-    await ann.route('**/assign', (route) => route.abort());
+    await ann.route('**/assign*', (route) => route.abort());
     await dropSockets(ann);
     await ann.locator('.notice', { hasText: 'Reconnecting' }).waitFor();
     await say(ann, 'written offline');
@@ -139,7 +111,7 @@ describe('when the connection is lost', () => {
     await delivered(bob, 'missed by ann');
     await ann.locator('.notice', { hasText: 'No balancer reachable' }).waitFor();
 
-    await ann.unroute('**/assign');
+    await ann.unroute('**/assign*');
     await ann.getByRole('button', { name: 'Try now' }).click();
     await phaseIs(ann, 'online');
     await delivered(ann, 'written offline');
@@ -223,9 +195,10 @@ describe('status pages', () => {
 
   test('a node that is silent is shown so, until it speaks again', async () => {
     const page = await open(`http://localhost:${cluster.ports.balancers[1]}/`);
-    await page.getByText('Read every second').waitFor();
+    await page.getByText('Live').waitFor();
     await page.getByRole('heading', { name: 'lb-2' }).waitFor();
     await page.route('**/status', (route) => route.abort());
+    await dropSockets(page);
     await page.getByText(/Unreachable since \d/).waitFor();
     await page.unroute('**/status');
     await page.getByText(/Unreachable since/).waitFor({ state: 'detached' });

@@ -4,6 +4,8 @@ import { createServer, type Server } from 'node:net';
 import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Ports, startFakeCluster } from '../dev/fakeCluster';
+import { decodeBalancer } from '../src/status/status';
+import { getsClients } from '../src/status/tone';
 
 export interface Cluster {
   ports: Ports;
@@ -12,6 +14,8 @@ export interface Cluster {
   redis: readonly string[];
   /** Kills one node without a warning. */
   kill(node: string): void;
+  /** Has a server leave, and waits until it is back and all balancers send clients to it. Needs `--restart`. */
+  restart: ((node: string) => Promise<void>) | null;
   stop(): Promise<void>;
 }
 
@@ -19,14 +23,18 @@ const READY_WITHIN_MS = 40_000;
 const STOP_WITHIN_MS = 10_000;
 /** A Redis node takes this port, counted from its own, too. */
 const REDIS_BUS_OFFSET = 10_000;
+const RESTARTED = /^(\S+) is started again \(pid (\d+)\)/;
 const ROOT = new URL('../', import.meta.url);
 
-/** The cluster under test: the binary of `DISTR_CHAT_BIN`, or the fake one where that is `fake`. */
-export async function startCluster(): Promise<Cluster> {
+/**
+ * The cluster under test: the binary of `DISTR_CHAT_BIN`, which gets these flags too, or the fake one where that is
+ * `fake`.
+ */
+export async function startCluster(...flags: string[]): Promise<Cluster> {
   const free = await freePorts(7);
   const ports: Ports = { frontend: free[0] ?? 0, apps: free.slice(1, 4), balancers: free.slice(4, 7) };
   const binary = process.env.DISTR_CHAT_BIN ?? new URL('../target/release/distr-chat', ROOT).pathname;
-  const cluster = binary === 'fake' ? await startFake(ports) : startReal(binary, ports, await freeRedisPorts(3));
+  const cluster = binary === 'fake' ? await startFake(ports) : startReal(binary, ports, await freeRedisPorts(3), flags);
   try {
     await ready(ports);
     return cluster;
@@ -43,6 +51,7 @@ async function startFake(ports: Ports): Promise<Cluster> {
     frontend: `http://localhost:${ports.frontend}/`,
     redis: [],
     kill: (node) => fake.kill(ports.apps[Number(node.replace('app-', '')) - 1] ?? 0),
+    restart: null,
     stop() {
       fake.stop();
       return Promise.resolve();
@@ -51,7 +60,7 @@ async function startFake(ports: Ports): Promise<Cluster> {
 }
 
 /** Each node a process, as the table tells that `up` shows. */
-function startReal(binary: string, ports: Ports, redisPorts: readonly number[]): Cluster {
+function startReal(binary: string, ports: Ports, redisPorts: readonly number[], flags: readonly string[]): Cluster {
   const child = spawn(
     binary,
     [
@@ -60,22 +69,30 @@ function startReal(binary: string, ports: Ports, redisPorts: readonly number[]):
       ...['--frontend-port', `${ports.frontend}`],
       ...['--app-ports', ports.apps.join()],
       ...['--lb-ports', ports.balancers.join()],
+      ...flags,
     ],
     { stdio: ['ignore', 'pipe', 'inherit'] },
   );
   const pids = new Map<string, number>();
   createInterface(child.stdout).on('line', (line) => {
-    const [, node, pid] = /^ {2}(\S+) .* pid (\d+) /.exec(line) ?? [];
+    const [, node, pid] = /^ {2}(\S+) .* pid (\d+) /.exec(line) ?? RESTARTED.exec(line) ?? [];
     if (node !== undefined) pids.set(node, Number(pid));
   });
+  const pidOf = (node: string) => {
+    const pid = pids.get(node);
+    if (pid === undefined) throw new Error(`up did not tell the pid of ${node}`);
+    return pid;
+  };
   return {
     ports,
     frontend: `http://localhost:${ports.frontend}/`,
     redis: redisPorts.map((_port, index) => `redis-${index + 1}`),
-    kill(node) {
-      const pid = pids.get(node);
-      if (pid === undefined) throw new Error(`up did not tell the pid of ${node}`);
-      process.kill(pid, 'SIGKILL');
+    kill: (node) => process.kill(pidOf(node), 'SIGKILL'),
+    async restart(node) {
+      const before = pidOf(node);
+      process.kill(before, 'SIGTERM');
+      await until(`${node} was started again`, () => pidOf(node) !== before);
+      for (const port of ports.balancers) await until(`lb at ${port} sends clients to ${node}`, () => isUp(port, node));
     },
     stop: () => end(child),
   };
@@ -96,13 +113,21 @@ async function ready({ frontend, apps, balancers }: Ports) {
     ...[...apps, ...balancers].map((port) => `http://localhost:${port}/status`),
     ...[...apps, ...balancers].map((port) => `http://localhost:${port}/ready`),
   ];
+  for (const url of urls) await until(`${url} was ready`, () => answers(url));
+}
+
+async function until(what: string, is: () => boolean | Promise<boolean>) {
   const deadline = Date.now() + READY_WITHIN_MS;
-  for (const url of urls) {
-    while (!(await answers(url))) {
-      if (Date.now() > deadline) throw new Error(`${url} was not ready within ${READY_WITHIN_MS} ms`);
-      await pause(50);
-    }
+  while (!(await is())) {
+    if (Date.now() > deadline) throw new Error(`not within ${READY_WITHIN_MS} ms: ${what}`);
+    await pause(50);
   }
+}
+
+async function isUp(port: number, node: string): Promise<boolean> {
+  const status = decodeBalancer(await (await fetch(`http://localhost:${port}/status`)).text());
+  const row = status?.servers.find(({ name }) => name === node);
+  return row !== undefined && getsClients(row);
 }
 
 async function answers(url: string): Promise<boolean> {

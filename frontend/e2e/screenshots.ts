@@ -93,7 +93,7 @@ async function takeAll({ frontend, ports }: Cluster, browser: Browser, directory
       await page.keyboard.press('Escape');
     }
 
-    await page.route('**/assign', (route) => route.abort());
+    await page.route('**/assign*', (route) => route.abort());
     await dropSockets(page);
     await say(page, 'I write this while I am offline.');
     await page.getByRole('button', { name: 'Try now' }).waitFor();

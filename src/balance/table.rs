@@ -2,6 +2,7 @@
 
 // Addresses are plain data; what `std::net` has beyond them is not for this layer.
 use core::net::IpAddr;
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::health::{Health, SUSPECT_AFTER};
@@ -80,6 +81,16 @@ pub struct Change {
     pub health: Health,
     /// It is a new run of a server that was known.
     pub has_restarted: bool,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, health, has_restarted } = self;
+        match health {
+            Health::Up if *has_restarted => write!(f, "{name} has restarted"),
+            health => write!(f, "{name} is {}", health.name()),
+        }
+    }
 }
 
 /// What a server's connections are measured by.
@@ -186,9 +197,23 @@ impl Table {
     /// The least loaded server that may have another client; counts the client as under way to it. The server `not` is
     /// taken only where there is no other: the client comes from there, or did not get there.
     pub fn pick(&mut self, now: Instant, not: Option<&str>) -> Option<Pick<'_>> {
+        self.pick_of(now, not, |_| true)
+    }
+
+    /// The same, of the servers for whose names `may_be` holds.
+    pub fn pick_of(
+        &mut self,
+        now: Instant,
+        not: Option<&str>,
+        may_be: impl Fn(&str) -> bool,
+    ) -> Option<Pick<'_>> {
         let (weights, balancers) = (self.weights, self.balancers);
         let first = self.turn.checked_rem(self.servers.len())?;
-        let eligible = self.servers.iter_mut().enumerate().filter(|(_, server)| server.is_eligible(now));
+        let eligible = self
+            .servers
+            .iter_mut()
+            .enumerate()
+            .filter(|(_, server)| server.is_eligible(now) && may_be(&server.heartbeat.name));
         // One number to compare, since a branch for each server is what a pick would wait for. The places before the
         // first one wrap around, and so come behind the last.
         let (_, server) = eligible.min_by_key(|(place, server)| {

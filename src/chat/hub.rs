@@ -212,7 +212,7 @@ impl Hub {
                 self.bus = BusState::Carries { since: now.instant };
                 self.alive_due = now.instant;
                 let is_asked_for =
-                    |id: &RoomId| self.room(*id).fetch.as_ref().is_some_and(Fetch::is_subscribed);
+                    |id: &RoomId| self.room(*id).fetch.as_deref().is_some_and(Fetch::is_subscribed);
                 self.fresh = self.ids().filter(is_asked_for).collect();
                 self.sync_all(true, now);
                 if mem::take(&mut self.has_told_degraded) {

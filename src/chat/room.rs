@@ -30,8 +30,8 @@ pub struct Room {
     pub presence: Presence,
     /// Members at each reactor.
     pub here: SmallVec<[u32; 4]>,
-    /// What is still being learned from other servers.
-    pub fetch: Option<Fetch>,
+    /// What is still being learned from other servers; boxed, since mostly nothing is.
+    pub fetch: Option<Box<Fetch>>,
     /// What no other server has confirmed yet.
     pub unconfirmed: Unconfirmed,
     /// When the hub has to look at it.
@@ -53,7 +53,7 @@ pub struct Room {
     /// When what was said has to be published, where that may wait.
     pub outgoing_due: Option<Instant>,
     /// Streams of which another server waits to hear that they are kept here.
-    pub owes_have: SmallVec<[(u64, StreamId); 2]>,
+    pub owes_have: Vec<(u64, StreamId)>,
     /// Messages said in it since it is here.
     pub messages: u64,
     ring: Ring,
@@ -85,7 +85,7 @@ impl Room {
             name,
             presence: Presence::default(),
             here: SmallVec::from_elem(0, reactors),
-            fetch: Some(Fetch::new(now.instant)),
+            fetch: Some(Box::new(Fetch::new(now.instant))),
             unconfirmed: Unconfirmed::default(),
             due: None,
             presence_due: None,
@@ -96,7 +96,7 @@ impl Room {
             held_until: None,
             is_dirty: false,
             outgoing_due: None,
-            owes_have: SmallVec::new(),
+            owes_have: Vec::new(),
             messages: 0,
             ring,
             own,
@@ -303,7 +303,7 @@ impl Room {
             let seen = seen(known.id);
             known.last <= seen || known.kept_from <= seen + 1
         });
-        let is_learned = self.fetch.as_ref().is_none_or(Fetch::is_sufficient);
+        let is_learned = self.fetch.as_deref().is_none_or(Fetch::is_sufficient);
         (entries, all_known && all_kept && is_learned)
     }
 
@@ -365,7 +365,7 @@ impl Room {
             self.outgoing_due,
             self.unconfirmed.publish_due(),
             self.unconfirmed.show_due(),
-            self.fetch.as_ref().and_then(Fetch::due),
+            self.fetch.as_deref().and_then(Fetch::due),
         ];
         let gaps = self.streams.iter().filter_map(Stream::due);
         others.into_iter().flatten().chain(gaps).fold(refresh, Instant::min)

@@ -164,7 +164,7 @@ fn what_is_lost_or_gone_makes_history_incomplete() {
     }
     assert!(!room.history(Some(&since(&[(OTHER, 3)]))).1, "4 has left the ring");
     assert!(room.history(Some(&since(&[(OTHER, 4)]))).1);
-    room.fetch = Some(Fetch::new(Instant::now()));
+    room.fetch = Some(Box::new(Fetch::new(Instant::now())));
     assert!(!room.history(Some(&since(&[(OTHER, 4)]))).1, "what was said elsewhere is not known");
 }
 

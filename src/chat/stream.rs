@@ -27,7 +27,8 @@ pub struct Stream {
     /// Where it begins was told, or something of it was kept.
     has_begun: bool,
     held: BTreeMap<u64, Arc<Message>>,
-    gap: Option<Gap>,
+    /// Boxed, since there is hardly ever one.
+    gap: Option<Box<Gap>>,
 }
 
 /// A hole behind `last`.
@@ -208,7 +209,8 @@ impl Stream {
         if self.has_gap() && self.gap.is_none() {
             let due = now + patience;
             let lacked_by = SmallVec::new();
-            self.gap = Some(Gap { since: now, due, tries: 0, announcer, lacked_by, lacked_to: 0 });
+            let gap = Gap { since: now, due, tries: 0, announcer, lacked_by, lacked_to: 0 };
+            self.gap = Some(Box::new(gap));
         }
     }
 }

@@ -241,7 +241,8 @@ impl ServerFlags {
             "--require-ticket: without a --cluster-key no ticket can be checked"
         );
         let reactors = shared::reactors(self.reactors);
-        let connections_max = shared::connections_max(self.max_connections, descriptors, servers, reactors);
+        let connections_max =
+            shared::connections_max(self.max_connections, descriptors, servers, reactors, 1);
         Ok(Options {
             name: String::new(),
             listen: SocketAddr::from(([0, 0, 0, 0], 0)),

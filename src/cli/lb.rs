@@ -35,6 +35,10 @@ pub struct Flags {
     #[arg(long, env = "DISTR_REACTORS")]
     reactors: Option<NonZeroUsize>,
 
+    /// Most clients that are proxied at a time [default: what the descriptors of the process allow, two for each]
+    #[arg(long, env = "DISTR_MAX_CONNECTIONS")]
+    max_connections: Option<u32>,
+
     #[command(flatten)]
     balancer: BalancerFlags,
 
@@ -63,6 +67,7 @@ impl BalancerFlags {
     pub fn options(
         &self,
         reactors: Option<NonZeroUsize>,
+        proxied_max: u32,
         drain: DrainFlags,
         cluster_key: Option<ClusterKey>,
     ) -> Options {
@@ -72,6 +77,7 @@ impl BalancerFlags {
             cors_origin: "*".into(),
             reactors: shared::reactors(reactors),
             limits: Limits::default(),
+            proxied_max,
             drain: drain.over(),
             drain_limit: drain.limit(),
             cluster_key,
@@ -90,11 +96,28 @@ impl BalancerFlags {
     }
 }
 
+/// How many clients each of the balancers of a process may proxy.
+pub fn proxied_max(
+    asked: Option<u32>,
+    descriptors: u64,
+    balancers: u64,
+    reactors: Option<NonZeroUsize>,
+) -> u32 {
+    /// Its own, and its server's.
+    const DESCRIPTORS_EACH: u64 = 2;
+    // A proxy loop has what a reactor has.
+    let loops = 2 * shared::reactors(reactors);
+    shared::connections_max(asked, descriptors, balancers, loops, DESCRIPTORS_EACH)
+}
+
 /// Runs one balancer until it is told to end, and its proxied clients have moved.
-pub fn run(flags: Flags, signals: &Signals) -> anyhow::Result<()> {
-    let Flags { name, listen, cors_origin, reactors, balancer, drain, key } = flags;
-    let options = Options { name, listen, cors_origin, ..balancer.options(reactors, drain, key.key()?) };
-    let balancer = Balancer::start(options).map_err(|error| shared::explain_bind("lb", listen, &error))?;
+pub fn run(flags: Flags, descriptors: u64, signals: &Signals) -> anyhow::Result<()> {
+    let Flags { name, listen, cors_origin, reactors, max_connections, balancer, drain, key } = flags;
+    let proxied_max = proxied_max(max_connections, descriptors, 1, reactors);
+    let options = balancer.options(reactors, proxied_max, drain, key.key()?);
+    let options = Options { name, listen, cors_origin, ..options };
+    let mut balancer =
+        Balancer::start(options).map_err(|error| shared::explain_bind("lb", listen, &error))?;
     if signals.wait() == End::Drain {
         balancer.drain();
     }

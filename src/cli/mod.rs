@@ -91,7 +91,7 @@ fn run<B: Bus + Send + 'static>(
     let signals = || shared::Signals::catch().context("cannot catch Ctrl-C");
     match command {
         Command::App(flags) => app::run(flags, descriptors, &signals()?, wrap),
-        Command::Lb(flags) => lb::run(flags, &signals()?),
+        Command::Lb(flags) => lb::run(flags, descriptors, &signals()?),
         Command::Web(flags) => web::run(flags, &signals()?),
         Command::Token(flags) => token::run(flags),
         Command::Health(flags) => health::run(&flags),

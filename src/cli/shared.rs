@@ -104,10 +104,11 @@ pub fn header_value(text: &str) -> Result<String, String> {
     }
 }
 
-/// How many clients a process may hold with so many descriptors, or fewer if it was told so.
-pub fn connections_max(asked: Option<u32>, descriptors: u64, servers: u64, reactors: usize) -> u32 {
+/// How many clients each of the nodes of a process may hold that takes `each` descriptors for one, or fewer if it was told
+/// so.
+pub fn connections_max(asked: Option<u32>, descriptors: u64, nodes: u64, reactors: usize, each: u64) -> u32 {
     let reserved = DESCRIPTORS_RESERVED + DESCRIPTORS_PER_REACTOR * reactors as u64;
-    let share = descriptors.saturating_sub(reserved * servers) / servers;
+    let share = descriptors.saturating_sub(reserved * nodes) / nodes / each;
     let possible = u32::try_from(share).unwrap_or(u32::MAX);
     match asked {
         Some(asked) if asked > possible => {
@@ -121,7 +122,7 @@ pub fn connections_max(asked: Option<u32>, descriptors: u64, servers: u64, react
         None => {
             if descriptors < DESCRIPTORS_LOW {
                 log::warn!(
-                    "this process may have only {descriptors} descriptors open, so {possible} clients a server; \
+                    "this process may have only {descriptors} descriptors open, so {possible} clients a node; \
                      raise the hard limit (ulimit -Hn)"
                 );
             }

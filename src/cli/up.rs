@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::ensure;
 
 use super::backplane_choice::{BackplaneChoice, UpChoice};
+use super::lb;
 use super::redis_server;
 use super::shared::{self, Signals};
 use super::up_flags::Flags;
@@ -44,12 +45,19 @@ fn choose(told: Option<&UpChoice>) -> anyhow::Result<(UpChoice, String)> {
 
 fn run_embedded(flags: &Flags, why: &str, descriptors: u64, signals: &Signals) -> anyhow::Result<()> {
     let at = |port: &u16| SocketAddr::new(flags.bind, *port);
+    let balancers = flags.lb_ports.len().max(1) as u64;
+    let proxied_max = lb::proxied_max(None, descriptors, balancers, flags.server.reactors);
     let layout = Layout {
         frontend: at(&flags.frontend_port),
         apps: flags.app_ports.iter().map(at).collect(),
         balancers: flags.lb_ports.iter().map(at).collect(),
         server: flags.server.options(descriptors, flags.app_ports.len().max(1) as u64)?,
-        balancer: flags.balancer.options(flags.server.reactors, flags.server.drain, flags.server.key.key()?),
+        balancer: flags.balancer.options(
+            flags.server.reactors,
+            proxied_max,
+            flags.server.drain,
+            flags.server.key.key()?,
+        ),
         limits: Limits::default(),
         incarnations: std::iter::repeat_with(shared::incarnation).take(flags.app_ports.len()).collect(),
     };

@@ -23,12 +23,16 @@ pub struct Flags {
         default_value = "http://{host}:7001,http://{host}:7002,http://{host}:7003"
     )]
     balancers: Vec<String>,
+
+    /// Browsers talk through the balancers, since they reach no application server
+    #[arg(long, env = "DISTR_PROXY")]
+    proxy: bool,
 }
 
 /// Runs the frontend server until it is told to end.
 pub fn run(flags: Flags, signals: &Signals) -> anyhow::Result<()> {
-    let Flags { listen, balancers } = flags;
-    let options = Options { listen, balancers, limits: Limits::default() };
+    let Flags { listen, balancers, proxy } = flags;
+    let options = Options { listen, balancers, proxy, limits: Limits::default() };
     let _web = Web::start(options).map_err(|error| shared::explain_bind("web", listen, &error))?;
     signals.wait();
     log::info!("leaving");

@@ -5,25 +5,29 @@
 //! wake-ups to be told what takes a microsecond to find. It is held for one pick or one heartbeat, never across I/O.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-use crate::balance::{Admission, Event, EventLog, Health, Refused, Table, table::Change};
+use crate::balance::{Admission, Event, EventLog, Pick, Refused, Table, table::Change};
 use crate::serve::clock;
 use crate::wire::Heartbeat;
 
 use super::refusal::Refusal;
+use super::upstreams::{News, Upstreams};
 
 /// What the original wrote; people look for it.
-const UNAVAILABLE: &str = "Client attempted to connect while all app servers were unavailable";
+const NONE_THERE: &str = "Client attempted to connect while all app servers were unavailable";
+const UNAVAILABLE: Refusal = Refusal::Unavailable(NONE_THERE);
 
 /// The servers, and the last things that happened.
 #[derive(Debug)]
 pub struct Board {
     table: Table,
+    upstreams: Upstreams,
     admission: Admission,
     events: EventLog,
     is_draining: bool,
+    version: u64,
 }
 
 /// Where a client goes. Its text is the line of the log.
@@ -41,6 +45,13 @@ pub struct Destination {
     pub time_ms: u64,
 }
 
+impl From<Pick<'_>> for Destination {
+    fn from(pick: Pick<'_>) -> Self {
+        let Pick { name, url, address, connections, time_ms } = pick;
+        Self { name: name.to_owned(), url: url.to_owned(), address, connections, time_ms }
+    }
+}
+
 impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plural = if self.connections == 1 { "" } else { "s" };
@@ -51,47 +62,83 @@ impl fmt::Display for Destination {
 impl Board {
     /// No servers yet.
     pub fn new(table: Table, admission: Admission) -> Self {
-        Self { table, admission, events: EventLog::default(), is_draining: false }
+        Self {
+            table,
+            upstreams: Upstreams::default(),
+            admission,
+            events: EventLog::default(),
+            is_draining: false,
+            version: 0,
+        }
     }
 
     /// Sends a client somewhere, and not to the server `not` if there is another.
     pub fn send_client(&mut self, not: Option<&str>, now: Instant) -> Result<Destination, Refusal> {
-        if self.is_draining {
-            return Err(Refusal::Draining);
+        self.admit(now)?;
+        match self.table.pick(now, not).map(Destination::from) {
+            Some(destination) => {
+                self.note("assigned", destination.to_string());
+                Ok(destination)
+            }
+            None => {
+                self.note_unavailable();
+                Err(UNAVAILABLE)
+            }
         }
-        if self.table.is_ready(now) {
-            self.admission.admit(now).map_err(Refusal::Busy)?;
-        }
-        let Some(pick) = self.table.pick(now, not) else {
-            self.note("unavailable", UNAVAILABLE.into());
-            return Err(Refusal::Unavailable(UNAVAILABLE));
-        };
-        let destination = Destination {
-            name: pick.name.to_owned(),
-            url: pick.url.to_owned(),
-            address: pick.address,
-            connections: pick.connections,
-            time_ms: pick.time_ms,
-        };
-        self.note("assigned", destination.to_string());
-        Ok(destination)
     }
 
-    /// Takes a heartbeat that came from `address`. A text: what it changed, for the log.
+    /// The same for a client that is proxied: a server that can be reached from here, and where. Nothing is noted of a
+    /// client that gets none, since it may wait and ask again.
+    pub fn send_proxied(
+        &mut self,
+        not: Option<&str>,
+        now: Instant,
+    ) -> Result<(Destination, SocketAddr), Refusal> {
+        self.admit(now)?;
+        let upstreams = &self.upstreams;
+        let pick = self.table.pick_of(now, not, |name| upstreams.address(name).is_some());
+        let sent = pick.and_then(|pick| Some((upstreams.address(pick.name)?, Destination::from(pick))));
+        let (address, destination) = sent.ok_or(UNAVAILABLE)?;
+        self.note("assigned", destination.to_string());
+        Ok((destination, address))
+    }
+
+    fn admit(&mut self, now: Instant) -> Result<(), Refusal> {
+        match (self.is_draining, self.table.is_ready(now)) {
+            (true, _) => Err(Refusal::Draining),
+            (false, true) => self.admission.admit(now).map_err(Refusal::Busy),
+            (false, false) => Ok(()),
+        }
+    }
+
+    /// A client was sent away since no server was there.
+    pub fn note_unavailable(&mut self) {
+        self.note("unavailable", NONE_THERE.into());
+    }
+
+    /// Takes a heartbeat that came from `address`. Tells what it changed, and what is new about the way there.
     pub fn handle_heartbeat(
         &mut self,
         heartbeat: Heartbeat,
         address: IpAddr,
         now: Instant,
-    ) -> Result<Option<String>, Refused> {
+    ) -> Result<(Option<Change>, News), Refused> {
+        let (name, url) = (heartbeat.name.clone(), heartbeat.url.clone());
         let change = self.table.handle_heartbeat(heartbeat, address, now)?;
-        Ok(change.map(|change| self.note_change(&change)))
+        self.version += 1;
+        change.iter().for_each(|change| self.note("server", change.to_string()));
+        Ok((change, self.upstreams.note(&name, &url, address)))
     }
 
-    /// Looks at the clock. The texts: what that changed, for the log.
-    pub fn handle_timeout(&mut self, now: Instant) -> Vec<String> {
+    /// Looks at the clock. Tells what that changed.
+    pub fn handle_timeout(&mut self, now: Instant) -> Vec<Change> {
         let changes = self.table.handle_timeout(now);
-        changes.iter().map(|change| self.note_change(change)).collect()
+        changes.iter().for_each(|change| self.note("server", change.to_string()));
+        if !changes.is_empty() {
+            let table = &self.table;
+            self.upstreams.retain(|name| table.servers().any(|(known, _)| known == name));
+        }
+        changes
     }
 
     /// When [`Board::handle_timeout`] has something to see.
@@ -124,22 +171,29 @@ impl Board {
         &self.table
     }
 
+    /// How the servers are reached from here.
+    pub fn upstreams(&self) -> &Upstreams {
+        &self.upstreams
+    }
+
+    /// The same, to be told of names and of proxied clients.
+    pub fn upstreams_mut(&mut self) -> &mut Upstreams {
+        self.version += 1;
+        &mut self.upstreams
+    }
+
     /// What happened, the oldest first.
     pub fn events(&self) -> &EventLog {
         &self.events
     }
 
-    fn note(&mut self, kind: &'static str, text: String) {
-        self.events.add(Event { time: clock::unix_ms(), kind, text });
+    /// Changes with whatever may be seen here.
+    pub fn version(&self) -> u64 {
+        self.version
     }
 
-    fn note_change(&mut self, change: &Change) -> String {
-        let Change { name, health, has_restarted } = change;
-        let text = match health {
-            Health::Up if *has_restarted => format!("{name} has restarted"),
-            health => format!("{name} is {}", health.name()),
-        };
-        self.note("server", text.clone());
-        text
+    fn note(&mut self, kind: &'static str, text: String) {
+        self.version += 1;
+        self.events.add(Event { time: clock::unix_ms(), kind, text });
     }
 }

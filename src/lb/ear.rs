@@ -1,4 +1,4 @@
-//! The thread that hears heartbeats, and notes on the board who has fallen silent.
+//! The thread that hears heartbeats, notes on the board who has fallen silent, and tells those who wait for that.
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -7,10 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use crate::balance::{Health, table::Change};
 use crate::wire::Heartbeat;
 use crate::wire::heartbeat::DATAGRAM_BYTES_MAX;
 
 use super::node::Node;
+use super::proxy::Bell;
+use super::resolver::Resolver;
+use super::upstreams::News;
 
 /// Shortest wait for a datagram: the kernel takes zero for ever.
 const WAIT_MIN: Duration = Duration::from_millis(1);
@@ -23,56 +27,86 @@ pub struct Ear {
     thread: Option<JoinHandle<()>>,
 }
 
+/// What the thread has.
+struct Listener {
+    socket: UdpSocket,
+    node: Arc<Node>,
+    resolver: Resolver,
+    proxy: Bell,
+    stop: Arc<AtomicBool>,
+}
+
 impl Ear {
-    /// Binds the UDP port and starts the thread.
-    pub fn start(name: &str, listen: SocketAddr, node: Arc<Node>) -> io::Result<Self> {
+    /// Binds the UDP port and starts the thread, which tells `proxy` of servers that are gone.
+    pub fn start(listen: SocketAddr, node: Arc<Node>, proxy: Bell) -> io::Result<Self> {
         let socket = UdpSocket::bind(listen)?;
         let stop = Arc::new(AtomicBool::new(false));
-        let (reader, stopped) = (socket.try_clone()?, Arc::clone(&stop));
-        let thread = thread::Builder::new()
-            .name(format!("{name}/ear"))
-            .spawn(move || listen_to(&reader, &node, &stopped))?;
+        let name = format!("{}/ear", node.options.name);
+        let resolver = Resolver::start(Arc::clone(&node))?;
+        let listener =
+            Listener { socket: socket.try_clone()?, node, resolver, proxy, stop: Arc::clone(&stop) };
+        let thread = thread::Builder::new().name(name).spawn(move || listener.run())?;
         Ok(Self { socket, stop, thread: Some(thread) })
     }
 }
 
-fn listen_to(socket: &UdpSocket, node: &Node, stop: &AtomicBool) {
-    // One byte more than the largest, to see that a datagram is larger.
-    let mut buffer = [0; DATAGRAM_BYTES_MAX + 1];
-    while !stop.load(Ordering::Acquire) {
-        note_silence(socket, node);
-        // An error is the end of the wait, or an ICMP answer to something that was sent from this port.
-        let Ok((length, from)) = socket.recv_from(&mut buffer) else { continue };
-        match Heartbeat::parse(&buffer[..length], node.options.cluster_key.as_ref()) {
-            Ok(heartbeat) => note_heartbeat(node, heartbeat, from),
-            Err(_) if stop.load(Ordering::Acquire) => return,
-            Err(error) => node.metrics.malformed(error),
+impl Listener {
+    fn run(&self) {
+        // One byte more than the largest, to see that a datagram is larger.
+        let mut buffer = [0; DATAGRAM_BYTES_MAX + 1];
+        while !self.stop.load(Ordering::Acquire) {
+            self.note_silence();
+            // An error is the end of the wait, or an ICMP answer to something that was sent from this port.
+            let Ok((length, from)) = self.socket.recv_from(&mut buffer) else { continue };
+            match Heartbeat::parse(&buffer[..length], self.node.options.cluster_key.as_ref()) {
+                Ok(heartbeat) => self.note_heartbeat(heartbeat, from),
+                Err(_) if self.stop.load(Ordering::Acquire) => return,
+                Err(error) => self.node.metrics.malformed(error),
+            }
         }
     }
-}
 
-fn note_heartbeat(node: &Node, heartbeat: Heartbeat, from: SocketAddr) {
-    let noted = node.board().handle_heartbeat(heartbeat, from.ip().to_canonical(), Instant::now());
-    match noted {
-        Ok(change) => {
-            node.metrics.accepted();
-            change.iter().for_each(|text| log::info!("{}: {text}", node.options.name));
+    fn note_heartbeat(&self, heartbeat: Heartbeat, from: SocketAddr) {
+        let (balancer, name) = (&self.node.options.name, heartbeat.name.clone());
+        let noted = self.node.board().handle_heartbeat(heartbeat, from.ip().to_canonical(), Instant::now());
+        match noted {
+            Ok((change, news)) => {
+                self.node.metrics.accepted();
+                change.iter().for_each(|change| self.tell(change));
+                match news {
+                    News::None => {}
+                    News::Name => self.resolver.wake(),
+                    News::Unreachable => {
+                        log::warn!(
+                            "{balancer}: no client can be proxied to {name}, whose URL is not ws://HOST"
+                        );
+                    }
+                }
+            }
+            Err(why) => self.node.metrics.refused(why),
         }
-        Err(why) => node.metrics.refused(why),
     }
-}
 
-/// Waits for the next datagram no longer than until somebody who is silent changes.
-fn note_silence(socket: &UdpSocket, node: &Node) {
-    let now = Instant::now();
-    let (changes, next) = {
-        let mut board = node.board();
-        (board.handle_timeout(now), board.poll_timeout())
-    };
-    changes.iter().for_each(|text| log::info!("{}: {text}", node.options.name));
-    let wait = next.map(|at| at.saturating_duration_since(now).max(WAIT_MIN));
-    if let Err(error) = socket.set_read_timeout(wait) {
-        log::error!("{}: heartbeats cannot be waited for: {error}", node.options.name);
+    /// Waits for the next datagram no longer than until somebody who is silent changes.
+    fn note_silence(&self) {
+        let now = Instant::now();
+        let (changes, next) = {
+            let mut board = self.node.board();
+            (board.handle_timeout(now), board.poll_timeout())
+        };
+        changes.iter().for_each(|change| self.tell(change));
+        let wait = next.map(|at| at.saturating_duration_since(now).max(WAIT_MIN));
+        if let Err(error) = self.socket.set_read_timeout(wait) {
+            log::error!("{}: heartbeats cannot be waited for: {error}", self.node.options.name);
+        }
+    }
+
+    /// Clients of a server that is gone, or was before it began anew, have nobody there.
+    fn tell(&self, change: &Change) {
+        log::info!("{}: {change}", self.node.options.name);
+        if change.health == Health::Gone || change.has_restarted {
+            self.proxy.gone(&change.name);
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use serde::Serialize;
 
@@ -19,11 +20,28 @@ pub struct Metrics {
     delayed: Counter,
     accepted: Counter,
     refused: Family<Rule, Counter>,
+    proxied: Gauge,
+    moved: Counter,
+    newcomers_lost: Counter,
+    heads_refused: Family<Rule, Counter>,
+    dials_failed: Family<Reason, Counter>,
+    bytes: Family<Direction, Counter>,
+    writes: Counter,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Rule {
     rule: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reason {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Direction {
+    direction: &'static str,
 }
 
 /// Heartbeats by what became of them.
@@ -51,6 +69,8 @@ const FORGED: Rule = Rule { rule: "forged" };
 const NAMESAKE: Rule = Rule { rule: "namesake" };
 const STALE: Rule = Rule { rule: "stale" };
 const TABLE_FULL: Rule = Rule { rule: "table_full" };
+const UP: Direction = Direction { direction: "up" };
+const DOWN: Direction = Direction { direction: "down" };
 
 impl Metrics {
     /// Counters under their names in `registry`.
@@ -65,7 +85,38 @@ impl Metrics {
         registry.register("clients_delayed", "clients told to come back at their turn", m.delayed.clone());
         registry.register("heartbeats_accepted", "heartbeats taken", m.accepted.clone());
         registry.register("heartbeats_refused", "heartbeats refused, by the rule", m.refused.clone());
+        m.register_proxy(registry);
         m
+    }
+
+    fn register_proxy(&self, registry: &mut Registry) {
+        registry.register("proxied", "clients proxied now", self.proxied.clone());
+        registry.register(
+            "proxied_moved",
+            "proxied clients that another server took over",
+            self.moved.clone(),
+        );
+        registry.register(
+            "proxy_newcomers_lost",
+            "clients dropped because a proxy loop could not take them",
+            self.newcomers_lost.clone(),
+        );
+        registry.register(
+            "proxy_requests_refused",
+            "requests for a WebSocket that were not passed on, by the rule they broke",
+            self.heads_refused.clone(),
+        );
+        registry.register(
+            "proxy_dials_failed",
+            "servers that did not take a proxied client, by what happened",
+            self.dials_failed.clone(),
+        );
+        registry.register(
+            "proxy_bytes",
+            "bytes passed on, up to servers and down to clients",
+            self.bytes.clone(),
+        );
+        registry.register("proxy_writes", "write system calls of the proxy loops", self.writes.clone());
     }
 
     /// A client was sent to a server.
@@ -105,6 +156,55 @@ impl Metrics {
             Refused::TableFull => TABLE_FULL,
         };
         self.refused.get_or_create(&rule).inc();
+    }
+
+    /// Takes a place for one more proxied client, unless so many are taken.
+    pub fn take_place(&self, proxied_max: u32) -> bool {
+        if self.proxied.inc() >= i64::from(proxied_max) {
+            self.proxied.dec();
+            return false;
+        }
+        true
+    }
+
+    /// A proxied client is gone.
+    pub fn free_place(&self) {
+        self.proxied.dec();
+    }
+
+    /// Another server took over a proxied client.
+    pub fn moved(&self) {
+        self.moved.inc();
+    }
+
+    /// A client could not be handed to its loop.
+    pub fn newcomer_lost(&self) {
+        self.newcomers_lost.inc();
+    }
+
+    /// A request was not passed on.
+    pub fn head_refused(&self, rule: &'static str) {
+        self.heads_refused.get_or_create(&Rule { rule }).inc();
+    }
+
+    /// A server did not take a proxied client.
+    pub fn dial_failed(&self, reason: &'static str) {
+        self.dials_failed.get_or_create(&Reason { reason }).inc();
+    }
+
+    /// What a proxy loop did in a turn, in bytes and calls.
+    pub fn passed_on(&self, up: u64, down: u64, writes: u64) {
+        for (direction, bytes) in [(UP, up), (DOWN, down)] {
+            if bytes > 0 {
+                self.bytes.get_or_create(&direction).inc_by(bytes);
+            }
+        }
+        self.writes.inc_by(writes);
+    }
+
+    /// Clients proxied now, and clients that another server took over so far.
+    pub fn proxied(&self) -> (u32, u64) {
+        (self.proxied.get().max(0) as u32, self.moved.get())
     }
 
     /// Clients sent, clients for whom no server was there, and clients told to come back at their turn.

@@ -1,13 +1,19 @@
-//! The balancer: a board of servers that heartbeats keep, and reactors that send clients to them.
+//! The balancer: a board of servers that heartbeats keep, reactors that send clients to them, and loops that proxy those who
+//! reach only the balancer.
 
 pub mod address;
 pub mod board;
 pub mod ear;
+pub mod live;
 pub mod metrics;
 pub mod node;
+pub mod proxy;
 pub mod refusal;
+pub mod resolver;
 pub mod service;
 pub mod status;
+pub mod upstreams;
+pub mod ws_url;
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -19,7 +25,8 @@ use crate::serve::{self, Server};
 
 use ear::Ear;
 use metrics::Metrics;
-use service::AssignService;
+use proxy::Proxy;
+use service::BalancerService;
 
 pub use node::{Node, Options};
 
@@ -29,6 +36,7 @@ pub struct Balancer {
     node: Arc<Node>,
     server: Server,
     _ear: Ear,
+    proxy: Proxy,
 }
 
 impl Balancer {
@@ -44,15 +52,17 @@ impl Balancer {
         let serving = serve::Metrics::register(&mut registry, options.reactors);
         let metrics = Metrics::register(&mut registry);
         options.listen = Self::reserve(options.listen)?;
-        let (name, listen, limits) = (options.name.clone(), options.listen, options.limits);
+        let (name, listen) = (options.name.clone(), options.listen);
+        let limits = serve::Limits { connections_max: live::WATCHERS_MAX, ..options.limits };
         let reactors = options.reactors;
         let node = Arc::new(Node::new(options, metrics, registry));
-        let server = Server::start(&name, listen, reactors, limits, &serving, |_, _| {
-            AssignService::new(Arc::clone(&node))
+        let proxy = Proxy::start(&node)?;
+        let server = Server::start(&name, listen, reactors, limits, &serving, |index, _| {
+            BalancerService::new(Arc::clone(&node), proxy.post(index))
         })?;
-        let ear = Ear::start(&name, server.address(), Arc::clone(&node))?;
+        let ear = Ear::start(server.address(), Arc::clone(&node), proxy.bell())?;
         log::info!("{name} listens at {}", server.address());
-        Ok(Self { node, server, _ear: ear })
+        Ok(Self { node, server, _ear: ear, proxy })
     }
 
     /// Where it listens, for clients and heartbeats.
@@ -60,8 +70,12 @@ impl Balancer {
         self.server.address()
     }
 
-    /// Leaves: no client is sent anywhere any more.
-    pub fn drain(&self) {
+    /// Leaves: no client is sent anywhere any more, and those who are proxied are told to move to another balancer. Returns
+    /// when the last of them is gone, or after [`Options::drain_limit`].
+    pub fn drain(&mut self) {
         self.node.board().drain();
+        let (proxied, _) = self.node.metrics.proxied();
+        log::info!("{}: draining: {proxied} proxied clients are told to move", self.node.options.name);
+        self.proxy.leave(self.node.options.drain, self.node.options.drain_limit);
     }
 }

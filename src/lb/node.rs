@@ -25,8 +25,10 @@ pub struct Options {
     pub cors_origin: String,
     /// Threads that answer clients, and as many that pass on what proxied clients and servers say.
     pub reactors: usize,
-    /// Limits of a connection; of [`serve::Limits::connections_max`] proxied clients there may be so many.
+    /// Limits of a connection to the balancer itself.
     pub limits: serve::Limits,
+    /// Clients that may be proxied at a time; each takes two descriptors, and a third while it moves.
+    pub proxied_max: u32,
     /// What heartbeats must be signed with, and tickets are.
     pub cluster_key: Option<ClusterKey>,
     /// What the servers' loads are measured by.

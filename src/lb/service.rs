@@ -5,21 +5,26 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use crate::net::Key;
+use crate::net::{Key, Post};
 use crate::serve::assets::{self, Page};
-use crate::serve::service::{Answer, Service};
+use crate::serve::service::{Answer, Pace, Service};
 use crate::serve::{Clients, metrics};
 use crate::wire::http::Method;
-use crate::wire::{self, Request, Response, Status};
+use crate::wire::{self, Forward, Request, Response, Status};
 
 use super::address;
+use super::live::{Live, Watcher};
 use super::node::Node;
+use super::proxy::Place;
+use super::proxy::relay::{Letter, Newcomer};
 use super::refusal::Refusal;
 use super::status;
 
 /// One per reactor.
-pub struct AssignService {
+pub struct BalancerService {
     node: Arc<Node>,
+    relay: Post<Letter>,
+    live: Live,
 }
 
 #[derive(Serialize)]
@@ -28,10 +33,11 @@ struct Assignment<'a> {
     node: &'a str,
 }
 
-impl AssignService {
-    /// Answers from the node's board.
-    pub fn new(node: Arc<Node>) -> Self {
-        Self { node }
+impl BalancerService {
+    /// Answers from the node's board; clients that are to be proxied go to `relay`.
+    pub fn new(node: Arc<Node>, relay: Post<Letter>) -> Self {
+        let live = Live::new(Arc::clone(&node));
+        Self { node, relay, live }
     }
 
     fn assign(&self, request: &Request<'_>, now: Instant) -> Response {
@@ -62,14 +68,43 @@ impl AssignService {
             Err(refusal) => refusal.respond(),
         }
     }
+
+    /// What is refused here is refused before any server hears of it.
+    fn proxy(&self, request: &Request<'_>) -> Answer<Watcher> {
+        let (request, greeting) = match Forward::parse(request) {
+            Ok(forward) => forward,
+            Err(error) => {
+                self.node.metrics.head_refused(error.name());
+                return Answer::Refuse(Response::error(error.status(), error.code(), &error.to_string()));
+            }
+        };
+        if self.node.board().is_draining() {
+            return Answer::Refuse(Refusal::Draining.respond());
+        }
+        let Some(place) = Place::take(&self.node) else {
+            self.node.metrics.head_refused("full");
+            let message = "this balancer proxies as many clients as it may: ask another";
+            return Answer::Refuse(Response::error(Status::UNAVAILABLE, "full", message));
+        };
+        let (node, relay) = (Arc::clone(&self.node), self.relay.clone());
+        Answer::HandOver(Box::new(move |stream, rest| {
+            let (rest, greeting) = (rest.into(), greeting[..].into());
+            let newcomer = Newcomer { stream, rest, request, greeting, place };
+            if relay.send(Letter::Client(Box::new(newcomer))).is_err() {
+                node.metrics.newcomer_lost();
+            }
+        }))
+    }
 }
 
-impl Service for AssignService {
-    type Session = ();
+impl Service for BalancerService {
+    type Session = Watcher;
 
-    fn handle_request(&mut self, _: Key, request: &Request<'_>, now: Instant) -> Answer<()> {
+    fn handle_request(&mut self, _: Key, request: &Request<'_>, now: Instant) -> Answer<Watcher> {
         let is_for_pages = matches!(request.path, "/assign" | "/status");
         let response = match request.path {
+            "/ws" => return self.proxy(request),
+            "/status" if request.values("upgrade").next().is_some() => return Answer::WebSocket(Watcher),
             "/assign" if request.method == Method::Get => self.assign(request, now),
             "/assign" => {
                 Response::error(Status::METHOD_NOT_ALLOWED, "method_not_allowed", "only GET assigns")
@@ -86,7 +121,18 @@ impl Service for AssignService {
         })
     }
 
-    fn handle_message(&mut self, _: Key, _: wire::Event<'_>, _: &mut Clients<()>, _: Instant) {
-        unreachable!("a balancer opens no WebSocket")
+    fn handle_open(&mut self, id: Key, clients: &mut Clients<Watcher>, now: Instant) {
+        self.live.add(id, clients, now);
+    }
+
+    /// A page only listens.
+    fn handle_message(&mut self, _: Key, _: wire::Event<'_>, _: &mut Clients<Watcher>, _: Instant) {}
+
+    fn handle_gone(&mut self, _: Key, _: Watcher, _: &mut Clients<Watcher>) {
+        self.live.remove();
+    }
+
+    fn handle_turn(&mut self, clients: &mut Clients<Watcher>, now: Instant) -> Pace {
+        self.live.handle_turn(clients, now)
     }
 }

@@ -21,6 +21,8 @@ struct Status<'a> {
     assigned_total: u64,
     unavailable_total: u64,
     delayed_total: u64,
+    proxied: u32,
+    moved_total: u64,
     servers: Vec<Server<'a>>,
     heartbeats: Heartbeats,
     events: Vec<&'a Event>,
@@ -36,6 +38,7 @@ struct Server<'a> {
     loop_lag_ms: f64,
     in_flight: u32,
     assigned: u64,
+    proxied: u32,
     last_heartbeat_ms: u64,
     draining: bool,
     deaf: bool,
@@ -47,6 +50,7 @@ pub fn respond(node: &Node, now: Instant) -> Response {
     let board = node.board();
     let table = board.table();
     let (assigned_total, unavailable_total, delayed_total) = node.metrics.clients();
+    let (proxied, moved_total) = node.metrics.proxied();
     let servers = table.servers().map(|(name, server)| Server {
         name,
         url: &server.heartbeat.url,
@@ -56,6 +60,7 @@ pub fn respond(node: &Node, now: Instant) -> Response {
         loop_lag_ms: f64::from(server.heartbeat.loop_lag_us) / 1000.0,
         in_flight: server.in_flight.count(),
         assigned: server.assigned,
+        proxied: board.upstreams().clients(name),
         last_heartbeat_ms: now.saturating_duration_since(server.heard).as_millis() as u64,
         draining: server.heartbeat.draining,
         deaf: server.heartbeat.deaf,
@@ -71,6 +76,8 @@ pub fn respond(node: &Node, now: Instant) -> Response {
         assigned_total,
         unavailable_total,
         delayed_total,
+        proxied,
+        moved_total,
         servers: servers.collect(),
         heartbeats: node.metrics.heartbeats(),
         events: board.events().iter().collect(),

@@ -1,6 +1,6 @@
 //! One accepted socket with what it remembers between turns.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 
 use bytes::Bytes;
@@ -51,6 +51,12 @@ impl Connection {
     /// The socket, to be registered.
     pub fn source(&mut self) -> &mut TcpStream {
         &mut self.stream
+    }
+
+    /// The socket alone. Nothing may be held or queued any more.
+    pub fn into_stream(self) -> TcpStream {
+        debug_assert!(self.held.is_empty() && self.outbox.is_empty(), "nothing is lost");
+        self.stream
     }
 
     /// The other end.
@@ -151,6 +157,29 @@ impl Connection {
         let flush = self.outbox.flush(&mut self.stream, writes)?;
         self.partly_sent = flush == Flush::Blocked;
         Ok(flush)
+    }
+
+    /// Writes at once what the socket takes of `bytes`, and queues the rest. An error means that the peer is gone.
+    pub fn pass_on(&mut self, bytes: &[u8], writes: &mut u64) -> io::Result<Flush> {
+        let written = if self.outbox.is_empty() { self.write(bytes, writes)? } else { 0 };
+        if written == bytes.len() {
+            return Ok(Flush::Empty);
+        }
+        // The bound is the caller's: it reads no more for this peer while something waits.
+        let _ = self.outbox.push(Bytes::copy_from_slice(&bytes[written..]), usize::MAX);
+        self.partly_sent = true;
+        Ok(Flush::Blocked)
+    }
+
+    fn write(&mut self, bytes: &[u8], writes: &mut u64) -> io::Result<usize> {
+        loop {
+            *writes += 1;
+            match self.stream.write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
     }
 
     /// Tells the peer that nothing more will come. An error means that it is gone already.

@@ -64,6 +64,11 @@ impl Poller {
         self.poll.registry().register(stream, key.into(), Interest::READABLE | Interest::WRITABLE)
     }
 
+    /// Forgets a connection that goes on elsewhere. One that is closed is forgotten by itself.
+    pub fn remove_connection(&self, stream: &mut impl Source) -> io::Result<()> {
+        self.poll.registry().deregister(stream)
+    }
+
     /// Waits for at most `timeout`; a signal ends the wait early. Whole milliseconds, rounded up.
     pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         match self.poll.poll(&mut self.events, timeout) {

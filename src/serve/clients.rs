@@ -194,6 +194,14 @@ impl<S> Clients<S> {
         Ok(())
     }
 
+    /// Lets go of a connection that is no WebSocket.
+    pub(super) fn release(&mut self, id: Key, poller: &Poller) -> Option<TcpStream> {
+        let mut stream = self.slots.remove(id)?.connection.into_stream();
+        // It fails only for a socket that is not watched, which is what is wanted.
+        let _ = poller.remove_connection(&mut stream);
+        Some(stream)
+    }
+
     /// The peer will send no more. What it was sent, or will be, is still written if it waits for that.
     pub(super) fn ended_by_peer(&mut self, id: Key) {
         let Some(client) = self.slots.get_mut(id) else { return };

@@ -1,6 +1,7 @@
 //! The event loop: one thread, one poller, one listener, and the connections that it accepted, for their life.
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -226,7 +227,7 @@ impl<S: Service> Reactor<S> {
         match &mut client.phase {
             Phase::Head { searched } => match http::head_end(bytes, *searched) {
                 Ok(Some(end)) => {
-                    self.handle_head(id, from, from + end, now);
+                    self.handle_head(id, from..from + end, filled, now);
                     self.hold_further_requests(id, from + end, filled).then_some(end)
                 }
                 Ok(None) => {
@@ -287,8 +288,9 @@ impl<S: Service> Reactor<S> {
         }
     }
 
-    fn handle_head(&mut self, id: Key, from: usize, to: usize, now: Instant) {
-        let request = match Request::parse(&self.buffer[from..to]) {
+    fn handle_head(&mut self, id: Key, head: Range<usize>, filled: usize, now: Instant) {
+        let rest = head.end..filled;
+        let request = match Request::parse(&self.buffer[head]) {
             Ok(request) => request,
             Err(error) => return self.refuse_head(id, error),
         };
@@ -298,6 +300,12 @@ impl<S: Service> Reactor<S> {
         let (head_only, keep_alive) = (request.method == Method::Head, request.keep_alive);
         match self.service.handle_request(id, &request, now) {
             Answer::Respond(response) => self.clients.answer(id, &response, head_only, keep_alive),
+            Answer::Refuse(response) => self.clients.answer(id, &response, head_only, false),
+            Answer::HandOver(take) => {
+                if let Some(stream) = self.clients.release(id, &self.poller) {
+                    take(stream, &self.buffer[rest]);
+                }
+            }
             Answer::Later => self.clients.wait_for_answer(id, head_only, keep_alive),
             Answer::WebSocket(session) => match Upgrade::parse(&request) {
                 Err(error) => {

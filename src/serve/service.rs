@@ -2,21 +2,29 @@
 
 use std::time::Instant;
 
+use mio::net::TcpStream;
+
 use crate::net::Key;
 use crate::wire::{CloseReason, Event, Request, Response};
 
 use super::clients::Clients;
 
 /// The answer to a request.
-#[derive(Debug)]
 pub enum Answer<S> {
     /// This.
     Respond(Response),
+    /// This, and the connection ends: what follows such a request may be anything.
+    Refuse(Response),
     /// It comes later through [`Clients::respond`], within [`super::Limits::answer_timeout`].
     Later,
     /// The client may open a WebSocket here; this is what the service keeps for it.
     WebSocket(S),
+    /// The connection is no longer this reactor's: it goes to this.
+    HandOver(HandOver),
 }
+
+/// Takes a socket that no poller watches, and the bytes that came behind the request head.
+pub type HandOver = Box<dyn FnOnce(TcpStream, &[u8])>;
 
 /// How soon the next turn must come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -51,8 +51,12 @@ impl Cluster {
         let apps = start_apps(layout, &heartbeats_to)?;
         let urls =
             balancers.iter().map(|(_, balancer)| format!("http://{{host}}:{}", balancer.address().port()));
-        let options =
-            web::Options { listen: layout.frontend, balancers: urls.collect(), limits: layout.limits };
+        let options = web::Options {
+            listen: layout.frontend,
+            balancers: urls.collect(),
+            proxy: false,
+            limits: layout.limits,
+        };
         let web = Web::start(options).map_err(fault("web", layout.frontend))?;
         Ok(Self { web, balancers, apps })
     }

@@ -20,6 +20,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// URLs of the balancers; `{host}` stands for the host that the browser used.
     pub balancers: Vec<String>,
+    /// Browsers talk through the balancers instead of asking them for a server.
+    pub proxy: bool,
     /// Limits of a connection.
     pub limits: serve::Limits,
 }
@@ -43,6 +45,7 @@ impl Web {
         let (listen, limits) = (options.listen, options.limits);
         let server = Server::start("web", listen, 1, limits, &metrics, |_, _| FileService {
             balancers: options.balancers.clone(),
+            proxy: options.proxy,
         })?;
         log::info!("web listens at {}", server.address());
         Ok(Self { server })
@@ -56,11 +59,14 @@ impl Web {
 
 struct FileService {
     balancers: Vec<String>,
+    proxy: bool,
 }
 
 #[derive(Serialize)]
 struct Config {
     balancers: Vec<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    proxy: bool,
 }
 
 impl Service for FileService {
@@ -70,7 +76,8 @@ impl Service for FileService {
         Answer::Respond(match request.path {
             "/config.json" => {
                 let here = |url: &String| url.replace("{host}", request.hostname());
-                Response::json(&Config { balancers: self.balancers.iter().map(here).collect() })
+                let balancers = self.balancers.iter().map(here).collect();
+                Response::json(&Config { balancers, proxy: self.proxy })
             }
             "/live" | "/ready" => Response::ok("text/plain", "live\n"),
             _ => assets::respond(Page::Chat, request).unwrap_or_else(Response::not_found),

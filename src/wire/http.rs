@@ -158,6 +158,12 @@ impl<'a> Request<'a> {
         Ok(request)
     }
 
+    /// Every header in its order, white space around the values removed.
+    pub fn headers(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> {
+        let given = self.headers.iter().take_while(|header| !header.name.is_empty());
+        given.map(|header| (header.name, header.value.trim_ascii()))
+    }
+
     /// The values of every header of that name, in their order; white space around them removed.
     pub fn values<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'a [u8]> + 's {
         self.headers

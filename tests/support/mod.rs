@@ -6,6 +6,7 @@
 #![allow(dead_code, unused_imports, reason = "each test file is a crate of its own and uses a part of this")]
 #![allow(clippy::unwrap_used, reason = "in a test, what cannot be is a failure")]
 
+pub mod beating;
 pub mod client;
 pub mod fleet;
 pub mod http;
@@ -119,6 +120,7 @@ pub fn balancer_options(name: &str) -> lb::Options {
         cors_origin: "*".into(),
         reactors: 2,
         limits: Limits::default(),
+        proxied_max: 5000,
         drain: Duration::ZERO,
         drain_limit: Duration::from_secs(1),
         cluster_key: None,

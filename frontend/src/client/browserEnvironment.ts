@@ -38,7 +38,8 @@ export const browserEnvironment: Environment = {
   },
 
   open(url, protocol, events) {
-    const socket = new WebSocket(url, protocol);
+    const socket = new WebSocket(url, protocol ?? []);
+    socket.onopen = () => events.opened();
     socket.onmessage = (event: MessageEvent<unknown>) => events.received(event.data);
     socket.onclose = (event) => events.closed(event.code);
     return {

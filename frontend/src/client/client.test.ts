@@ -1,11 +1,14 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { NEXT_BALANCER_MS, TRIES_PER_BALANCER } from './balancers';
 import { Client, JOIN_TIMEOUT_MS, TYPING_EVERY_MS } from './client';
 import { CLOSE_CODES } from './closeCodes';
 import { CONNECT_TIMEOUT_MS, PONG_TIMEOUT_MS, SILENCE_MS } from './connection';
+import { direct, NEXT_BALANCER_MS } from './direct';
 import { ACK_TIMEOUT_MS } from './outbox';
-import { DEFAULT_LIMITS, type Fault, type Message } from './protocol';
-import { FakeEnvironment, type FakeSocket, UNAVAILABLE } from './testing/fakeEnvironment';
+import type { Fault } from './protocol';
+import { TRIES_PER_BALANCER } from './race';
+import { FakeEnvironment, type FakeSocket } from './testing/fakeEnvironment';
+import * as frames from './testing/frames';
+import { ackOf, joined, message, refusalOf, type Sent, sends, welcome } from './testing/frames';
 
 let world: FakeEnvironment;
 let client: Client;
@@ -15,29 +18,18 @@ beforeEach(() => {
   world = new FakeEnvironment();
   world.chances = [0.5];
   faults = [];
-  client = new Client({ environment: world, balancers: ['http://lb-1'], onFault: (fault) => faults.push(fault) });
+  client = new Client({
+    environment: world,
+    entrance: direct(['http://lb-1']),
+    onFault: (fault) => faults.push(fault),
+  });
 });
 
 const link = () => client.store.getSnapshot().link;
 const lobby = () => client.store.getSnapshot().rooms.get('lobby');
 const texts = () => lobby()?.timeline.map((entry) => (entry.kind === 'message' ? entry.text : 'gap'));
 
-const welcome = (node: string) => ({ type: 'welcome', node, session: `${node}-s`, limits: DEFAULT_LIMITS });
-const positions = (history: Message[]) => Object.fromEntries(history.map(({ stream, seq }) => [stream, seq]));
-const joined = (history: Message[] = [], complete = true) => ({
-  ...{ type: 'joined', room: 'lobby', users: 1, roster: ['ann'], history, complete, streams: positions(history) },
-});
-const message = (seq: number, changes: Partial<Message> = {}): Message => ({
-  ...{ type: 'message', room: 'lobby', from: 'bob', text: `text ${seq}`, time: 1_000 + seq },
-  ...{ stream: 's', seq, id: `b-${seq}`, ...changes },
-});
-
-/** Answers `/assign` and welcomes; the rooms are the test's. */
-function accept(node: string): FakeSocket {
-  world.assign(node);
-  world.socket.say(welcome(node));
-  return world.socket;
-}
+const accept = (node: string) => frames.accept(world, node);
 
 function enter(node = 'app-1'): FakeSocket {
   client.join('lobby', 'ann');
@@ -45,17 +37,6 @@ function enter(node = 'app-1'): FakeSocket {
   socket.say(joined());
   return socket;
 }
-
-interface Sent {
-  type: string;
-  id: string;
-  text: string;
-}
-
-const sends = (socket: FakeSocket) => socket.sentOf('send') as Sent[];
-const ackOf = ({ id }: Sent, seq: number) => ({
-  ...{ type: 'ack', room: 'lobby', id, stream: 's', seq, time: 1_000 + seq },
-});
 
 describe('coming in', () => {
   test('idle, a balancer, a server, a room', () => {
@@ -135,7 +116,7 @@ describe('sending', () => {
   test('ids differ between two clients of the same user', () => {
     const ids = [0.1, 0.7].map((chance) => {
       world.chances = [chance];
-      client = new Client({ environment: world, balancers: ['http://lb-1'] });
+      client = new Client({ environment: world, entrance: direct(['http://lb-1']) });
       client.join('lobby', 'ann');
       client.send('lobby', 'hi');
       return lobby()?.outbox[0]?.id;
@@ -186,8 +167,8 @@ describe('sending', () => {
   test('a send that was rate limited is repeated', () => {
     const socket = enter();
     client.send('lobby', 'hi');
-    const [{ id }] = sends(socket) as [Sent];
-    socket.say({ type: 'error', code: 'rate_limited', message: 'slow', room: 'lobby', id });
+    const [send] = sends(socket) as [Sent];
+    socket.say(refusalOf(send, 'rate_limited'));
     world.advance(ACK_TIMEOUT_MS);
     expect(sends(socket)).toHaveLength(2);
   });
@@ -197,8 +178,7 @@ describe('sending', () => {
     client.send('lobby', 'one');
     client.send('lobby', 'two');
     const [one, two] = sends(socket) as [Sent, Sent];
-    const refuse = ({ id }: Sent) =>
-      socket.say({ type: 'error', code: 'overloaded', message: 'too many wait', room: 'lobby', id });
+    const refuse = (send: Sent) => socket.say(refusalOf(send, 'overloaded'));
     refuse(one);
     refuse(two);
     client.send('lobby', 'three');
@@ -218,8 +198,8 @@ describe('sending', () => {
     const socket = enter();
     socket.say(message(4));
     client.send('lobby', 'hi');
-    const [{ id }] = sends(socket) as [Sent];
-    socket.say({ type: 'error', code: 'not_joined', message: 'who?', room: 'lobby', id });
+    const [send] = sends(socket) as [Sent];
+    socket.say(refusalOf(send, 'not_joined'));
     expect(socket.sent.at(-1)).toEqual({ type: 'join', room: 'lobby', user: 'ann', since: { s: 4 } });
   });
 
@@ -333,12 +313,48 @@ describe('coming back', () => {
 
   test('no server: said so, and not earlier than the balancer wants', () => {
     client.join('lobby', 'ann');
-    world.answer({ ...UNAVAILABLE, retryAfter: '3' });
+    world.decline('unavailable', 3_000);
     expect(link()).toEqual({ phase: 'waiting', trouble: 'no_server', retryMs: world.nowMs + 3_500 });
     world.advance(3_499);
     expect(world.asked).toHaveLength(1);
     world.advance(1);
     expect(world.asked).toHaveLength(2);
+  });
+
+  test('a turn: to the millisecond, and the waits do not grow', () => {
+    client.join('lobby', 'ann');
+    for (const turn of [1, 2, 3]) {
+      world.decline('busy', 1_460);
+      expect(link()).toEqual({ phase: 'waiting', trouble: 'busy', retryMs: world.nowMs + 1_460 });
+      world.advance(1_459);
+      expect(world.asked).toHaveLength(turn);
+      world.advance(1);
+      expect(world.asked).toHaveLength(turn + 1);
+      expect(link()).toMatchObject({ phase: 'connecting', trouble: 'busy' });
+    }
+    const socket = accept('app-1');
+    expect(link()).toMatchObject({ phase: 'online' });
+    socket.drop();
+    expect(link()).toEqual({ phase: 'waiting', trouble: 'lost', retryMs: world.nowMs + 250 });
+  });
+
+  test.each([1001, 1006])('after %d the server is avoided until another one has us', (code) => {
+    enter('app-2').drop(code);
+    world.advance(250);
+    expect(world.asked.at(-1)).toBe('http://lb-1/assign?not=app-2');
+    world.decline('busy', 1_000);
+    world.advance(1_000);
+    expect(world.asked.at(-1)).toBe('http://lb-1/assign?not=app-2');
+    accept('app-1').drop(1013);
+    world.advance(1_000);
+    expect(world.asked.at(-1)).toBe('http://lb-1/assign');
+  });
+
+  test('a server that did not answer is avoided', () => {
+    client.join('lobby', 'ann');
+    world.assign('app-3');
+    world.advance(CONNECT_TIMEOUT_MS + 250);
+    expect(world.asked.at(-1)).toBe('http://lb-1/assign?not=app-3');
   });
 
   test('a server that does not welcome is left', () => {
@@ -424,58 +440,6 @@ describe('a server that is cut off', () => {
     expect(link()).toMatchObject({ place: { node: 'app-1' }, degraded: false });
     heir.say({ ...joined(), room: 'news' });
     expect(link()).toMatchObject({ place: { node: 'app-2' }, degraded: true });
-  });
-});
-
-describe('moving', () => {
-  test('make before break', () => {
-    const old = enter('app-1');
-    old.say(message(1), { type: 'move', within_ms: 5_000 });
-    world.advance(1_250);
-    expect(world.asked).toHaveLength(2);
-    const heir = accept('app-2');
-    expect(heir.sent).toEqual([{ type: 'join', room: 'lobby', user: 'ann', since: { s: 1 } }]);
-    client.send('lobby', 'in between');
-    expect(sends(old)).toHaveLength(1);
-    expect(old.closedWith).toBeNull();
-    expect(link()).toMatchObject({ phase: 'online', place: { node: 'app-1' } });
-
-    heir.say(joined([message(2)]));
-    expect(old.closedWith).toBe(1000);
-    expect(link()).toMatchObject({ phase: 'online', place: { node: 'app-2' } });
-    expect(sends(heir)).toEqual(sends(old));
-    expect(texts()).toEqual(['text 1', 'text 2']);
-  });
-
-  test('both lines may deliver, and nothing doubles', () => {
-    const old = enter('app-1');
-    old.say({ type: 'move', within_ms: 5_000 });
-    world.advance(1_250);
-    const heir = accept('app-2');
-    old.say(message(1));
-    heir.say(joined([message(1)]), message(2));
-    expect(texts()).toEqual(['text 1', 'text 2']);
-  });
-
-  test('an old server that leaves too early hands over at once', () => {
-    const old = enter('app-1');
-    old.say({ type: 'move', within_ms: 5_000 });
-    world.advance(1_250);
-    old.drop(1001);
-    expect(link()).toMatchObject({ phase: 'connecting', trouble: 'lost' });
-    accept('app-2').say(joined());
-    expect(link()).toMatchObject({ phase: 'online', place: { node: 'app-2' } });
-    expect(world.asked).toHaveLength(2);
-  });
-
-  test('when no other server is found the old one goes on', () => {
-    const old = enter('app-1');
-    old.say({ type: 'move', within_ms: 5_000 });
-    world.advance(1_250);
-    world.answer(UNAVAILABLE);
-    client.send('lobby', 'still here');
-    expect(sends(old)).toHaveLength(1);
-    expect(link()).toMatchObject({ phase: 'online', place: { node: 'app-1' } });
   });
 });
 

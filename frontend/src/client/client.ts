@@ -1,19 +1,20 @@
 import { type Backoff, fullJitter } from './backoff';
-import { closeCode } from './closeCodes';
-import { Connection, type Ending, type Place } from './connection';
+import { comeback, isLeft } from './comeback';
+import { Connection, type Ending, type Spoken } from './connection';
+import type { Entrance } from './entrance';
 import type { Cancel, Environment } from './environment';
 import type { Link, Trouble } from './link';
 import * as outbox from './outbox';
 import { Pace } from './pace';
-import { byteLength, DEFAULT_LIMITS, type Fault, type Limits, type ServerError, type ServerMessage } from './protocol';
+import { byteLength, DEFAULT_LIMITS, type Fault, type Limits, type ServerError } from './protocol';
 import * as rooms from './room';
 import type { Room } from './room';
 import { createStore, type Store } from './store';
 
 export interface ClientOptions {
   environment: Environment;
-  /** Addresses of the balancers, such as `http://localhost:7001`. */
-  balancers: readonly string[];
+  /** The way into the cluster: `direct` or `proxied`, with addresses of balancers such as `http://localhost:7001`. */
+  entrance: Entrance;
   /** A server said something that is not in the protocol. It was ignored. */
   onFault?: (fault: Fault) => void;
 }
@@ -29,10 +30,7 @@ export const JOIN_TIMEOUT_MS = 5_000;
 export const TYPING_EVERY_MS = 2_000;
 /** A connection that held for so long was a good one: the next loss starts the waits from the beginning. */
 export const STABLE_MS = 5_000;
-const AFTER_LOSS: Backoff = { baseMs: 500, capMs: 10_000 };
 const AFTER_REFUSAL: Backoff = { baseMs: 1_000, capMs: 10_000 };
-const AFTER_NO_SERVER: Backoff = { baseMs: 1_000, capMs: 10_000 };
-const AFTER_NO_BALANCER: Backoff = { baseMs: 4_000, capMs: 30_000 };
 /** Sends may use this part of the frames that a server allows; joins, hints and pings have the rest. */
 const SHARE_OF_SENDS = 0.5;
 /** These pass by themselves, so the send or the join is repeated later. */
@@ -40,14 +38,23 @@ const PASSING_ERRORS = new Set(['rate_limited', 'overloaded', 'not_joined', 'alr
 /** Of those, the ones that want a pause before a send is repeated. */
 const PAUSING_ERRORS = new Set(['rate_limited', 'overloaded']);
 
-/** A connection and what was done on it. */
+/** A connection, and what was done with the server that is there. */
 interface Line {
   connection: Connection;
-  place: Place | null;
   joins: Map<string, Join>;
   pace: Pace | null;
   onlineMs: number | null;
   degraded: boolean;
+}
+
+function nothingDone(): Omit<Line, 'connection' | 'onlineMs'> {
+  return { joins: new Map(), pace: null, degraded: false };
+}
+
+/** A server wants us to go. */
+interface Move {
+  untilMs: number;
+  attempt: number;
 }
 
 interface Join {
@@ -72,7 +79,10 @@ export class Client {
   #current: Line | null = null;
   /** The line to another server that takes over once all rooms are joined there. */
   #successor: Line | null = null;
+  #move: Move | null = null;
   #attempt = 0;
+  /** The server that went away. */
+  #avoid: string | null = null;
   #trouble: Trouble | null = null;
   #typedMs = new Map<string, number>();
   #cancelRetry: Cancel = () => undefined;
@@ -141,7 +151,7 @@ export class Client {
   /** Ends the connection. The rooms stay as they are, and `reconnect` goes on with them. */
   close() {
     this.#cancelRetry();
-    this.#cancelMove();
+    this.#endMove();
     this.#cancelWake();
     for (const line of this.#lines()) line.connection.close();
     this.#current = null;
@@ -152,7 +162,7 @@ export class Client {
   }
 
   get limits(): Limits {
-    return this.#current?.connection.welcome?.limits ?? DEFAULT_LIMITS;
+    return this.#link.phase === 'online' ? this.#link.limits : DEFAULT_LIMITS;
   }
 
   get #link(): Link {
@@ -169,13 +179,12 @@ export class Client {
 
   #dial() {
     this.#setLink({ phase: 'connecting', trouble: this.#trouble, place: null });
-    this.#current = this.#createLine();
+    this.#current = this.#createLine(this.#avoid);
   }
 
-  #createLine(): Line {
-    const connection = new Connection(this.#environment, this.options.balancers, {
+  #createLine(avoid: string | null): Line {
+    const connection = new Connection(this.#environment, this.options.entrance, avoid, {
       assigned: (place) => {
-        line.place = place;
         if (line === this.#current) this.#setLink({ phase: 'connecting', trouble: this.#trouble, place });
       },
       welcomed: ({ limits }) => {
@@ -185,6 +194,11 @@ export class Client {
         if (line === this.#current) this.#takeOver(line);
         this.#pump();
       },
+      resumed: () => {
+        Object.assign(line, nothingDone());
+        // Whoever wanted us to go is gone. A successor that is on its way may come, for it may be there first.
+        if (line === this.#current) this.#endMove();
+      },
       received: (message) => {
         this.#received(line, message);
         this.#pump();
@@ -192,7 +206,7 @@ export class Client {
       faulty: (fault) => this.options.onFault?.(fault),
       ended: (ending) => this.#ended(line, ending),
     });
-    const line: Line = { connection, place: null, joins: new Map(), pace: null, onlineMs: null, degraded: false };
+    const line: Line = { connection, onlineMs: null, ...nothingDone() };
     return line;
   }
 
@@ -201,18 +215,19 @@ export class Client {
     this.#current = line;
     if (!line.connection.welcome) return;
     this.#trouble = null;
+    this.#avoid = null;
     for (const room of this.#store.getSnapshot().rooms.values()) {
       this.#putRoom({ ...room, outbox: outbox.restart(room.outbox) });
     }
     this.#tellOnline(line);
   }
 
-  #tellOnline({ connection: { welcome }, place, degraded }: Line) {
+  #tellOnline({ connection: { welcome, place }, degraded }: Line) {
     if (!welcome || !place) return;
     this.#setLink({ phase: 'online', place, session: welcome.session, limits: welcome.limits, degraded });
   }
 
-  #received(line: Line, message: ServerMessage) {
+  #received(line: Line, message: Spoken) {
     switch (message.type) {
       case 'joined': {
         const join = line.joins.get(message.room);
@@ -244,9 +259,8 @@ export class Client {
         this.#failed(line, message);
         return;
       case 'move':
-        this.#move(line, message.within_ms);
+        this.#startMove(line, message.within_ms);
         return;
-      case 'welcome':
       case 'left':
       case 'pong':
         return;
@@ -255,7 +269,8 @@ export class Client {
 
   #failed(line: Line, { code, message, room: name, id }: ServerError) {
     if (name === null) return;
-    if (code === 'not_joined') line.joins.delete(name);
+    // It may be about something said before this server had us: then the join that is on its way is the answer.
+    if (code === 'not_joined' && line.joins.get(name)?.answered) line.joins.delete(name);
     if (id !== null && PAUSING_ERRORS.has(code)) this.#putOff(name, id);
     if (PASSING_ERRORS.has(code)) return;
     if (id !== null) {
@@ -273,60 +288,79 @@ export class Client {
   }
 
   /** Make before break: the old line serves until the new one is in every room. */
-  #move(line: Line, withinMs: number) {
-    if (line !== this.#current || this.#successor) return;
-    this.#cancelMove();
-    // All clients of the server are told at the same moment, so they spread over half of the time they have.
-    this.#cancelMove = this.#environment.after((this.#environment.random() * withinMs) / 2, () => {
-      if (this.#current && !this.#successor) this.#successor = this.#createLine();
+  #startMove(line: Line, withinMs: number) {
+    if (line !== this.#current) return;
+    const untilMs = this.#environment.now() + withinMs;
+    if (this.#move) {
+      this.#move.untilMs = untilMs;
+      return;
+    }
+    this.#move = { untilMs, attempt: 0 };
+    // Others are told at the same moment, so they spread over half of the time they have.
+    this.#seekSuccessor((this.#environment.random() * withinMs) / 2);
+  }
+
+  #seekSuccessor(delayMs: number) {
+    this.#cancelMove = this.#environment.after(delayMs, () => {
+      if (!this.#successor) this.#successor = this.#createLine(this.#current?.connection.place?.node ?? null);
     });
+  }
+
+  /** Tries again while there is time. After that the old line ends when its server leaves: an ordinary loss. */
+  #lostSuccessor(ending: Ending) {
+    this.#successor = null;
+    if (!this.#move) return;
+    const { untilMs, attempt } = this.#move;
+    const next = comeback(ending, attempt, this.#environment.random());
+    if (next.kind === 'stop' || this.#environment.now() + next.delayMs >= untilMs) {
+      this.#endMove();
+      return;
+    }
+    this.#move = { untilMs, attempt: next.attempt };
+    this.#seekSuccessor(next.delayMs);
+  }
+
+  #endMove() {
+    this.#cancelMove();
+    this.#move = null;
   }
 
   #ended(line: Line, ending: Ending) {
     if (line === this.#successor) {
-      this.#successor = null;
-      // The old line works still. It will end when its server leaves, and then this is an ordinary loss.
+      this.#lostSuccessor(ending);
       return;
     }
-    this.#cancelMove();
-    if (this.#successor) {
-      const heir = this.#successor;
-      this.#successor = null;
-      this.#setLink({ phase: 'connecting', trouble: 'lost', place: heir.place });
-      this.#takeOver(heir);
-      this.#pump();
-      return;
-    }
+    this.#endMove();
+    if (isLeft(ending)) this.#avoid = line.connection.place?.node ?? this.#avoid;
+    const heir = this.#successor;
+    this.#successor = null;
     this.#current = null;
-    if (line.onlineMs !== null && this.#environment.now() - line.onlineMs >= STABLE_MS) this.#attempt = 0;
-    this.#plan(ending);
+    if (heir) this.#inherit(heir);
+    else this.#retry(line, ending);
     this.#pump();
   }
 
-  #plan(ending: Ending) {
-    switch (ending.kind) {
-      case 'unreachable':
-        this.#retry('no_balancer', AFTER_NO_BALANCER, 0);
-        return;
-      case 'unavailable':
-        this.#retry('no_server', AFTER_NO_SERVER, ending.retryAfterMs);
-        return;
-      case 'dead':
-        this.#retry('lost', AFTER_LOSS, 0);
-        return;
-      case 'closed': {
-        const { code, meaning, reconnect } = closeCode(ending.code);
-        if (reconnect) this.#retry('lost', AFTER_LOSS, 0);
-        else this.#setLink({ phase: 'stopped', code, meaning });
-      }
+  /** The old line ended before its time. */
+  #inherit(heir: Line) {
+    if (!heir.connection.welcome) {
+      this.#trouble = 'lost';
+      this.#setLink({ phase: 'connecting', trouble: 'lost', place: heir.connection.place });
     }
+    this.#takeOver(heir);
   }
 
-  #retry(trouble: Trouble, backoff: Backoff, leastMs: number) {
-    const delayMs = leastMs + fullJitter(backoff, this.#attempt, this.#environment.random());
-    this.#attempt += 1;
+  #retry(line: Line, ending: Ending) {
+    const now = this.#environment.now();
+    if (line.onlineMs !== null && now - line.onlineMs >= STABLE_MS) this.#attempt = 0;
+    const next = comeback(ending, this.#attempt, this.#environment.random());
+    if (next.kind === 'stop') {
+      this.#setLink({ phase: 'stopped', code: next.code, meaning: next.meaning });
+      return;
+    }
+    const { trouble, delayMs, attempt } = next;
+    this.#attempt = attempt;
     this.#trouble = trouble;
-    this.#setLink({ phase: 'waiting', trouble, retryMs: this.#environment.now() + delayMs });
+    this.#setLink({ phase: 'waiting', trouble, retryMs: now + delayMs });
     this.#cancelRetry = this.#environment.after(delayMs, () => this.#dial());
   }
 
@@ -337,6 +371,7 @@ export class Client {
       const old = this.#current;
       const heir = this.#successor;
       this.#successor = null;
+      this.#endMove();
       this.#takeOver(heir);
       old?.connection.close();
     }

@@ -27,6 +27,9 @@ export const CLOSE_CODES: readonly CloseCode[] = [
 ];
 
 export const CLOSE_NORMAL = 1000;
+export const CLOSE_GOING_AWAY = 1001;
+/** Never sent: what a socket says that ended without a close frame. */
+export const CLOSE_LOST = 1006;
 
 /** What to do after a close. A code that nobody wrote down, 1006 above all, is an accident: come back. */
 export function closeCode(code: number): CloseCode {

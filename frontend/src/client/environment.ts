@@ -10,8 +10,8 @@ export interface Environment {
   after(delayMs: number, run: () => void): Cancel;
   /** One `GET`; `null` when there was no answer in time. `done` comes after the return, and never after a cancel. */
   get(url: string, timeoutMs: number, done: (answer: HttpAnswer | null) => void): Cancel;
-  /** Events come after the return; the last one is `closed`. */
-  open(url: string, protocol: string, events: SocketEvents): Socket;
+  /** Events come after the return; the last one is `closed`. `protocol`: the sub-protocol, where there is one. */
+  open(url: string, protocol: string | null, events: SocketEvents): Socket;
 }
 
 export type Cancel = () => void;
@@ -28,6 +28,7 @@ export interface Socket {
 }
 
 export interface SocketEvents {
+  opened(): void;
   received(data: unknown): void;
   closed(code: number): void;
 }

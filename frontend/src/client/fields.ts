@@ -19,6 +19,18 @@ export function json(data: unknown): Fields | null {
   }
 }
 
+/** What `read` makes of a JSON object; `null` when the data is none, or a field of it is not of its kind. */
+export function parse<T>(data: unknown, read: (fields: Fields) => T): T | null {
+  const fields = json(data);
+  if (!fields) return null;
+  try {
+    return read(fields);
+  } catch (error) {
+    if (error instanceof WrongField) return null;
+    throw error;
+  }
+}
+
 export function isFields(value: unknown): value is Fields {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
@@ -37,6 +49,13 @@ export function optional(fields: Fields, field: string): string | null {
 export function count(fields: Fields, field: string): number {
   const value = fields[field];
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) throw new WrongField(field);
+  return value;
+}
+
+/** A number that is not negative. */
+export function measure(fields: Fields, field: string): number {
+  const value = fields[field];
+  if (typeof value !== 'number' || !Number.isFinite(value) || value < 0) throw new WrongField(field);
   return value;
 }
 

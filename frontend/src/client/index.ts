@@ -1,9 +1,13 @@
 /** The distr-chat client: what an application needs, and nothing of how it works. */
 export { browserEnvironment } from './browserEnvironment';
 export { Client, type ClientOptions, type Refusal, type Snapshot } from './client';
+export type { Place } from './connection';
+export { direct } from './direct';
+export type { Entrance } from './entrance';
 export type { Environment } from './environment';
 export type { Link, Trouble } from './link';
 export type { Outgoing } from './outbox';
+export { proxied } from './proxied';
 export { byteLength, DEFAULT_LIMITS, type Limits } from './protocol';
 export type { Room } from './room';
 export type { Store } from './store';

@@ -14,5 +14,8 @@ export type Link =
   /** A server closed with a code after which one does not come back by oneself. */
   | { phase: 'stopped'; code: number; meaning: string };
 
-/** Why the client was not online last. It stays until it is online again, so that what is shown does not flicker. */
-export type Trouble = 'lost' | 'no_balancer' | 'no_server';
+/**
+ * Why the client was not online last. It stays until it is online again, so that what is shown does not flicker.
+ * `busy`: many come at once, and it has a turn.
+ */
+export type Trouble = 'lost' | 'no_balancer' | 'no_server' | 'busy';

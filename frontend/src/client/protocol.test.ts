@@ -1,5 +1,13 @@
 import { describe, expect, test } from 'vitest';
-import { byteLength, type ClientMessage, decode, decodeAssigned, DEFAULT_LIMITS, encode } from './protocol';
+import {
+  byteLength,
+  type ClientMessage,
+  decode,
+  decodeAssigned,
+  decodeDeclined,
+  DEFAULT_LIMITS,
+  encode,
+} from './protocol';
 import { golden } from './testing/golden';
 
 describe('frames of a server', () => {
@@ -73,6 +81,13 @@ test('an assignment needs a url and a node', () => {
   });
   expect(decodeAssigned('{"url":"ws://h:1/ws"}')).toBeNull();
   expect(decodeAssigned('<html>')).toBeNull();
+});
+
+test('who is declined is told why, and until when', () => {
+  const declined = { error: 'busy', message: 'many come', retry_after_ms: 1_460 };
+  expect(decodeDeclined(JSON.stringify(declined))).toEqual({ error: 'busy', retryAfterMs: 1_460 });
+  expect(decodeDeclined(JSON.stringify({ ...declined, error: 'full' }))).toBeNull();
+  expect(decodeDeclined(JSON.stringify({ ...declined, retry_after_ms: '1' }))).toBeNull();
 });
 
 test('limits count bytes of UTF-8', () => {

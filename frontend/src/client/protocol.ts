@@ -2,7 +2,20 @@
  * The client protocol `distr-chat.v1`. The only file that knows the wire: outside of it there are typed messages.
  * What comes from the network is a value until it is proven: nothing here throws on a bad frame.
  */
-import { count, counts, type Fields, flag, json, list, names, object, optional, text, WrongField } from './fields';
+import {
+  count,
+  counts,
+  type Fields,
+  flag,
+  json,
+  list,
+  names,
+  object,
+  optional,
+  parse,
+  text,
+  WrongField,
+} from './fields';
 
 export const SUBPROTOCOL = 'distr-chat.v1';
 
@@ -116,7 +129,9 @@ export type ServerMessage =
   | ServerError
   /** Whether the server has no way to the others. */
   | { type: 'degraded'; degraded: boolean }
-  | { type: 'move'; within_ms: number };
+  | { type: 'move'; within_ms: number }
+  /** Another server has taken over this connection and knows nothing of it. Its welcome follows. */
+  | { type: 'resume' };
 
 /** Why a frame of a server is not a message. `unknown_type` is harmless: servers may grow. */
 export type Fault =
@@ -127,6 +142,12 @@ export type Fault =
 export interface Assigned {
   url: string;
   node: string;
+}
+
+/** Why a balancer assigns nothing, and when to come back. */
+export interface Declined {
+  error: 'unavailable' | 'busy' | 'draining';
+  retryAfterMs: number;
 }
 
 export function encode(message: ClientMessage): string {
@@ -146,10 +167,15 @@ export function decode(data: unknown): ServerMessage | Fault {
 
 /** The body of a 200 of `/assign`; `null` when it is not one. */
 export function decodeAssigned(body: string): Assigned | null {
-  const value = json(body);
-  return value && typeof value.url === 'string' && typeof value.node === 'string'
-    ? { url: value.url, node: value.node }
-    : null;
+  return parse(body, (assigned) => ({ url: text(assigned, 'url'), node: text(assigned, 'node') }));
+}
+
+/** The body of a 503 of `/assign`; `null` when it is not one. */
+export function decodeDeclined(body: string): Declined | null {
+  return parse(body, (declined) => ({
+    error: reason(declined),
+    retryAfterMs: count(declined, 'retry_after_ms'),
+  }));
 }
 
 const utf8 = new TextEncoder();
@@ -211,6 +237,7 @@ function message(frame: Fields): ServerMessage | Fault {
     case 'left':
       return { type, room: text(frame, 'room') };
     case 'pong':
+    case 'resume':
       return { type };
     case 'error':
       return {
@@ -240,6 +267,12 @@ function said(frame: Fields): Message {
     seq: count(frame, 'seq'),
     id: text(frame, 'id'),
   };
+}
+
+function reason(declined: Fields): Declined['error'] {
+  const error = text(declined, 'error');
+  if (error === 'unavailable' || error === 'busy' || error === 'draining') return error;
+  throw new WrongField('error');
 }
 
 function limits(fields: Fields): Limits {

@@ -2,25 +2,16 @@ import { exactTime, number, pageOf, plural } from '../ui/format';
 import { Curve } from './Curve';
 import { Frame } from './Frame';
 import { Bar, Card, Counts, Pill, Tile } from './parts';
-import type { Polled } from './poll';
 import type { BalancerEvent, BalancerStatus, ServerRow } from './status';
-import { getsClients, stateOfRow } from './tone';
+import { getsClients, stateOfBalancer, stateOfRow } from './tone';
+import type { Watched } from './watch';
 
-export function BalancerPage({ polled: { status, unreachableSinceMs, rates } }: { polled: Polled<BalancerStatus> }) {
-  const assigned = rates[0] ?? [];
-  const ready = status?.ready ?? false;
+export function BalancerPage({ watched }: { watched: Watched<BalancerStatus> }) {
+  const { status } = watched;
+  const [assigned = []] = watched.rates;
   const last = assigned.at(-1);
   return (
-    <Frame
-      role="Load balancer"
-      node={status}
-      state={
-        status
-          ? { tone: ready ? 'good' : 'bad', label: ready ? 'ready' : 'no server' }
-          : { tone: 'off', label: 'asking' }
-      }
-      unreachableSinceMs={unreachableSinceMs}
-    >
+    <Frame role="Load balancer" watched={watched} state={stateOfBalancer(status)}>
       {status && (
         <>
           <div className="tiles">
@@ -37,9 +28,14 @@ export function BalancerPage({ polled: { status, unreachableSinceMs, rates } }: 
               <Curve values={assigned} />
             </Tile>
             <Tile
+              label="Proxied"
+              value={status.proxied}
+              note={`connections now; ${number(status.movedTotal)} moved to another server`}
+            />
+            <Tile
               label="Turned away"
               value={status.unavailableTotal}
-              note="clients that came while no server was available"
+              note={`no server was there; ${plural(status.delayedTotal, 'other')} got a turn`}
             />
           </div>
           <Servers servers={status.servers} />
@@ -51,7 +47,9 @@ export function BalancerPage({ polled: { status, unreachableSinceMs, rates } }: 
                   ['Accepted', status.heartbeats.accepted],
                   ['Refused: malformed', status.heartbeats.malformed],
                   ['Refused: another version', status.heartbeats.version],
+                  ['Refused: not signed with our key', status.heartbeats.forged],
                   ['Refused: stale', status.heartbeats.stale],
+                  ['Refused: under the name of another', status.heartbeats.namesake],
                   ['Refused: table full', status.heartbeats.table_full],
                 ]}
               />
@@ -64,7 +62,6 @@ export function BalancerPage({ polled: { status, unreachableSinceMs, rates } }: 
 }
 
 function Servers({ servers }: { servers: readonly ServerRow[] }) {
-  const most = Math.max(0, ...servers.map(({ connections, inFlight }) => connections + inFlight));
   return (
     <Card title="Servers" aside="the next client goes to the least loaded one">
       {servers.length === 0 ? (
@@ -80,7 +77,9 @@ function Servers({ servers }: { servers: readonly ServerRow[] }) {
                   Connections
                 </th>
                 <th scope="col">In flight</th>
+                <th scope="col">Proxied</th>
                 <th scope="col">Assigned</th>
+                <th scope="col">Loop lag</th>
                 <th scope="col">Heartbeat</th>
               </tr>
             </thead>
@@ -94,12 +93,16 @@ function Servers({ servers }: { servers: readonly ServerRow[] }) {
                     <Pill {...stateOfRow(server)} />
                   </td>
                   <td className="load">
-                    <Bar value={server.connections + server.inFlight} max={most}>
-                      <span className="bar-value">{number(server.connections)}</span>
+                    <Bar value={server.connections + server.inFlight} max={server.capacity}>
+                      <span className="bar-value">
+                        {number(server.connections)} <span className="faint">/ {number(server.capacity)}</span>
+                      </span>
                     </Bar>
                   </td>
                   <td>{number(server.inFlight)}</td>
+                  <td>{number(server.proxied)}</td>
                   <td>{number(server.assigned)}</td>
+                  <td>{number(server.loopLagMs)} ms</td>
                   <td>{ago(server.lastHeartbeatMs)}</td>
                 </tr>
               ))}

@@ -1,4 +1,4 @@
-import { SAMPLES_MAX } from './poll';
+import { SAMPLES_MAX } from './watch';
 
 const WIDTH = 240;
 const HEIGHT = 44;

@@ -1,21 +1,21 @@
 import { type ReactNode, useEffect } from 'react';
 import { Brand } from '../ui/Brand';
 import { duration, exactTime } from '../ui/format';
-import type { Tone } from './tone';
+import type { State } from './tone';
 import { Pill } from './parts';
 import { useNow } from '../ui/useNow';
+import type { Watched } from './watch';
 
 interface FrameProps {
   /** What kind of node this is. */
   role: string;
-  node: { node: string; version: string; uptimeSeconds: number } | null;
-  state: { tone: Tone; label: string };
-  unreachableSinceMs: number | null;
+  watched: Watched<{ node: string; version: string; uptimeSeconds: number }>;
+  state: State;
   children: ReactNode;
 }
 
 /** What both status pages have in common: who the node is, how it is, and whether it still answers. */
-export function Frame({ role, node, state, unreachableSinceMs, children }: FrameProps) {
+export function Frame({ role, watched: { status: node, live, unreachableSinceMs }, state, children }: FrameProps) {
   const silent = unreachableSinceMs !== null;
   const now = useNow(silent);
   const name = node?.node ?? role;
@@ -60,7 +60,7 @@ export function Frame({ role, node, state, unreachableSinceMs, children }: Frame
       <footer className="status-foot">
         <a href="/status">JSON</a>
         <a href="/metrics">Metrics</a>
-        <span>Read every second</span>
+        <span>{live ? 'Live' : 'Read every second'}</span>
       </footer>
     </div>
   );

@@ -2,19 +2,15 @@ import { duration, number, plural } from '../ui/format';
 import { Curve } from './Curve';
 import { Frame } from './Frame';
 import { Bar, Card, Counts, Pill, Tile } from './parts';
-import type { Polled } from './poll';
 import type { BackplaneStatus, ServerStatus } from './status';
 import { stateOfLane, stateOfServer } from './tone';
+import type { Watched } from './watch';
 
-export function ServerPage({ polled: { status, unreachableSinceMs, rates } }: { polled: Polled<ServerStatus> }) {
-  const [messages = [], deliveries = []] = rates;
+export function ServerPage({ watched }: { watched: Watched<ServerStatus> }) {
+  const { status } = watched;
+  const [messages = [], deliveries = []] = watched.rates;
   return (
-    <Frame
-      role="Application server"
-      node={status}
-      state={stateOfServer(status)}
-      unreachableSinceMs={unreachableSinceMs}
-    >
+    <Frame role="Application server" watched={watched} state={stateOfServer(status)}>
       {status && (
         <>
           <div className="tiles">

@@ -1,8 +1,7 @@
 import { BalancerPage } from './BalancerPage';
 import { show } from './show';
 import { type BalancerStatus, decodeBalancer } from './status';
+import { stream } from './stream';
 
-show<BalancerStatus>(BalancerPage, {
-  decode: decodeBalancer,
-  counters: ({ assignedTotal }) => [assignedTotal],
-});
+const reading = { decode: decodeBalancer, counters: ({ assignedTotal }: BalancerStatus) => [assignedTotal] };
+show(BalancerPage, reading, stream);

@@ -4,7 +4,8 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { goldenStatus } from '../client/testing/golden';
 import { BalancerPage } from './BalancerPage';
 import { ServerPage } from './ServerPage';
-import { decodeBalancer, decodeServer } from './status';
+import { decodeBalancer, decodeServer, type ServerStatus } from './status';
+import type { Watched } from './watch';
 
 afterEach(cleanup);
 
@@ -14,11 +15,16 @@ const cells = (name: RegExp) =>
   within(screen.getByRole('row', { name }))
     .getAllByRole('cell')
     .map((cell) => cell.textContent);
+const watched = <Status,>(
+  status: Status | null,
+  rates: number[][] = [],
+  unreachableSinceMs: number | null = null,
+): Watched<Status> => ({ status, live: false, unreachableSinceMs, rates });
 const tile = (name: string) => screen.getByRole('region', { name }).textContent;
 
 describe('a server', () => {
   test('shows its rooms, its load and its peers', () => {
-    render(<ServerPage polled={{ status: server, unreachableSinceMs: null, rates: [[3, 7.4], [15]] }} />);
+    render(<ServerPage watched={watched(server, [[3, 7.4], [15]])} />);
     expect(screen.getByRole('heading', { level: 1 }).textContent).toBe('app-1 ready');
     expect(cells(/^lobby/)).toEqual(['3', '2', '40']);
     expect(cells(/^news/)).toEqual(['1', '0', '0']);
@@ -30,7 +36,7 @@ describe('a server', () => {
   });
 
   test('shows its lanes, and why one is not up', () => {
-    render(<ServerPage polled={{ status: server, unreachableSinceMs: null, rates: [] }} />);
+    render(<ServerPage watched={watched(server)} />);
     const lanes = screen.getByRole('region', { name: 'Lanes' });
     expect(lanes.textContent).toContain('1 of 4 Redis nodes up');
     expect(
@@ -48,38 +54,61 @@ describe('a server', () => {
   test('whose bus is embedded has no lanes to show', () => {
     if (!server) throw new Error('the golden example is no status');
     const status = { ...server, backplane: { ...server.backplane, kind: 'embedded', lanes: [] } };
-    render(<ServerPage polled={{ status, unreachableSinceMs: null, rates: [] }} />);
+    render(<ServerPage watched={watched(status)} />);
     expect(screen.getByText('embedded')).toBeTruthy();
     expect(screen.queryByText('Lanes')).toBeNull();
   });
 
   test('that is silent keeps its last numbers', () => {
-    render(<ServerPage polled={{ status: server, unreachableSinceMs: Date.now(), rates: [] }} />);
+    render(<ServerPage watched={watched(server, [], Date.now())} />);
     expect(screen.getByText(/Unreachable since/)).toBeTruthy();
     expect(screen.getByRole('heading', { level: 1 }).textContent).toBe('app-1 unreachable');
     expect(cells(/^lobby/)).toEqual(['3', '2', '40']);
   });
 
   test('that never answered has nothing to show', () => {
-    render(<ServerPage polled={{ status: null, unreachableSinceMs: Date.now(), rates: [] }} />);
+    render(<ServerPage watched={watched<ServerStatus>(null, [], Date.now())} />);
     expect(screen.getByText(/Unreachable since/)).toBeTruthy();
     expect(screen.queryByRole('table')).toBeNull();
   });
 });
 
+test.each([
+  [true, 'Live'],
+  [false, 'Read every second'],
+])('whether it is live: %s', (live, words) => {
+  render(<BalancerPage watched={{ ...watched(balancer), live }} />);
+  expect(screen.getByText(words)).toBeTruthy();
+});
+
 describe('a balancer', () => {
   test('shows its servers, and leads to their pages', () => {
-    render(<BalancerPage polled={{ status: balancer, unreachableSinceMs: null, rates: [[2]] }} />);
-    expect(cells(/^app-1/)).toEqual(['up', '12', '1', '34', '120 ms ago']);
-    expect(cells(/^app-2/)).toEqual(['gone', '0', '0', '3', '5 s ago']);
+    render(<BalancerPage watched={watched(balancer, [[2]])} />);
+    expect(cells(/^app-1/)).toEqual(['up', '12 / 20,000', '1', '4', '34', '0.4 ms', '120 ms ago']);
+    expect(cells(/^app-2/)).toEqual(['gone', '0 / 20,000', '0', '0', '3', '0 ms', '5 s ago']);
     expect(screen.getByRole('link', { name: 'app-1' }).getAttribute('href')).toBe('http://localhost:5001/');
     expect(tile('Servers available')).toContain('1 / 2');
     expect(tile('Assignments / s')).toContain('234 in all');
-    expect(tile('Turned away')).toContain('1');
+    expect(tile('Proxied')).toContain('4connections now; 3 moved to another server');
+    expect(tile('Turned away')).toContain('1no server was there; 0 others got a turn');
+  });
+
+  test('counts the heartbeats that it refuses, by rule', () => {
+    render(<BalancerPage watched={watched(balancer)} />);
+    const card = screen.getByRole('region', { name: 'Heartbeats' }).textContent;
+    expect(card).toContain('Refused: stale2');
+    expect(card).toContain('Refused: not signed with our key0');
+    expect(card).toContain('Refused: under the name of another0');
+  });
+
+  test('that is leaving says so', () => {
+    if (!balancer) throw new Error('the golden example is no status');
+    render(<BalancerPage watched={watched({ ...balancer, draining: true, ready: false })} />);
+    expect(screen.getByRole('heading', { level: 1 }).textContent).toBe('lb-1 draining');
   });
 
   test('logs the newest first', () => {
-    render(<BalancerPage polled={{ status: balancer, unreachableSinceMs: null, rates: [] }} />);
+    render(<BalancerPage watched={watched(balancer)} />);
     const [newest, , oldest] = within(screen.getByRole('list', { name: 'Log' })).getAllByRole('listitem');
     expect(newest?.textContent).toContain('app-1 is up');
     expect(oldest?.textContent).toContain('Client sent to app-2');

@@ -1,27 +1,30 @@
 import { expect, test } from 'vitest';
 import { FakeEnvironment } from '../client/testing/fakeEnvironment';
-import { poll, POLL_MS, POLL_TIMEOUT_MS, SAMPLES_MAX } from './poll';
+import { poll, POLL_MS, POLL_TIMEOUT_MS } from './poll';
 import { rate } from './rates';
+import { SAMPLES_MAX, Watch } from './watch';
 
 const reading = {
-  decode: (body: string) => (body === '' ? null : Number(body)),
+  decode: (body: unknown) => (body === '' ? null : Number(body)),
   counters: (total: number) => [total],
 };
 
 function start() {
   const world = new FakeEnvironment();
-  const store = poll(world, '/status', reading);
+  const watch = new Watch(world, reading);
+  const cancel = poll(world, '/status', watch);
+  const { store } = watch;
   const answer = (body: string, status = 200) => {
     world.answer({ status, retryAfter: null, body });
     world.advance(POLL_MS);
   };
-  return { world, store, answer };
+  return { world, store, answer, cancel };
 }
 
 test('each second a status, and from the second one on a rate', () => {
   const { store, answer, world } = start();
   answer('10');
-  expect(store.getSnapshot()).toEqual({ status: 10, unreachableSinceMs: null, rates: [[]] });
+  expect(store.getSnapshot()).toEqual({ status: 10, live: false, unreachableSinceMs: null, rates: [[]] });
   answer('15');
   answer('15');
   expect(store.getSnapshot()).toMatchObject({ status: 15, rates: [[5, 0]] });
@@ -37,6 +40,16 @@ test('a slow answer does not make two questions at once', () => {
   world.assign('app-1');
   world.advance(0);
   expect(world.asked).toHaveLength(2);
+});
+
+test('a cancel ends it, between two questions and while one is open', () => {
+  for (const answers of [1, 0]) {
+    const { world, cancel } = start();
+    if (answers > 0) world.answer({ status: 200, retryAfter: null, body: '10' });
+    cancel();
+    world.advance(60_000);
+    expect(world.asked).toHaveLength(1);
+  }
 });
 
 test('silence is told since when, keeps what was known, and passes', () => {

@@ -1,8 +1,10 @@
 import { ServerPage } from './ServerPage';
+import { poll } from './poll';
 import { show } from './show';
 import { decodeServer, type ServerStatus } from './status';
 
-show<ServerStatus>(ServerPage, {
+const reading = {
   decode: decodeServer,
-  counters: ({ totals }) => [totals.messages, totals.deliveries],
-});
+  counters: ({ totals }: ServerStatus) => [totals.messages, totals.deliveries],
+};
+show(ServerPage, reading, poll);

@@ -2,18 +2,23 @@ import '../styles/base.css';
 import '../styles/status.css';
 import { type ComponentType, StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
-import { browserEnvironment, type Store } from '../client';
+import { browserEnvironment, type Environment, type Store } from '../client';
 import { useStore } from '../ui/useStore';
-import { poll, type Polled, type Reading } from './poll';
+import { type Reading, Watch, type Watched } from './watch';
 
-/** Puts a page on the screen that shows its own node, read from `/status` of the same origin. */
-export function show<Status>(Page: ComponentType<{ polled: Polled<Status> }>, reading: Reading<Status>) {
+/** Puts a page on the screen that shows its own node, as `follow` hears it from `/status` of the same origin. */
+export function show<Status>(
+  Page: ComponentType<{ watched: Watched<Status> }>,
+  reading: Reading<Status>,
+  follow: (environment: Environment, url: string, watch: Watch<Status>) => void,
+) {
   const root = document.getElementById('root');
   if (!root) throw new Error('the page has no root');
-  const store = poll(browserEnvironment, '/status', reading);
+  const watch = new Watch(browserEnvironment, reading);
+  follow(browserEnvironment, `${location.origin}/status`, watch);
   createRoot(root).render(
     <StrictMode>
-      <Live store={store} Page={Page} />
+      <Live store={watch.store} Page={Page} />
     </StrictMode>,
   );
 }
@@ -22,8 +27,8 @@ function Live<Status>({
   store,
   Page,
 }: {
-  store: Store<Polled<Status>>;
-  Page: ComponentType<{ polled: Polled<Status> }>;
+  store: Store<Watched<Status>>;
+  Page: ComponentType<{ watched: Watched<Status> }>;
 }) {
-  return <Page polled={useStore(store)} />;
+  return <Page watched={useStore(store)} />;
 }

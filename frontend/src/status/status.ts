@@ -1,5 +1,5 @@
 /** What `/status` of a server and of a balancer says. docs/status.json has an example of each. */
-import { count, type Fields, flag, json, list, object, optional, text, WrongField } from '../client/fields';
+import { count, type Fields, flag, list, measure, object, optional, parse, text } from '../client/fields';
 
 export interface ServerStatus {
   node: string;
@@ -46,8 +46,15 @@ export interface BalancerStatus {
   version: string;
   uptimeSeconds: number;
   ready: boolean;
+  draining: boolean;
   assignedTotal: number;
   unavailableTotal: number;
+  /** Clients that were told to come back at their turn. */
+  delayedTotal: number;
+  /** Connections that pass through the balancer. */
+  proxied: number;
+  /** How often one of those was given to another server. */
+  movedTotal: number;
   servers: readonly ServerRow[];
   heartbeats: Readonly<Record<(typeof HEARTBEATS)[number], number>>;
   events: readonly BalancerEvent[];
@@ -58,6 +65,12 @@ export interface ServerRow {
   url: string;
   state: string;
   connections: number;
+  /** How many it takes. */
+  capacity: number;
+  /** How late its event loops are. */
+  loopLagMs: number;
+  /** Connections that pass through this balancer. */
+  proxied: number;
   inFlight: number;
   assigned: number;
   lastHeartbeatMs: number;
@@ -66,7 +79,7 @@ export interface ServerRow {
   full: boolean;
 }
 
-const HEARTBEATS = ['accepted', 'malformed', 'version', 'stale', 'table_full'] as const;
+const HEARTBEATS = ['accepted', 'malformed', 'version', 'forged', 'stale', 'namesake', 'table_full'] as const;
 
 export interface BalancerEvent {
   time: number;
@@ -74,8 +87,8 @@ export interface BalancerEvent {
   text: string;
 }
 
-export function decodeServer(body: string): ServerStatus | null {
-  return attempt(body, (status) => ({
+export function decodeServer(body: unknown): ServerStatus | null {
+  return parse(body, (status) => ({
     node: text(status, 'node'),
     version: text(status, 'version'),
     uptimeSeconds: count(status, 'uptime_seconds'),
@@ -106,19 +119,26 @@ export function decodeServer(body: string): ServerStatus | null {
   }));
 }
 
-export function decodeBalancer(body: string): BalancerStatus | null {
-  return attempt(body, (status) => ({
+export function decodeBalancer(body: unknown): BalancerStatus | null {
+  return parse(body, (status) => ({
     node: text(status, 'node'),
     version: text(status, 'version'),
     uptimeSeconds: count(status, 'uptime_seconds'),
     ready: flag(status, 'ready'),
+    draining: flag(status, 'draining'),
     assignedTotal: count(status, 'assigned_total'),
     unavailableTotal: count(status, 'unavailable_total'),
+    delayedTotal: count(status, 'delayed_total'),
+    proxied: count(status, 'proxied'),
+    movedTotal: count(status, 'moved_total'),
     servers: list(status, 'servers', (server) => ({
       name: text(server, 'name'),
       url: text(server, 'url'),
       state: text(server, 'state'),
       connections: count(server, 'connections'),
+      capacity: count(server, 'capacity'),
+      loopLagMs: measure(server, 'loop_lag_ms'),
+      proxied: count(server, 'proxied'),
       inFlight: count(server, 'in_flight'),
       assigned: count(server, 'assigned'),
       lastHeartbeatMs: count(server, 'last_heartbeat_ms'),
@@ -138,15 +158,4 @@ export function decodeBalancer(body: string): BalancerStatus | null {
 function counts<Name extends string>(names: readonly Name[]) {
   return (fields: Fields) =>
     Object.fromEntries(names.map((name) => [name, count(fields, name)])) as Record<Name, number>;
-}
-
-function attempt<T>(body: string, read: (status: Fields) => T): T | null {
-  const status = json(body);
-  if (!status) return null;
-  try {
-    return read(status);
-  } catch (error) {
-    if (error instanceof WrongField) return null;
-    throw error;
-  }
 }

@@ -1,10 +1,18 @@
 import { expect, test } from 'vitest';
 import { goldenStatus } from '../client/testing/golden';
-import { decodeBalancer, decodeServer, type LaneStatus, type ServerRow, type ServerStatus } from './status';
-import { stateOfLane, stateOfRow, stateOfServer } from './tone';
+import {
+  type BalancerStatus,
+  decodeBalancer,
+  decodeServer,
+  type LaneStatus,
+  type ServerRow,
+  type ServerStatus,
+} from './status';
+import { stateOfBalancer, stateOfLane, stateOfRow, stateOfServer } from './tone';
 
 const server = { ...decodeServer(JSON.stringify(goldenStatus.app)) } as ServerStatus;
-const [up, gone] = decodeBalancer(JSON.stringify(goldenStatus.balancer))?.servers as [ServerRow, ServerRow];
+const balancer = { ...decodeBalancer(JSON.stringify(goldenStatus.balancer)) } as BalancerStatus;
+const [up, gone] = balancer.servers as [ServerRow, ServerRow];
 
 test.each<[Partial<ServerStatus>, string]>([
   [{}, 'ready'],
@@ -13,6 +21,14 @@ test.each<[Partial<ServerStatus>, string]>([
   [{ backplane: { ...server.backplane, ready: false }, ready: false }, 'no backplane'],
 ])('a server with %o is %s', (changes, label) => {
   expect(stateOfServer({ ...server, ...changes }).label).toBe(label);
+});
+
+test.each<[Partial<BalancerStatus>, string]>([
+  [{}, 'ready'],
+  [{ ready: false }, 'no server'],
+  [{ draining: true, ready: false }, 'draining'],
+])('a balancer with %o is %s', (changes, label) => {
+  expect(stateOfBalancer({ ...balancer, ...changes }).label).toBe(label);
 });
 
 test.each<[Partial<ServerRow>, string]>([

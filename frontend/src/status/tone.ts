@@ -1,4 +1,4 @@
-import type { LaneStatus, ServerRow, ServerStatus } from './status';
+import type { BalancerStatus, LaneStatus, ServerRow, ServerStatus } from './status';
 
 export type Tone = 'good' | 'busy' | 'bad' | 'off';
 
@@ -13,6 +13,13 @@ export function stateOfServer(status: ServerStatus | null): State {
   if (status.draining) return { tone: 'busy', label: 'draining' };
   if (!status.backplane.ready) return { tone: 'bad', label: 'no backplane' };
   return status.ready ? { tone: 'good', label: 'ready' } : { tone: 'busy', label: 'not ready' };
+}
+
+/** How a balancer sees itself. */
+export function stateOfBalancer(status: BalancerStatus | null): State {
+  if (!status) return { tone: 'off', label: 'asking' };
+  if (status.draining) return { tone: 'busy', label: 'draining' };
+  return status.ready ? { tone: 'good', label: 'ready' } : { tone: 'bad', label: 'no server' };
 }
 
 /** How a balancer sees a server: why it gets clients, or why not. */

@@ -1,5 +1,5 @@
 import { useEffect, useMemo, useState } from 'react';
-import { Client, type Environment, type Store } from '../client';
+import { Client, direct, type Environment, proxied, type Store } from '../client';
 import { Chat } from './Chat';
 import type { Config } from './config';
 import { JoinForm } from './JoinForm';
@@ -15,10 +15,11 @@ const CONFIG_WORDS = {
 export function App({ environment, config: source }: { environment: Environment; config: Store<Config> }) {
   const config = useStore(source);
   const [visit, setVisit] = useState(interruptedVisit);
-  const client = useMemo(
-    () => (config.state === 'loaded' ? new Client({ environment, balancers: config.balancers }) : null),
-    [environment, config],
-  );
+  const client = useMemo(() => {
+    if (config.state !== 'loaded') return null;
+    const entrance = config.proxy ? proxied(config.balancers) : direct(config.balancers);
+    return new Client({ environment, entrance });
+  }, [environment, config]);
 
   useEffect(() => {
     if (!client) return;

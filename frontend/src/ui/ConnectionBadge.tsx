@@ -1,5 +1,5 @@
 import { type KeyboardEvent, useRef } from 'react';
-import type { Link } from '../client';
+import type { Link, Place } from '../client';
 import { hostOf, pageOf } from './format';
 import { linkWords } from './linkWords';
 import { useNow } from './useNow';
@@ -37,12 +37,9 @@ export function ConnectionBadge({ link }: { link: Link }) {
           <dl className="facts">
             <dt>Server</dt>
             <dd>
-              <a href={pageOf(place.url)} target="_blank" rel="noreferrer">
-                {place.node}
-              </a>
-              <span className="faint"> {hostOf(pageOf(place.url))}</span>
+              <ServerName place={place} />
             </dd>
-            <dt>Assigned by</dt>
+            <dt>{place.url === null ? 'Through' : 'Assigned by'}</dt>
             <dd>
               <a href={`${place.balancer}/`} target="_blank" rel="noreferrer">
                 {hostOf(place.balancer)}
@@ -60,5 +57,18 @@ export function ConnectionBadge({ link }: { link: Link }) {
         )}
       </div>
     </details>
+  );
+}
+
+/** Behind a balancer's proxy nobody here can open its page. */
+function ServerName({ place: { node, url } }: { place: Place }) {
+  if (url === null) return node;
+  return (
+    <>
+      <a href={pageOf(url)} target="_blank" rel="noreferrer">
+        {node}
+      </a>
+      <span className="faint"> {hostOf(pageOf(url))}</span>
+    </>
   );
 }

@@ -1,8 +1,14 @@
 import type { Environment } from '../client';
-import { json, names, WrongField } from '../client/fields';
+import { type Fields, flag, names, parse, WrongField } from '../client/fields';
 import { createStore, type Store } from '../client/store';
 
-export type Config = { state: 'loading' } | { state: 'failing' } | { state: 'loaded'; balancers: readonly string[] };
+export type Config = { state: 'loading' } | { state: 'failing' } | ({ state: 'loaded' } & Balancers);
+
+export interface Balancers {
+  balancers: readonly string[];
+  /** Browsers reach no servers, so a balancer passes on what is said. */
+  proxy: boolean;
+}
 
 const CONFIG_TIMEOUT_MS = 5_000;
 const CONFIG_RETRY_MS = 2_000;
@@ -12,9 +18,9 @@ export function loadConfig(environment: Environment): Store<Config> {
   const store = createStore<Config>({ state: 'loading' });
   const ask = () => {
     environment.get('/config.json', CONFIG_TIMEOUT_MS, (answer) => {
-      const balancers = answer?.status === 200 ? decodeBalancers(answer.body) : null;
-      if (balancers) {
-        store.set({ state: 'loaded', balancers });
+      const config = answer?.status === 200 ? decodeConfig(answer.body) : null;
+      if (config) {
+        store.set({ state: 'loaded', ...config });
       } else {
         store.set({ state: 'failing' });
         environment.after(CONFIG_RETRY_MS, ask);
@@ -25,12 +31,15 @@ export function loadConfig(environment: Environment): Store<Config> {
   return store;
 }
 
-export function decodeBalancers(body: string): string[] | null {
-  try {
-    const balancers = names(json(body) ?? {}, 'balancers');
-    return balancers?.map((balancer) => balancer.replace(/\/+$/, '')) ?? null;
-  } catch (error) {
-    if (error instanceof WrongField) return null;
-    throw error;
-  }
+export function decodeConfig(body: string): Balancers | null {
+  return parse(body, (config) => ({
+    balancers: urls(config).map((url) => url.replace(/\/+$/, '')),
+    proxy: config.proxy !== undefined && flag(config, 'proxy'),
+  }));
+}
+
+function urls(config: Fields): string[] {
+  const balancers = names(config, 'balancers');
+  if (!balancers) throw new WrongField('balancers');
+  return balancers;
 }

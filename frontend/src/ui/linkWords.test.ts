@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { DEFAULT_LIMITS, type Link } from '../client';
-import { linkWords, routeOf } from './linkWords';
+import { linkWords } from './linkWords';
 
 const place = { node: 'app-2', url: 'ws://localhost:5002/ws', balancer: 'http://localhost:7001' };
 const online = { phase: 'online', place, session: 's', limits: DEFAULT_LIMITS, degraded: false } as const;
@@ -15,6 +15,8 @@ test.each<[Link, string, string | null]>([
   [{ phase: 'waiting', trouble: 'lost', retryMs: 0 }, 'Reconnecting', null],
   [{ phase: 'waiting', trouble: 'no_balancer', retryMs: 0 }, 'No balancer reachable', 'Try now'],
   [{ phase: 'waiting', trouble: 'no_server', retryMs: 0 }, 'No server available', 'Try now'],
+  [{ phase: 'waiting', trouble: 'busy', retryMs: 0 }, 'Many are connecting', null],
+  [{ phase: 'connecting', trouble: 'busy', place: null }, 'Many are connecting', null],
   [{ phase: 'stopped', code: 1008, meaning: 'too fast' }, 'Disconnected', 'Reconnect'],
 ])('%o is "%s"', (link, label, action) => {
   expect(linkWords(link, 0)).toMatchObject({ label, action });
@@ -26,7 +28,12 @@ test('the wait is counted down, and never below nothing', () => {
   expect(linkWords(link, 9_000).detail).toContain('in 0 s');
 });
 
-test('the route names the balancer', () => {
-  expect(routeOf(online)).toBe('via localhost:7001');
-  expect(routeOf({ phase: 'idle' })).toBeNull();
+test('a client that has a turn is told when', () => {
+  const link = { phase: 'waiting', trouble: 'busy', retryMs: 1_460 } as const;
+  expect(linkWords(link, 0).detail).toContain('Your turn is in 2 s.');
+});
+
+test('when no balancer was of use the user learns how hard that was tried', () => {
+  const link = { phase: 'waiting', trouble: 'no_balancer', retryMs: 4_000 } as const;
+  expect(linkWords(link, 0).detail).toContain('Each was tried three times. Next try in 4 s.');
 });

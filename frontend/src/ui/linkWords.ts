@@ -1,5 +1,4 @@
-import type { Link } from '../client';
-import { hostOf } from './format';
+import type { Link, Trouble } from '../client';
 
 export interface LinkWords {
   tone: 'good' | 'busy' | 'bad';
@@ -22,7 +21,7 @@ export function linkWords(link: Link, now: number): LinkWords {
         ? { tone: 'busy', label: 'This server is cut off from the others', detail: CUT_OFF, action: null }
         : { tone: 'good', label: `Connected to ${link.place.node}`, detail: '', action: null };
     case 'connecting':
-      if (link.trouble && link.trouble !== 'lost') return troubled(link.trouble, 'Trying now.');
+      if (link.trouble && link.trouble !== 'lost') return troubled(link.trouble, null);
       return {
         tone: 'busy',
         label: link.trouble ? 'Reconnecting' : 'Connecting',
@@ -31,7 +30,7 @@ export function linkWords(link: Link, now: number): LinkWords {
       };
     case 'waiting': {
       const seconds = Math.max(0, Math.ceil((link.retryMs - now) / 1_000));
-      if (link.trouble !== 'lost') return troubled(link.trouble, `Next try in ${seconds} s.`);
+      if (link.trouble !== 'lost') return troubled(link.trouble, seconds);
       return { tone: 'busy', label: 'Reconnecting', detail: WAITING, action: null };
     }
     case 'stopped':
@@ -44,12 +43,22 @@ export function linkWords(link: Link, now: number): LinkWords {
   }
 }
 
-function troubled(trouble: 'no_balancer' | 'no_server', next: string): LinkWords {
-  const label = trouble === 'no_balancer' ? 'No balancer reachable' : 'No server available';
-  return { tone: 'bad', label, detail: `${next} ${WAITING}`, action: 'Try now' };
-}
-
-/** The route in a few words, such as `app-2 via localhost:7001`. */
-export function routeOf(link: Link): string | null {
-  return link.phase === 'online' ? `via ${hostOf(link.place.balancer)}` : null;
+/** `seconds`: until the next try; `null` while it is going on. */
+function troubled(trouble: Exclude<Trouble, 'lost'>, seconds: number | null): LinkWords {
+  const next = seconds === null ? 'Trying now.' : `Next try in ${seconds} s.`;
+  switch (trouble) {
+    case 'no_balancer':
+      return {
+        tone: 'bad',
+        label: 'No balancer reachable',
+        detail: `Each was tried three times. ${next} ${WAITING}`,
+        action: 'Try now',
+      };
+    case 'no_server':
+      return { tone: 'bad', label: 'No server available', detail: `${next} ${WAITING}`, action: 'Try now' };
+    case 'busy': {
+      const turn = seconds === null ? 'It is your turn.' : `Your turn is in ${seconds} s.`;
+      return { tone: 'busy', label: 'Many are connecting', detail: `${turn} ${WAITING}`, action: null };
+    }
+  }
 }

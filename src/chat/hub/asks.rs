@@ -295,7 +295,7 @@ impl Hub {
 
     /// Those who waited come in.
     pub(super) fn open(&mut self, id: RoomId, now: Now) {
-        let released = self.room_mut(id).fetch.as_mut().and_then(Fetch::release);
+        let released = self.room_mut(id).fetch.as_deref_mut().and_then(Fetch::release);
         let Some(asks) = released else { return };
         asks.into_iter().for_each(|(member, ask)| self.carry_out(member, ask, now));
         self.note_presence(id, true, now);

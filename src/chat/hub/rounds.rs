@@ -76,7 +76,7 @@ impl Hub {
     /// Opens a room of which everything was learned that others know.
     pub(super) fn open_if_fetched(&mut self, id: RoomId, now: Now) {
         let room = self.room(id);
-        if room.fetch.as_ref().is_some_and(Fetch::is_answered) && room.is_whole() {
+        if room.fetch.as_deref().is_some_and(Fetch::is_answered) && room.is_whole() {
             self.with_ring(id, Room::settle);
             self.open(id, now);
             self.room_mut(id).fetch = None;

@@ -18,9 +18,13 @@ export class FakeSocket {
 
   constructor(
     readonly url: string,
-    readonly protocol: string,
+    readonly protocol: string | null,
     private readonly events: SocketEvents,
   ) {}
+
+  open() {
+    this.events.opened();
+  }
 
   /** What the server says: objects as JSON, strings as they are. */
   say(...frames: unknown[]) {
@@ -85,7 +89,7 @@ export class FakeEnvironment implements Environment {
     return end;
   }
 
-  open(url: string, protocol: string, events: SocketEvents) {
+  open(url: string, protocol: string | null, events: SocketEvents) {
     const socket = new FakeSocket(url, protocol, events);
     this.sockets.push(socket);
     return {
@@ -122,6 +126,13 @@ export class FakeEnvironment implements Environment {
     this.answer({ status: 200, retryAfter: null, body: JSON.stringify({ url: `ws://${node}/ws?via=lb-1`, node }) });
   }
 
+  decline(error: string, retryAfterMs: number) {
+    this.answer({
+      ...{ status: 503, retryAfter: '60' },
+      body: JSON.stringify({ error, message: '…', retry_after_ms: retryAfterMs }),
+    });
+  }
+
   get socket(): FakeSocket {
     const socket = this.sockets.at(-1);
     if (!socket) throw new Error('no socket was opened');
@@ -129,4 +140,5 @@ export class FakeEnvironment implements Environment {
   }
 }
 
-export const UNAVAILABLE: HttpAnswer = { status: 503, retryAfter: '1', body: '{"error":"unavailable"}' };
+/** Of a balancer, or a proxy before it, that tells no more. */
+export const UNAVAILABLE: HttpAnswer = { status: 503, retryAfter: '1', body: '' };
