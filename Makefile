@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help up build test check-rust check-frontend browser chaos bench clean tools-build tools-test
+.PHONY: help up build test check-rust check-frontend browser docker-test chaos bench clean tools-build tools-test
 
 ARGS ?=
 CARGO := cargo
@@ -19,7 +19,7 @@ up: build ## build what is missing, and run everything on this machine (ARGS="--
 build: tools-build frontend/dist/index.html ## build the frontend and the release binary
 	$(CARGO) build --release --locked --bin distr-chat
 
-test: tools-test frontend/dist/index.html check-rust check-frontend browser ## everything: format, lints, units, simulation, real sockets, browser
+test: tools-test frontend/dist/index.html check-rust check-frontend browser docker-test ## everything: format, lints, units, simulation, real sockets, browser, containers
 	@echo "all tests passed"
 
 check-rust: tools-build
@@ -32,6 +32,13 @@ check-frontend: frontend/node_modules/.package-lock.json
 
 browser: build
 	cd frontend && npm run e2e
+
+docker-test: ## stop, kill and wipe every container of compose.yaml while clients talk, where a Docker engine answers
+	@if docker version >/dev/null 2>&1; then \
+		$(CARGO) test --locked --test docker -- --ignored --nocapture; \
+	else \
+		echo "make: no Docker engine answers, so compose.yaml is not tested"; \
+	fi
 
 chaos: tools-test ## break servers, Redis and networks for ten minutes while clients check that nothing is lost (CHAOS_SECONDS=60)
 	CHAOS_SECONDS=$${CHAOS_SECONDS:-600} $(CARGO) test --locked --test chaos -- --nocapture the_promise_is_kept

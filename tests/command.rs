@@ -9,6 +9,7 @@ use std::process::Command;
 
 use rustix::process::Signal;
 use support::raw::Raw;
+use support::redis::Nodes;
 use support::running::{BINARY, Running, at, distr_chat, free_ports, run};
 use support::{Client, eventually, http_get, metric, status};
 
@@ -158,6 +159,8 @@ fn mistakes_in_flags_are_explained() {
         ("up --redis-ports 60000", "60000 is not in 1..=55535"),
         ("app --backplane redis", "'redis' is not HOST:PORT"),
         ("lb --cors-origin \u{e9}", "only visible ASCII characters"),
+        ("health", "the following required arguments were not provided"),
+        ("health ftp://here:1", "neither http://HOST:PORT/PATH nor redis://HOST:PORT"),
     ] {
         let (code, _, stderr) = run(&mut distr_chat(arguments));
         assert_eq!(code, Some(2), "{arguments}: {stderr}");
@@ -190,6 +193,32 @@ fn without_redis_all_servers_are_in_one_process_and_up_says_why() {
     assert!(cluster.stdout().contains("redis-server is not installed"), "{}", cluster.stdout());
     cluster.signal(Signal::INT);
     assert_eq!(cluster.await_end().code(), Some(0));
+}
+
+#[test]
+fn health_waits_until_all_are_well_or_says_which_is_not() {
+    let port = free_ports(1)[0];
+    let ready = format!("http://127.0.0.1:{port}/ready");
+    let (code, stdout, stderr) = run(&mut distr_chat(&format!("health {ready}")));
+    assert_eq!((code, stdout.as_str()), (Some(1), ""));
+    assert!(stderr.starts_with(&format!("distr-chat: {ready}: Connection refused")), "{stderr}");
+
+    let mut waiting = Running::start(&mut distr_chat(&format!("health --wait 20s {ready}")));
+    let mut app = Running::start(&mut distr_chat(&format!("app --listen 127.0.0.1:{port}")));
+    assert_eq!(waiting.await_end().code(), Some(0), "{}", waiting.stderr());
+    assert_eq!(waiting.stdout(), format!("{ready} is well\n"));
+    app.assert_runs();
+
+    let missing = format!("http://127.0.0.1:{port}/nothing");
+    let (code, stdout, stderr) = run(&mut distr_chat(&format!("health {ready} {missing}")));
+    assert_eq!((code, stdout), (Some(1), format!("{ready} is well\n")));
+    assert_eq!(stderr, format!("distr-chat: {missing}: it answers \"HTTP/1.1 404 Not Found\"\n"));
+
+    let mut nodes = Nodes::start_all(1);
+    let redis = format!("redis://127.0.0.1:{}", nodes.ports[0]);
+    assert_eq!(run(&mut distr_chat(&format!("health {redis}"))).0, Some(0));
+    nodes.process(0).kill();
+    assert_eq!(run(&mut distr_chat(&format!("health {redis}"))).0, Some(1));
 }
 
 #[test]

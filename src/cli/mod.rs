@@ -4,6 +4,7 @@ mod app;
 mod backplane;
 mod backplane_choice;
 mod drain_flags;
+mod health;
 mod host_port;
 mod key_flags;
 mod lb;
@@ -55,6 +56,8 @@ enum Command {
     Backplane(backplane::Flags),
     /// Cluster keys, and tickets signed with them.
     Token(token::Flags),
+    /// Whether nodes are well: for the health checks of containers, and to wait for a cluster.
+    Health(health::Flags),
     /// Everything on this machine: three servers, three balancers, the frontend, three Redis nodes.
     Up(up_flags::Flags),
 }
@@ -91,6 +94,7 @@ fn run<B: Bus + Send + 'static>(
         Command::Lb(flags) => lb::run(flags, descriptors, &signals()?),
         Command::Web(flags) => web::run(flags, &signals()?),
         Command::Token(flags) => token::run(flags),
+        Command::Health(flags) => health::run(&flags),
         Command::Backplane(flags) => backplane::run(&flags, log),
         Command::Up(flags) => up::run(&flags, &filters, descriptors, &signals()?),
     }

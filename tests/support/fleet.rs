@@ -101,7 +101,7 @@ impl Member {
 }
 
 /// Nobody has them, in TCP and UDP.
-fn free_addresses(count: usize) -> Vec<SocketAddr> {
+pub fn free_addresses(count: usize) -> Vec<SocketAddr> {
     let mut taken = Vec::new();
     while taken.len() < count {
         let address = at(fastrand::u16(PORTS));

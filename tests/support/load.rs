@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -21,6 +21,7 @@ const JOIN_MAX: Duration = Duration::from_secs(60);
 /// Clients that come by way of balancers and speak until they are told to end.
 pub struct Load {
     stop: Arc<AtomicBool>,
+    acknowledged: Arc<AtomicU64>,
     run: JoinHandle<Result<Report, Failure>>,
 }
 
@@ -49,20 +50,27 @@ impl Load {
         let patience = Patience { join: JOIN_MAX, ..Patience::default() };
         let options = Options { plan, entrance, threads: 1, patience };
         let (stop, (begun, begins)) = (Arc::new(AtomicBool::new(false)), channel());
-        let stopped = Arc::clone(&stop);
+        let acknowledged = Arc::new(AtomicU64::new(0));
+        let (stopped, count) = (Arc::clone(&stop), Arc::clone(&acknowledged));
         let run = thread::spawn(move || {
-            run::run(&options, &stopped, &mut |phase, _| {
+            run::run(&options, &stopped, &mut |phase, snapshot| {
+                count.store(snapshot.counts.acknowledged, Ordering::Relaxed);
                 if phase == Phase::Sending {
                     // The test waits for the first only.
                     let _ = begun.send(());
                 }
             })
         });
-        let load = Self { stop, run };
+        let load = Self { stop, acknowledged, run };
         match begins.recv() {
             Ok(()) => load,
             Err(_) => panic!("{}", load.run.join().unwrap().unwrap_err()),
         }
+    }
+
+    /// Messages that were acknowledged so far.
+    pub fn acknowledged(&self) -> u64 {
+        self.acknowledged.load(Ordering::Relaxed)
     }
 
     /// Ends it, waits for what is under way, and checks that nothing acknowledged was lost, doubled or out of order and that
