@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 use mio::Waker;
+use serde::{Deserialize, Serialize};
 
 use crate::http::{self, RESPONSE_BYTES_MAX, Response};
 use crate::mail::{Answer, Ask, Assignment, Mail, Server};
@@ -20,7 +21,7 @@ use crate::url::Url;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Where clients begin.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Entrance {
     /// They ask one of these balancers for a server.
     Balancers(Vec<Url>),

@@ -37,6 +37,8 @@ pub struct Client {
     pub tries_in_vain: u32,
     /// The longest time that a message took to it, from when it should have been sent.
     pub longest_delivery: Duration,
+    /// Whether a slow reader's next read is due at some time already.
+    pub is_reading_later: bool,
     /// Messages whose acknowledgement has not come, in the order of sending; mostly none or one.
     pub unacknowledged: Vec<u32>,
 }
@@ -124,6 +126,7 @@ impl Client {
             tries: 0,
             tries_in_vain: 0,
             longest_delivery: Duration::ZERO,
+            is_reading_later: false,
             unacknowledged: Vec::new(),
         }
     }
@@ -201,7 +204,13 @@ mod tests {
         let url = Url::parse(&format!("ws://{address}/ws"), "ws").unwrap();
         let authority = url.authority.clone();
         let server = Arc::new(Server { node: String::new(), authority, addresses: vec![address] });
-        Box::new(Line { socket: Socket::dial(url, address).unwrap(), dial, server, node: None, standing })
+        Box::new(Line {
+            socket: Socket::dial(url, None, address, None).unwrap(),
+            dial,
+            server,
+            node: None,
+            standing,
+        })
     }
 
     fn moving(since: Instant, until: Instant) -> Client {

@@ -1,5 +1,7 @@
 //! The clients of a worker: they connect, join, speak, hear, and come back when they are thrown out.
 
+mod foreign;
+mod mischief;
 mod ways;
 
 use std::cmp::Reverse;
@@ -13,15 +15,19 @@ use mio::{Registry, Token};
 
 use crate::client::{self, Client, Due, Line, Standing};
 use crate::client_message::ClientMessage;
+use crate::dialect::{Dialect, Values};
 use crate::latency::Latency;
 use crate::ledger::{Arrival, Ledger};
 use crate::mail::Ask;
-use crate::plan::{Plan, Share};
+use crate::mischief::Drops;
+use crate::outcome::Outcome;
 use crate::progress::Board;
 use crate::refusal::Refusal;
-use crate::schedule::Schedule;
+use crate::script::Script;
 use crate::server_message::{Said, ServerMessage};
+use crate::share::Share;
 use crate::socket::{End, Socket};
+use crate::sources::Sources;
 use crate::storm::Storm;
 use crate::tally::Tally;
 use crate::text::{self, Mark};
@@ -35,12 +41,23 @@ const READ_BYTES: usize = 64 * 1024;
 
 /// All clients of a worker, and the account of what they say and hear.
 pub struct Crowd {
-    plan: Arc<Plan>,
+    /// The worker's place among those of its process.
+    place: usize,
     share: Share,
-    schedule: Schedule,
-    /// When the schedule began.
-    start: Instant,
+    script: Arc<Script>,
+    sources: Sources,
+    /// When the schedule begins, once it is known.
+    start: Option<Instant>,
+    drops: Drops,
+    /// Slow readers, and when they read: always the same time after there was something to be read.
+    slow_reads: VecDeque<(Instant, u32)>,
+    /// From now on slow readers read like all others.
+    is_over: bool,
     clients: Vec<Client>,
+    /// The first clients began then.
+    ramp_start: Instant,
+    /// How many clients have begun.
+    begun: u32,
     joined: u32,
     connecting: u32,
     waiting: VecDeque<u32>,
@@ -60,35 +77,31 @@ pub struct Crowd {
     buffer: Box<[u8]>,
 }
 
-/// What a crowd leaves behind.
-pub struct Outcome {
-    /// Clients in their rooms at the end.
-    pub joined: u32,
-    /// The account.
-    pub ledger: Ledger,
-    /// Everything else that was counted.
-    pub tally: Tally,
-    /// When the last message arrived.
-    pub last_arrival: Instant,
-}
-
 impl Crowd {
     /// Clients that all wait for their turn.
     pub fn new(
-        plan: Arc<Plan>,
+        place: usize,
         share: Share,
+        sources: Sources,
         asks: Sender<Ask>,
         board: Arc<Board>,
         registry: Registry,
         now: Instant,
     ) -> Self {
         Self {
-            schedule: Schedule::new(&plan, &share),
-            start: now,
+            place,
+            script: Arc::clone(share.script()),
+            sources,
+            start: None,
+            drops: Drops::default(),
+            slow_reads: VecDeque::new(),
+            is_over: false,
+            ramp_start: now,
+            begun: 0,
             clients: (0..share.clients).map(|_| Client::waiting()).collect(),
             joined: 0,
             connecting: 0,
-            waiting: (0..share.clients).collect(),
+            waiting: VecDeque::new(),
             timers: BinaryHeap::new(),
             ledger: Ledger::new(share.clone()),
             tally: Tally::default(),
@@ -99,22 +112,33 @@ impl Crowd {
             asks,
             board,
             registry,
-            rng: fastrand::Rng::with_seed(plan.seed ^ u64::from(share.worker)),
+            rng: fastrand::Rng::with_seed(share.script().plan.seed ^ u64::from(share.worker)),
             buffer: vec![0; READ_BYTES].into(),
-            plan,
             share,
         }
     }
 
-    /// What is said when.
-    pub fn schedule(&self) -> &Schedule {
-        &self.schedule
+    /// Whose clients they are.
+    pub fn share(&self) -> &Share {
+        &self.share
     }
 
     /// The schedule begins.
     pub fn begin(&mut self, start: Instant) {
-        self.start = start;
+        self.start = Some(start);
         self.last_arrival = start;
+        self.drops = Drops::new(&self.script.plan.mischief, self.share.clients, start);
+    }
+
+    /// The schedule is over: whatever is under way may arrive.
+    pub fn stop(&mut self) {
+        self.drops = Drops::default();
+        self.is_over = true;
+        for (_, client) in mem::take(&mut self.slow_reads) {
+            if let Some(line) = &self.clients[client as usize].home {
+                self.handle_event(client::token(client, line.dial), false, true);
+            }
+        }
     }
 
     /// A client's socket has changed.
@@ -122,12 +146,16 @@ impl Crowd {
         let (client, dial) = client::read_token(token);
         // Gone already: an event that came together with the end of its connection.
         let Some(mut line) = self.clients[client as usize].take_line(dial) else { return };
-        let mut buffer = mem::take(&mut self.buffer);
         let result = match is_writable {
             true => line.socket.handle_writable(),
             false => Ok(()),
+        };
+        if result.is_ok() && line.standing == Standing::In && self.reads_slowly(client) {
+            self.read_later(client);
+            return self.put_back(client, line, result, Instant::now());
         }
-        .and_then(|()| self.read(client, &mut line, &mut buffer, is_read_closed));
+        let mut buffer = mem::take(&mut self.buffer);
+        let result = result.and_then(|()| self.read(client, &mut line, &mut buffer, is_read_closed));
         self.buffer = buffer;
         self.put_back(client, line, result, Instant::now());
     }
@@ -148,23 +176,24 @@ impl Crowd {
                 None => {}
             }
         }
+        self.handle_mischief(now);
     }
 
     /// When [`Crowd::handle_timeout`] has something to do.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.timers.peek().map(|Reverse((at, _))| *at)
+        let timer = self.timers.peek().map(|Reverse((at, _))| *at);
+        let slow_read = self.slow_reads.front().map(|(at, _)| *at);
+        timer.into_iter().chain(slow_read).chain(self.drops.poll_timeout()).min()
     }
 
-    /// Sends the message of this number, or keeps it until its sender is back.
-    pub fn say(&mut self, number: u32) {
-        let client = self.schedule.sender(number);
-        self.ledger.send(client);
+    /// Sends a message that should be sent at this time, or keeps it until its sender is back.
+    pub fn say(&mut self, client: u32, number: u32, intended: Instant) {
+        self.ledger.send(number);
         let sender = &mut self.clients[client as usize];
         sender.unacknowledged.push(number);
         let Some(mut line) = sender.take_voice() else { return };
         let result = self.send(client, number, &mut line.socket);
         let now = Instant::now();
-        let intended = self.start + self.schedule.at(number);
         self.tally.late.record(now.saturating_duration_since(intended));
         self.put_back(client, line, result, now);
     }
@@ -173,6 +202,8 @@ impl Crowd {
     pub fn publish(&mut self, has_said_all: bool) {
         let mut news = self.board.lock();
         news.joined = self.joined;
+        news.servers.clear();
+        news.servers.extend(self.servers.iter().cloned());
         news.counts = *self.ledger.counts();
         news.has_said_all = has_said_all;
         news.recent.merge(&self.recent);
@@ -190,7 +221,8 @@ impl Crowd {
         homes.for_each(|line| line.socket.close());
         Outcome {
             joined: self.joined,
-            ledger: self.ledger,
+            counts: *self.ledger.counts(),
+            account: self.ledger.account(),
             tally: self.tally,
             last_arrival: self.last_arrival,
         }
@@ -204,17 +236,23 @@ impl Crowd {
         is_read_closed: bool,
     ) -> Result<(), End> {
         while let Some(count) = line.socket.receive(buffer)? {
-            let now = Instant::now();
-            let mut input = &buffer[..count];
-            while let Some(text) = line.socket.next_text(&mut input)? {
-                self.handle_text(client, line, &text, now)?;
-            }
+            self.take_in(client, line, &buffer[..count], Instant::now())?;
             // A short read means that the socket is empty, unless an end follows: that is told only once.
             if count < buffer.len() && !is_read_closed {
                 break;
             }
         }
         Ok(())
+    }
+
+    fn take_in(&mut self, client: u32, line: &mut Line, mut input: &[u8], now: Instant) -> Result<(), End> {
+        while let Some(text) = line.socket.next_text(&mut input)? {
+            match &self.script.plan.dialect {
+                Dialect::DistrChat => self.handle_text(client, line, &text, now)?,
+                Dialect::Foreign { .. } => self.handle_foreign(client, &text, now),
+            }
+        }
+        self.join_foreign(client, line, now)
     }
 
     fn handle_text(&mut self, client: u32, line: &mut Line, text: &str, now: Instant) -> Result<(), End> {
@@ -272,7 +310,7 @@ impl Crowd {
     }
 
     fn join(&self, client: u32, socket: &mut Socket) -> Result<(), End> {
-        let room = self.share.room_name(self.share.room(client));
+        let room = self.share.room_name(client);
         let user = self.share.user_name(client);
         // Whoever was here before wants everything since, also when it had seen nothing yet.
         let since =
@@ -311,42 +349,66 @@ impl Crowd {
         self.tally.resumed_incomplete += u64::from(is_back && !is_complete);
         self.ledger.reconnect(client);
         history.iter().for_each(|said| self.hear(client, said, now));
-        for index in 0..self.clients[client as usize].unacknowledged.len() {
-            let number = self.clients[client as usize].unacknowledged[index];
+        for number in self.clients[client as usize].unacknowledged.clone() {
             self.send(client, number, &mut line.socket)?;
         }
         Ok(())
     }
 
-    fn send(&self, client: u32, number: u32, socket: &mut Socket) -> Result<(), End> {
-        let room = self.share.room_name(self.share.room(client));
-        let intended_us = self.schedule.at(number).as_micros() as u64;
-        let mut text = String::with_capacity(self.plan.payload_bytes);
-        let mark = Mark { run: self.plan.run, worker: self.share.worker, number, intended_us };
-        mark.write(self.plan.payload_bytes, &mut text);
-        let id = format!("{number:x}");
-        socket.send(ClientMessage::Send { room: &room, id: &id, text: &text }.to_json())
+    fn send(&mut self, client: u32, number: u32, socket: &mut Socket) -> Result<(), End> {
+        let plan = &self.script.plan;
+        let (room, id) = (self.share.room_name(client), format!("{number:x}"));
+        let mut text = String::with_capacity(plan.payload_bytes);
+        let mark = Mark { run: plan.run, number, intended_us: self.intended_us(number) };
+        mark.write(plan.payload_bytes, &mut text);
+        let frame = match &plan.dialect {
+            Dialect::DistrChat => ClientMessage::Send { room: &room, id: &id, text: &text }.to_json(),
+            Dialect::Foreign { send, .. } => {
+                // Nobody will tell whether it came through.
+                self.ledger.acknowledge(client, number);
+                self.clients[client as usize].unacknowledged.retain(|&open| open != number);
+                let user = &self.share.user_name(client);
+                send.fill(&Values { room: &room, user, id: &id, text: &text })
+            }
+        };
+        socket.send(frame)
     }
 
     fn hear(&mut self, client: u32, said: &Said<'_>, now: Instant) {
-        let mark = Mark::read(&said.text, self.plan.payload_bytes);
-        let ours = mark.filter(|mark| mark.run == self.plan.run && mark.worker == self.share.worker);
-        let arrival = match ours {
+        let plan = &self.script.plan;
+        let mark = Mark::read(&said.text, plan.payload_bytes).filter(|mark| self.is_planned(mark));
+        let arrival = match mark {
             Some(mark) => self.ledger.arrive(client, mark.number, &said.stream, said.seq),
             None => self.ledger.unexpected(),
         };
-        if let (Arrival::First, Some(mark)) = (arrival, ours) {
-            let latency = now.saturating_duration_since(self.start + Duration::from_micros(mark.intended_us));
-            self.tally.deliver.record(latency);
-            self.recent.record(latency);
-            self.last_arrival = now;
-            // What somebody says who has to come back first is late for a reason of his own.
-            let sender = self.schedule.sender(mark.number);
-            if !self.clients[sender as usize].has_lost_connection {
-                let longest = &mut self.clients[client as usize].longest_delivery;
-                *longest = latency.max(*longest);
-            }
+        if let (Arrival::First, Some(mark)) = (arrival, mark) {
+            self.time_arrival(client, &mark, now);
         }
+    }
+
+    fn is_planned(&self, mark: &Mark) -> bool {
+        mark.run == self.script.plan.run
+            && mark.number < self.script.schedule.len()
+            && mark.intended_us == self.intended_us(mark.number)
+    }
+
+    fn time_arrival(&mut self, client: u32, mark: &Mark, now: Instant) {
+        // Workers of another process may have been told of the beginning a little earlier.
+        let Some(start) = self.start else { return };
+        let latency = now.saturating_duration_since(start + Duration::from_micros(mark.intended_us));
+        self.tally.deliver.record(latency);
+        self.recent.record(latency);
+        self.last_arrival = now;
+        // What somebody says who has to come back first is late for a reason of his own.
+        let sender = self.share.own(self.script.schedule.sender(mark.number));
+        if sender.is_some_and(|sender| !self.clients[sender as usize].has_lost_connection) {
+            let longest = &mut self.clients[client as usize].longest_delivery;
+            *longest = latency.max(*longest);
+        }
+    }
+
+    fn intended_us(&self, number: u32) -> u64 {
+        self.script.schedule.at(number).as_micros() as u64
     }
 
     fn handle_ack(&mut self, client: u32, id: &str, now: Instant) {
@@ -354,8 +416,10 @@ impl Crowd {
             self.ledger.unexpected();
             return;
         };
-        if self.ledger.acknowledge(client, number) {
-            let intended = self.start + self.schedule.at(number);
+        if self.ledger.acknowledge(client, number)
+            && let Some(start) = self.start
+        {
+            let intended = start + self.script.schedule.at(number);
             self.tally.acknowledge.record(now.saturating_duration_since(intended));
         }
         self.clients[client as usize].unacknowledged.retain(|&open| open != number);

@@ -10,13 +10,15 @@ use crate::http;
 use crate::refusal::Refusal;
 use crate::url::Url;
 
-const PROTOCOL: &str = "distr-chat.v1";
+/// The sub-protocol of docs/protocol.md.
+pub const PROTOCOL: &str = "distr-chat.v1";
 /// Largest head of a response, in bytes.
 const HEAD_BYTES_MAX: usize = 8 * 1024;
 
 /// Waits for the server's response.
 #[derive(Debug)]
 pub struct Handshake {
+    protocol: Option<&'static str>,
     accept: String,
     head: Vec<u8>,
 }
@@ -32,11 +34,13 @@ pub enum Failure {
 
 impl Handshake {
     /// A handshake, and the request to be sent for it.
-    pub fn new(url: &Url) -> Result<(Self, Vec<u8>), tungstenite::Error> {
+    pub fn new(url: &Url, protocol: Option<&'static str>) -> Result<(Self, Vec<u8>), tungstenite::Error> {
         let mut request = url.text.as_str().into_client_request()?;
-        request.headers_mut().insert("Sec-WebSocket-Protocol", HeaderValue::from_static(PROTOCOL));
+        if let Some(protocol) = protocol {
+            request.headers_mut().insert("Sec-WebSocket-Protocol", HeaderValue::from_static(protocol));
+        }
         let (bytes, key) = generate_request(request)?;
-        Ok((Self { accept: derive_accept_key(key.as_bytes()), head: Vec::new() }, bytes))
+        Ok((Self { protocol, accept: derive_accept_key(key.as_bytes()), head: Vec::new() }, bytes))
     }
 
     /// Takes what has arrived. When the response is complete, returns what came behind it: frames.
@@ -76,7 +80,9 @@ impl Handshake {
             return Err("Sec-WebSocket-Accept does not fit the key");
         }
         match response.headers().get("Sec-WebSocket-Protocol") {
-            Some(protocol) if *protocol != *PROTOCOL => Err("the server chose another sub-protocol"),
+            Some(chosen) if self.protocol.is_none_or(|protocol| *chosen != *protocol) => {
+                Err("the server chose another sub-protocol")
+            }
             _ => Ok(()),
         }
     }
@@ -93,7 +99,7 @@ mod tests {
 
     fn answered() -> (Handshake, Vec<u8>) {
         let url = Url::parse("ws://localhost:1/ws?via=lb-1", "ws").unwrap();
-        let (handshake, request) = Handshake::new(&url).unwrap();
+        let (handshake, request) = Handshake::new(&url, Some(PROTOCOL)).unwrap();
         let (_, request) = Request::try_parse(&request).unwrap().unwrap();
         assert_eq!(request.uri(), "/ws?via=lb-1");
         assert_eq!(request.headers()["Sec-WebSocket-Protocol"], PROTOCOL);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 const MICROS_MAX: u64 = 60_000_000;
 const DIGITS: u8 = 3;
@@ -25,6 +25,8 @@ pub struct Quantiles {
     pub p99: f64,
     /// 999 of a thousand.
     pub p99_9: f64,
+    /// 9,999 of ten thousand.
+    pub p99_99: f64,
     /// The longest.
     pub max: f64,
 }
@@ -62,15 +64,21 @@ impl Latency {
 
     /// The usual numbers.
     pub fn quantiles(&self) -> Quantiles {
-        let at = |quantile| to_ms(self.0.value_at_quantile(quantile));
+        let at = |quantile| self.at_ms(quantile);
         Quantiles {
             count: self.0.len(),
             p50: at(0.5),
             p90: at(0.9),
             p99: at(0.99),
             p99_9: at(0.999),
+            p99_99: at(0.9999),
             max: to_ms(self.0.max()),
         }
+    }
+
+    /// The time that this share of all was at most, in milliseconds.
+    pub fn at_ms(&self, quantile: f64) -> f64 {
+        to_ms(self.0.value_at_quantile(quantile))
     }
 
     /// Counts between 0.1, 0.2, 0.5, 1, 2, 5, … milliseconds, from the first that is not empty to the last.
@@ -94,6 +102,24 @@ impl Latency {
     }
 }
 
+/// What was recorded, as pairs of microseconds and counts: all have the same bounds, so nothing is lost.
+impl Serialize for Latency {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let recorded = self.0.iter_recorded();
+        serializer.collect_seq(recorded.map(|value| (value.value_iterated_to(), value.count_at_value())))
+    }
+}
+
+impl<'de> Deserialize<'de> for Latency {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut latency = Self::default();
+        for (micros, count) in Vec::<(u64, u64)>::deserialize(deserializer)? {
+            latency.0.saturating_record_n(micros, count);
+        }
+        Ok(latency)
+    }
+}
+
 fn to_ms(micros: u64) -> f64 {
     micros as f64 / 1000.0
 }
@@ -106,12 +132,23 @@ mod tests {
     fn quantiles_are_in_milliseconds() {
         let mut latency = Latency::default();
         (1..=1000).for_each(|millis| latency.record(Duration::from_millis(millis)));
-        let Quantiles { count, p50, p90, p99, p99_9, max } = latency.quantiles();
-        for (found, expected) in [(p50, 500.0), (p90, 900.0), (p99, 990.0), (p99_9, 999.0), (max, 1000.0)] {
+        let Quantiles { count, p50, p90, p99, p99_9, p99_99, max } = latency.quantiles();
+        for (found, expected) in
+            [(p50, 500.0), (p90, 900.0), (p99, 990.0), (p99_9, 999.0), (p99_99, 1000.0), (max, 1000.0)]
+        {
             assert!((found - expected).abs() <= expected / 500.0, "{found} is not {expected}");
         }
         assert_eq!(count, 1000);
         assert_eq!(Latency::default().quantiles(), Quantiles::default());
+    }
+
+    #[test]
+    fn a_histogram_is_the_same_behind_a_pipe() {
+        let mut latency = Latency::default();
+        (0..5000).for_each(|number| latency.record(Duration::from_micros(number * number)));
+        let json = serde_json::to_string(&latency).unwrap();
+        let read: Latency = serde_json::from_str(&json).unwrap();
+        assert_eq!(read.0, latency.0);
     }
 
     #[test]

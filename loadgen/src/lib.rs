@@ -4,42 +4,60 @@
 //! the server's crate, so that the two check each other.
 //!
 //! ```text
-//!  cli ─▶ run ─ phases ─▶ worker: poll, mail, timers, sends ─▶ crowd: its clients ─▶ ledger, tally, storm
-//!                            ▲ answers                            └▶ client ─▶ socket: one connection
-//!                         assigner ─ GET /assign ─▶ balancers
+//!  cli ─▶ run ─ phases ─▶ team ─ orders ─▶ worker: poll, mail, timers, sends ─▶ crowd: its clients ─▶ ledger, tally
+//!                          │ ▲ news           ▲ answers                           └▶ client ─▶ socket: one connection
+//!                          ▼ │             assigner ─ GET /assign ─▶ balancers
+//!                         process: the same team in another process, over a pipe
 //! ```
-//! Pure, without sockets and clocks: [`plan`], [`schedule`], [`text`], [`client_message`], [`server_message`],
-//! [`ledger`], [`latency`], [`storm`], [`tally`], [`backoff`], [`url`], [`http`], [`refusal`], [`rotation`],
-//! [`handshake`], [`report`], [`chart`].
-//! A worker is given whole rooms, so its ledger is complete by itself: workers share nothing but counters, and more
-//! of them, in other processes too, need no more than another share of the plan.
+//! Pure, without sockets and clocks: [`plan`], [`layout`], [`schedule`], [`script`], [`share`], [`mischief`],
+//! [`sources`], [`text`], [`client_message`], [`server_message`], [`ledger`], [`account`], [`latency`], [`storm`],
+//! [`tally`], [`film`], [`backoff`], [`url`], [`http`], [`refusal`], [`rotation`], [`handshake`], [`report`], [`chart`].
+//!
+//! All workers know the whole plan, so they need not talk to each other: which client says message 17, to which room,
+//! and when, follows from the plan in each of them. What one counts is added to what others count, and only what was
+//! lost has to wait for the end ([`account`]).
 
+pub mod account;
 pub mod assigner;
 pub mod backoff;
+pub mod capacity;
 pub mod chart;
 pub mod cli;
 pub mod client;
 pub mod client_message;
+pub mod clock;
 pub mod crowd;
-pub mod descriptors;
+pub mod dialect;
+pub mod film;
+pub mod flags;
 pub mod handshake;
 pub mod http;
 pub mod latency;
+pub mod layout;
 pub mod ledger;
 pub mod mail;
+pub mod mischief;
 pub mod number;
+pub mod outcome;
+pub mod page;
 pub mod plan;
+pub mod process;
 pub mod progress;
 pub mod refusal;
 pub mod report;
 pub mod rotation;
 pub mod run;
+pub mod scenario;
 pub mod schedule;
 pub mod screen;
+pub mod script;
 pub mod server_message;
+pub mod share;
 pub mod socket;
+pub mod sources;
 pub mod storm;
 pub mod tally;
+pub mod team;
 pub mod text;
 pub mod url;
 pub mod worker;

@@ -4,6 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use serde::{Deserialize, Serialize};
+
+use crate::clock;
 use crate::refusal::Wait;
 use crate::url::Url;
 
@@ -30,7 +33,7 @@ pub struct Assignment {
 /// A client of a worker wants a server.
 #[derive(Debug)]
 pub struct Ask {
-    /// The worker.
+    /// The worker's place among those of its process.
     pub worker: usize,
     /// Its client.
     pub client: u32,
@@ -59,8 +62,15 @@ pub enum Answer {
 pub enum Mail {
     /// For a client that asked.
     Answer(u32, Answer),
+    /// For all workers.
+    Order(Order),
+}
+
+/// What all workers are told, in whichever process they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Order {
     /// The schedule begins at this time.
-    Begin(Instant),
+    Begin(#[serde(with = "clock")] Instant),
     /// No more messages.
     Stop,
     /// Say goodbye.

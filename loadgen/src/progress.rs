@@ -1,6 +1,9 @@
 //! What workers tell while they run.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
 
 use crate::latency::{Latency, Quantiles};
 use crate::ledger::Counts;
@@ -8,11 +11,13 @@ use crate::ledger::Counts;
 /// Errors that are remembered word by word.
 const ERRORS_MAX: usize = 3;
 
-/// One worker's news.
-#[derive(Clone, Debug, Default)]
+/// The news of a worker, or of several.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct News {
     /// Clients in their rooms.
     pub joined: u32,
+    /// Of these, how many are at each server.
+    pub servers: BTreeMap<String, u64>,
     /// Its ledger.
     pub counts: Counts,
     /// Whether the schedule is at its end.
@@ -25,26 +30,18 @@ pub struct News {
     pub unreachable: Option<String>,
 }
 
+/// How a run goes.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// The news of all workers.
+    pub news: News,
+    /// Delivery latencies of about the last second.
+    pub recent: Quantiles,
+}
+
 /// The place where a worker leaves its news.
 #[derive(Debug, Default)]
 pub struct Board(Mutex<News>);
-
-/// The news of all workers.
-#[derive(Clone, Debug, Default)]
-pub struct Snapshot {
-    /// Clients in their rooms.
-    pub joined: u32,
-    /// All ledgers.
-    pub counts: Counts,
-    /// Whether all schedules are at their ends.
-    pub has_said_all: bool,
-    /// Delivery latencies of about the last second.
-    pub recent: Quantiles,
-    /// The first errors.
-    pub errors: Vec<String>,
-    /// Why there is no server for some client.
-    pub unreachable: Option<String>,
-}
 
 impl Board {
     /// The news, to be changed.
@@ -62,35 +59,30 @@ impl News {
     }
 }
 
-impl Snapshot {
-    /// Adds up the boards; `recent` stays empty.
-    pub fn take<'a>(boards: impl IntoIterator<Item = &'a Board>) -> Self {
-        let mut all = Self { has_said_all: true, ..Self::default() };
-        for board in boards {
-            let news = board.lock();
-            all.joined += news.joined;
-            all.counts.merge(&news.counts);
-            all.has_said_all &= news.has_said_all;
-            for error in &news.errors {
-                if all.errors.len() < ERRORS_MAX && !all.errors.contains(error) {
-                    all.errors.push(error.clone());
-                }
-            }
-            all.unreachable = all.unreachable.or_else(|| news.unreachable.clone());
+impl News {
+    /// Adds the news of another worker.
+    pub fn merge(&mut self, other: &Self) {
+        self.joined += other.joined;
+        for (server, clients) in &other.servers {
+            *self.servers.entry(server.clone()).or_default() += clients;
         }
-        all
+        self.counts.merge(&other.counts);
+        self.has_said_all &= other.has_said_all;
+        self.recent.merge(&other.recent);
+        other.errors.iter().for_each(|error| self.note_error(error));
+        self.unreachable = self.unreachable.take().or_else(|| other.unreachable.clone());
     }
 }
 
-/// Takes the latencies since the last call from the boards.
-pub fn take_recent<'a>(boards: impl IntoIterator<Item = &'a Board>) -> Quantiles {
-    let mut recent = Latency::default();
+/// All boards together. Recent latencies are taken from them.
+pub fn collect<'a>(boards: impl IntoIterator<Item = &'a Board>) -> News {
+    let mut all = News { has_said_all: true, ..News::default() };
     for board in boards {
         let mut news = board.lock();
-        recent.merge(&news.recent);
+        all.merge(&news);
         news.recent.clear();
     }
-    recent.quantiles()
+    all
 }
 
 #[cfg(test)]
@@ -105,17 +97,17 @@ mod tests {
         for board in &boards {
             let mut news = board.lock();
             news.joined = 2;
+            news.servers.insert("app-1".into(), 2);
             news.has_said_all = true;
             news.recent.record(Duration::from_millis(1));
             news.note_error("refused");
             news.note_error("refused");
         }
-        let Snapshot { joined, errors, has_said_all, .. } = Snapshot::take(&boards);
-        assert_eq!((joined, has_said_all), (4, true));
-        assert_eq!(errors, ["refused"]);
+        let News { joined, servers, errors, has_said_all, recent, .. } = collect(&boards);
+        assert_eq!((joined, servers["app-1"], has_said_all), (4, 4, true));
+        assert_eq!((errors, recent.quantiles().count), (vec!["refused".to_owned()], 2));
         boards[0].lock().has_said_all = false;
-        assert!(!Snapshot::take(&boards).has_said_all);
-        assert_eq!(take_recent(&boards).count, 2);
-        assert_eq!(take_recent(&boards).count, 0);
+        let news = collect(&boards);
+        assert_eq!((news.has_said_all, news.recent.quantiles().count), (false, 0));
     }
 }

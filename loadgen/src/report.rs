@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Duration;
+use std::time::Instant;
 
 use serde::Serialize;
 
 use crate::chart::Chart;
+use crate::dialect::Dialect;
+use crate::film::{Film, Frame};
 use crate::latency::{Bucket, Quantiles};
-use crate::ledger::Counts;
 use crate::number::grouped;
+use crate::outcome::Outcome;
 use crate::plan::Plan;
+use crate::script::Script;
 use crate::storm::{self, Burst};
-use crate::tally::Tally;
 
 /// The result of a run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -33,6 +35,8 @@ pub struct Report {
     pub payload_bytes: usize,
     /// Whether somebody pressed Ctrl-C before the end.
     pub interrupted: bool,
+    /// Whether the servers acknowledge and number messages; if not, what was sent is owed, and order is not checked.
+    pub acknowledges: bool,
     /// Clients in their rooms at the end, by server.
     pub servers: BTreeMap<String, u64>,
     /// How far the number of clients of a server is off the mean, at most, in percent; of servers that have any.
@@ -77,6 +81,8 @@ pub struct Report {
     pub resumed_incomplete: u64,
     /// Times that a balancer told a client to come back at its turn.
     pub delayed: u64,
+    /// Connections that clients dropped because the plan says so.
+    pub dropped: u64,
     /// Times that clients fell out of their rooms, until all were back in them.
     pub bursts: u64,
     /// How long the longest of these lasted, from the first one's falling out to the last one's being back.
@@ -100,19 +106,15 @@ pub struct Report {
     pub late_ms: Quantiles,
     /// Delivery latencies.
     pub deliver_histogram: Vec<Bucket>,
+    /// How it went, second by second.
+    pub film: Vec<Frame>,
 }
 
 impl Report {
-    /// Brings everything together. `took` is the time from the start to the last arrival.
-    pub fn new(
-        plan: &Plan,
-        joined: u32,
-        counts: &Counts,
-        tally: Tally,
-        took: Duration,
-        interrupted: bool,
-    ) -> Self {
-        let seconds = took.as_secs_f64();
+    /// Brings everything together. The first message was due at `start`.
+    pub fn new(plan: &Plan, outcome: Outcome, start: Instant, film: Film, interrupted: bool) -> Self {
+        let Outcome { joined, counts, account, tally, last_arrival } = outcome;
+        let seconds = last_arrival.saturating_duration_since(start).as_secs_f64();
         let bursts = storm::unite(tally.bursts);
         let length = |burst: &Burst| burst.to.saturating_duration_since(burst.from);
         let worst_burst = bursts.iter().max_by_key(|burst| length(burst));
@@ -125,6 +127,7 @@ impl Report {
             duration_seconds: plan.duration.as_secs_f64(),
             payload_bytes: plan.payload_bytes,
             interrupted,
+            acknowledges: plan.dialect == Dialect::DistrChat,
             joined,
             sent: counts.sent,
             acknowledged: counts.acknowledged,
@@ -133,7 +136,7 @@ impl Report {
             expected: counts.expected,
             delivered: counts.delivered,
             delivered_per_second: if seconds > 0.0 { counts.delivered as f64 / seconds } else { 0.0 },
-            lost: counts.missing,
+            lost: account.lost(&Script::new(plan)),
             doubled: counts.doubled,
             repeated: counts.repeated,
             out_of_order: counts.out_of_order,
@@ -145,6 +148,7 @@ impl Report {
             moved: tally.moved,
             resumed_incomplete: tally.resumed_incomplete,
             delayed: tally.delayed,
+            dropped: tally.dropped,
             bursts: bursts.len() as u64,
             worst_burst_seconds: worst_burst.map_or(0.0, |burst| length(burst).as_secs_f64()),
             worst_burst_falls: worst_burst.map_or(0, |burst| burst.falls),
@@ -154,6 +158,7 @@ impl Report {
             deliver_ms: tally.deliver.quantiles(),
             late_ms: tally.late.quantiles(),
             deliver_histogram: tally.deliver.buckets(),
+            film: film.develop(start),
             spread_percent: spread_percent(tally.servers.values().copied()),
             servers: tally.servers,
             errors: tally.errors,
@@ -189,6 +194,9 @@ impl Report {
         if self.asked_to_move > 0 {
             writeln!(f, "moves     {} asked for", grouped(self.asked_to_move))?;
         }
+        if self.dropped > 0 {
+            writeln!(f, "dropped   {} connections, as planned", grouped(self.dropped))?;
+        }
         if self.delayed > 0 {
             writeln!(f, "delayed   {} by balancers, until their turn", grouped(self.delayed))?;
         }
@@ -221,26 +229,30 @@ impl fmt::Display for Report {
         let (servers, spread) = (list(&self.servers), self.spread_percent);
         writeln!(f, "\nclients per server   {servers}; at most {spread:.1} % off the mean")?;
 
-        writeln!(f, "\nlatency, ms       p50       p90       p99     p99.9       max       count")?;
+        writeln!(f, "\nlatency, ms       p50       p90       p99     p99.9    p99.99       max       count")?;
         for (name, quantiles) in [
             ("connect", &self.connect_ms),
             ("acknowledge", &self.acknowledge_ms),
             ("deliver", &self.deliver_ms),
             ("sent late by", &self.late_ms),
         ] {
-            let Quantiles { count, p50, p90, p99, p99_9, max } = quantiles;
+            let Quantiles { count, p50, p90, p99, p99_9, p99_99, max } = quantiles;
             writeln!(
                 f,
-                "{name:<12} {p50:>8.2}  {p90:>8.2}  {p99:>8.2}  {p99_9:>8.2}  {max:>8.2}  {:>10}",
+                "{name:<12} {p50:>8.2}  {p90:>8.2}  {p99:>8.2}  {p99_9:>8.2}  {p99_99:>8.2}  {max:>8.2}  {:>10}",
                 grouped(*count)
             )?;
         }
 
         let per_second = format!("{} per second", grouped(self.delivered_per_second.round() as u64));
+        let acknowledged = match self.acknowledges {
+            true => "",
+            false => "these servers tell nobody: all that was sent is owed, its order is not checked",
+        };
         writeln!(f, "\nmessages")?;
         for (name, count, note, is_always_told) in [
             ("sent", self.sent, "", true),
-            ("acknowledged", self.acknowledged, "", true),
+            ("acknowledged", self.acknowledged, acknowledged, true),
             ("refused", self.refused, "", false),
             ("unacknowledged", self.unacknowledged, "", false),
             ("expected", self.expected, "acknowledged × members", true),
@@ -287,15 +299,21 @@ fn list<K: fmt::Display>(counts: &BTreeMap<K, u64>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
+    use std::time::Duration;
 
     use super::*;
+    use crate::account::Account;
+    use crate::ledger::Counts;
+    use crate::tally::Tally;
 
-    fn report(counts: &Counts, tally: Tally) -> Report {
+    fn report(counts: Counts, tally: Tally) -> Report {
         let duration = Duration::from_secs(2);
         let plan =
-            Plan { clients: 4, rooms: 2, rate: 500, duration, payload_bytes: 32, seed: 9, run: 0xbeef };
-        Report::new(&plan, 4, counts, tally, duration, false)
+            Plan { clients: 4, rooms: 2, rate: 500, duration, seed: 9, run: 0xbeef, ..Plan::default() };
+        let start = Instant::now();
+        let account = Account::default();
+        let outcome = Outcome { joined: 4, counts, account, tally, last_arrival: start + duration };
+        Report::new(&plan, outcome, start, Film::new(start), false)
     }
 
     #[test]
@@ -305,13 +323,13 @@ mod tests {
         let mut tally = Tally::default();
         tally.servers.extend([("app-1".to_owned(), 2), ("app-2".to_owned(), 2)]);
         (0..2000).for_each(|index| tally.deliver.record(Duration::from_micros(300 + index)));
-        let report = report(&counts, tally);
+        let report = report(counts, tally);
         assert_eq!(report.faults(), [""; 0]);
         let text = report.to_string();
         for line in [
             "run 0000beef, seed 9: 4 clients in 2 rooms, 500 messages/s of 32 bytes for 2 s\n",
             "clients per server   app-1: 2, app-2: 2; at most 0.0 % off the mean\n",
-            "deliver          1.30      2.10      2.28      2.30      2.30       2,000\n",
+            "deliver          1.30      2.10      2.28      2.30      2.30      2.30       2,000\n",
             "  delivered              2,000  1,000 per second\n",
             "  lost                       0\n",
             "errors    none\n",
@@ -344,7 +362,7 @@ mod tests {
             ..Tally::default()
         };
         tally.servers.extend([("app-1".to_owned(), 9), ("app-2".to_owned(), 0), ("app-3".to_owned(), 11)]);
-        let text = report(&Counts::default(), tally).to_string();
+        let text = report(Counts::default(), tally).to_string();
         for line in [
             "clients per server   app-1: 9, app-2: 0, app-3: 11; at most 10.0 % off the mean\n",
             "returns   1,002 on a new connection, 1 on the same, 7 by moving; of these 0 incomplete\n",
@@ -359,9 +377,9 @@ mod tests {
 
     #[test]
     fn faults_are_told() {
-        let counts = Counts { sent: 1, acknowledged: 1, missing: 1, doubled: 2000, ..Counts::default() };
-        let mut report = report(&counts, Tally::default());
-        report.joined = 3;
+        let counts = Counts { sent: 1, acknowledged: 1, doubled: 2000, ..Counts::default() };
+        let mut report = report(counts, Tally::default());
+        (report.joined, report.lost) = (3, 1);
         assert_eq!(report.faults(), ["1 lost", "2,000 doubled", "1 clients not in their rooms"]);
         assert!(
             report.to_string().ends_with("\nFAILED: 1 lost, 2,000 doubled, 1 clients not in their rooms\n")
@@ -372,8 +390,8 @@ mod tests {
     fn the_json_is_flat_and_in_numbers() {
         let mut tally = Tally::default();
         tally.closes.insert(1001, 3);
-        let json = serde_json::to_value(report(&Counts { missing: 1, ..Counts::default() }, tally)).unwrap();
-        assert_eq!((&json["lost"], &json["closes"]["1001"]), (&1.into(), &3.into()));
+        let json = serde_json::to_value(report(Counts { doubled: 1, ..Counts::default() }, tally)).unwrap();
+        assert_eq!((&json["doubled"], &json["closes"]["1001"]), (&1.into(), &3.into()));
         assert_eq!(json["deliver_ms"]["p99_9"], 0.0);
     }
 

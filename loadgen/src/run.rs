@@ -1,32 +1,24 @@
 //! A run from beginning to end: connect, speak, drain, report.
 
-use std::io;
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+use std::{io, mem};
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
-use mio::Waker;
-
-use crate::assigner::{self, Entrance};
-use crate::crowd::Outcome;
-use crate::descriptors;
-use crate::latency::Quantiles;
-use crate::ledger::Counts;
-use crate::mail::Mail;
+use crate::assigner::Entrance;
+use crate::capacity::{Capacity, TooMany};
+use crate::film::Film;
+use crate::mail::Order;
 use crate::plan::{Plan, PlanError};
-use crate::progress::{self, Board, Snapshot};
+use crate::progress::{News, Snapshot};
 use crate::report::Report;
-use crate::tally::Tally;
-use crate::worker::Worker;
+use crate::sources::Sources;
+use crate::team::{Job, Team};
 
 /// How often it is looked whether a phase is over.
 const TICK: Duration = Duration::from_millis(50);
-/// How often recent latencies are told.
-const RECENT_INTERVAL: Duration = Duration::from_secs(1);
-/// From the order to begin to the first message: all workers have read it by then.
-const BEGIN_DELAY: Duration = Duration::from_millis(50);
+/// From the order to begin to the first message: workers of all processes have mostly read it by then.
+const BEGIN_DELAY: Duration = Duration::from_millis(200);
 /// When everything has arrived, second copies may still be on their way.
 const QUIET: Duration = Duration::from_millis(300);
 /// After Ctrl-C nobody wants to wait long.
@@ -39,16 +31,94 @@ pub struct Options {
     pub plan: Plan,
     /// Where clients begin.
     pub entrance: Entrance,
-    /// Event loops, at most; no more than there are rooms.
+    /// Where they come from.
+    pub sources: Sources,
+    /// Event loops of each process, at most.
     pub threads: u32,
+    /// Who holds the clients.
+    pub processes: Processes,
     /// For how long.
     pub patience: Patience,
 }
 
+/// Who holds the clients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Processes {
+    /// This process alone.
+    This,
+    /// This process, if it can, or as many processes as are needed.
+    AsNeeded {
+        /// What they run: this program, or another that calls [`process::serve`].
+        ///
+        /// [`process::serve`]: crate::process::serve
+        program: PathBuf,
+    },
+    /// So many processes.
+    Of {
+        /// What they run.
+        program: PathBuf,
+        /// How many.
+        count: u32,
+    },
+}
+
 impl Options {
-    /// Each event loop needs a room.
-    fn workers(&self) -> u32 {
-        self.threads.clamp(1, self.plan.rooms)
+    /// A plan to be carried out in one thread of this process.
+    pub fn new(plan: Plan, entrance: Entrance) -> Self {
+        let sources = Sources::for_clients(plan.clients);
+        let patience = Patience::default();
+        Self { plan, entrance, sources, threads: 1, processes: Processes::This, patience }
+    }
+
+    /// Starts the workers. Each needs a client.
+    fn start(&self) -> Result<Team, Failure> {
+        let Self { plan, processes, .. } = self;
+        let needed = self.capacity().processes(plan.clients)?;
+        let team = match processes {
+            Processes::Of { program, count } => {
+                Team::of_processes(program, &self.jobs((*count).clamp(needed, plan.clients)))
+            }
+            Processes::AsNeeded { program } if needed > 1 => Team::of_processes(program, &self.jobs(needed)),
+            Processes::This | Processes::AsNeeded { .. } => Team::of_threads(&self.job(0, 1)),
+        };
+        Ok(team?)
+    }
+
+    /// How many clients are possible, and what these need, in words.
+    pub fn outlook(&self) -> String {
+        let capacity = self.capacity();
+        let processes = match &self.processes {
+            Processes::Of { count, .. } => *count,
+            Processes::This | Processes::AsNeeded { .. } => 0,
+        };
+        let needed = capacity.processes(self.plan.clients).map_or(0, |needed| needed.max(processes));
+        let held = match needed {
+            0 => String::new(),
+            1 => ": these in one process".into(),
+            needed => format!(": these in {needed} processes{}", self.sources),
+        };
+        format!("{capacity} are possible{held}")
+    }
+
+    fn capacity(&self) -> Capacity {
+        Capacity::of_this_machine(self.threads, self.processes != Processes::This)
+    }
+
+    fn jobs(&self, processes: u32) -> Vec<Job> {
+        (0..processes).map(|process| self.job(process, processes)).collect()
+    }
+
+    /// The same number of workers for each process.
+    fn job(&self, process: u32, processes: u32) -> Job {
+        let threads = self.threads.clamp(1, (self.plan.clients / processes).max(1));
+        Job {
+            plan: self.plan.clone(),
+            entrance: self.entrance.clone(),
+            sources: self.sources.clone(),
+            first: process * threads,
+            threads,
+            workers: processes * threads,
+        }
     }
 }
 
@@ -85,16 +155,8 @@ pub enum Failure {
     #[error(transparent)]
     Plan(#[from] PlanError),
     /// The plan cannot be carried out here.
-    #[error(
-        "{clients} clients need more descriptors than this process may open: {possible} clients are possible here; \
-         raise the hard limit (ulimit -Hn) for more"
-    )]
-    Descriptors {
-        /// Asked for.
-        clients: u32,
-        /// Possible.
-        possible: u64,
-    },
+    #[error(transparent)]
+    TooMany(#[from] TooMany),
     /// Nobody told the clients where to go.
     #[error("no server to connect to: {0}")]
     Unreachable(String),
@@ -127,7 +189,7 @@ impl Failure {
     /// 2 for what was wrong before it began, 1 for what went wrong.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Plan(_) | Self::Descriptors { .. } | Self::Unreachable(_) => 2,
+            Self::Plan(_) | Self::TooMany(_) | Self::Unreachable(_) => 2,
             Self::NotJoined { .. } | Self::Interrupted { .. } | Self::Io(_) => 1,
         }
     }
@@ -141,157 +203,78 @@ pub fn run(
 ) -> Result<Report, Failure> {
     let Options { plan, patience, .. } = options;
     plan.check()?;
-    let possible = descriptors::clients_max(options.workers());
-    if u64::from(plan.clients) > possible {
-        return Err(Failure::Descriptors { clients: plan.clients, possible });
-    }
-    let mut team = Team::start(options, watch)?;
+    let mut show = Show { team: options.start()?, watch, film: Film::new(Instant::now()) };
 
-    let deadline = Instant::now() + patience.join;
+    let ramp = plan.ramp.map_or(Duration::ZERO, |ramp| Duration::from_secs((plan.clients / ramp).into()));
+    let join = patience.join + ramp;
+    let deadline = Instant::now() + join;
     let is_stopped = || stop.load(Ordering::Relaxed);
-    let snapshot = team.wait(Phase::Connecting, |snapshot, now| {
-        snapshot.joined == plan.clients || snapshot.unreachable.is_some() || deadline <= now || is_stopped()
+    let news = show.wait(Phase::Connecting, |news, now| {
+        news.joined == plan.clients || news.unreachable.is_some() || deadline <= now || is_stopped()
     })?;
-    let Snapshot { joined, errors, unreachable, .. } = snapshot;
+    let News { joined, errors, unreachable, .. } = news;
     let clients = plan.clients;
     if joined < clients {
         return Err(match unreachable {
             Some(why) => Failure::Unreachable(why),
             None if is_stopped() => Failure::Interrupted { joined, clients },
-            None => Failure::NotJoined { joined, clients, patience: patience.join, errors },
+            None => Failure::NotJoined { joined, clients, patience: join, errors },
         });
     }
 
     let start = Instant::now() + BEGIN_DELAY;
     let end = start + plan.duration;
-    team.tell(|| Mail::Begin(start));
-    team.wait(Phase::Sending, |snapshot, now| snapshot.has_said_all && end <= now || is_stopped())?;
+    show.team.tell(Order::Begin(start));
+    show.wait(Phase::Sending, |news, now| news.has_said_all && end <= now || is_stopped())?;
     let interrupted = is_stopped();
-    team.tell(|| Mail::Stop);
+    show.team.tell(Order::Stop);
 
     let drain = if interrupted { DRAIN_WHEN_INTERRUPTED.min(patience.drain) } else { patience.drain };
     let deadline = Instant::now() + drain;
     let mut settled_since = None;
-    team.wait(Phase::Draining, |snapshot, now| {
-        match snapshot.has_said_all && snapshot.counts.is_settled() {
+    show.wait(Phase::Draining, |news, now| {
+        match news.has_said_all && news.counts.is_settled() && news.joined == clients {
             true => settled_since = settled_since.or(Some(now)),
             false => settled_since = None,
         }
         settled_since.is_some_and(|since| since + QUIET <= now) || deadline <= now
     })?;
 
-    let (mut joined, mut counts, mut tally, mut took) =
-        (0, Counts::default(), Tally::default(), Duration::ZERO);
-    for outcome in team.finish()? {
-        joined += outcome.joined;
-        counts.merge(outcome.ledger.counts());
-        tally.merge(&outcome.tally);
-        took = took.max(outcome.last_arrival.saturating_duration_since(start));
-    }
-    Ok(Report::new(plan, joined, &counts, tally, took, interrupted))
+    let Show { team, film, .. } = show;
+    let outcome = team.finish()?;
+    Ok(Report::new(plan, outcome, start, film, interrupted))
 }
 
-/// The workers. When it is dropped, they are sent home.
-struct Team<'a> {
-    boards: Vec<Arc<Board>>,
-    mails: Vec<(Sender<Mail>, Arc<Waker>)>,
-    threads: Vec<JoinHandle<io::Result<Outcome>>>,
-    /// Told by each worker that ends.
-    ended: Receiver<()>,
+/// A run being watched.
+struct Show<'a> {
+    team: Team,
     watch: &'a mut dyn FnMut(Phase, &Snapshot),
-    recent: Quantiles,
-    recent_due: Instant,
+    film: Film,
 }
 
-impl<'a> Team<'a> {
-    fn start(options: &Options, watch: &'a mut dyn FnMut(Phase, &Snapshot)) -> io::Result<Self> {
-        let plan = Arc::new(options.plan.clone());
-        let workers = options.workers();
-        let (ends, ended) = unbounded();
-        // Neither channel can grow: a worker asks for a bounded number of clients at a time.
-        let (asks, asked) = unbounded();
-        let mut team = Self {
-            boards: Vec::new(),
-            mails: Vec::new(),
-            threads: Vec::new(),
-            ended,
-            watch,
-            recent: Quantiles::default(),
-            recent_due: Instant::now(),
-        };
-        for index in 0..workers {
-            let (mail, mailed) = unbounded();
-            let board = Arc::new(Board::default());
-            let share = plan.share(index, workers);
-            let (worker, waker) = Worker::new(&plan, share, asks.clone(), mailed, Arc::clone(&board))?;
-            let ends = ends.clone();
-            let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
-                let result = worker.run();
-                let _ = ends.send(());
-                result
-            })?;
-            team.boards.push(board);
-            team.mails.push((mail, waker));
-            team.threads.push(thread);
-        }
-        assigner::start(options.entrance.clone(), plan.seed, asked, team.mails.clone())?;
-        Ok(team)
-    }
-
+impl Show<'_> {
     /// Watches until a phase is over.
     fn wait(
         &mut self,
         phase: Phase,
-        mut is_over: impl FnMut(&Snapshot, Instant) -> bool,
-    ) -> Result<Snapshot, Failure> {
+        mut is_over: impl FnMut(&News, Instant) -> bool,
+    ) -> Result<News, Failure> {
         loop {
-            let is_early_end = self.ended.recv_timeout(TICK).is_ok();
+            let is_early_end = !self.team.rest(TICK);
             let now = Instant::now();
-            let mut snapshot = Snapshot::take(self.boards.iter().map(|board| &**board));
-            if self.recent_due <= now {
-                self.recent_due = now + RECENT_INTERVAL;
-                self.recent = progress::take_recent(self.boards.iter().map(|board| &**board));
-            }
-            snapshot.recent = self.recent;
+            let news = self.team.news();
+            let snapshot = Snapshot { recent: self.film.take(now, &news), news };
             (self.watch)(phase, &snapshot);
             if is_early_end {
-                return Err(Failure::Io(self.first_error()));
+                let result = mem::take(&mut self.team).finish();
+                let error = result.err().unwrap_or_else(|| io::Error::other("a worker ended too early"));
+                return Err(Failure::Io(error));
             }
-            if is_over(&snapshot, now) {
-                return Ok(snapshot);
+            if is_over(&snapshot.news, now) {
+                return Ok(snapshot.news);
             }
         }
     }
-
-    fn tell(&self, mail: impl Fn() -> Mail) {
-        for (sender, waker) in &self.mails {
-            // One that has ended hears nothing; that is told by `ended`.
-            let _ = sender.send(mail());
-            let _ = waker.wake();
-        }
-    }
-
-    fn finish(mut self) -> io::Result<Vec<Outcome>> {
-        self.tell(|| Mail::Finish);
-        std::mem::take(&mut self.threads).into_iter().map(join).collect()
-    }
-
-    fn first_error(&mut self) -> io::Error {
-        self.tell(|| Mail::Finish);
-        let results = std::mem::take(&mut self.threads).into_iter().map(join);
-        results.filter_map(Result::err).next().unwrap_or_else(|| io::Error::other("a worker ended too early"))
-    }
-}
-
-impl Drop for Team<'_> {
-    fn drop(&mut self) {
-        self.tell(|| Mail::Finish);
-        self.threads.drain(..).for_each(|thread| drop(thread.join()));
-    }
-}
-
-fn join(thread: JoinHandle<io::Result<Outcome>>) -> io::Result<Outcome> {
-    thread.join().unwrap_or_else(|_| Err(io::Error::other("a worker panicked")))
 }
 
 fn first_errors(errors: &[String]) -> String {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::number::grouped;
-use crate::progress::Snapshot;
+use crate::progress::{News, Snapshot};
 use crate::run::Phase;
 
 /// How often a line is written where there is no terminal.
@@ -37,11 +37,11 @@ impl Screen {
     pub fn show(&mut self, phase: Phase, snapshot: &Snapshot) {
         let is_new = self.phase.replace(phase) != Some(phase);
         let (name, done, all) = match phase {
-            Phase::Connecting => ("connecting", snapshot.joined.into(), self.clients.into()),
-            Phase::Sending => ("sending", snapshot.counts.sent, self.messages),
+            Phase::Connecting => ("connecting", snapshot.news.joined.into(), self.clients.into()),
+            Phase::Sending => ("sending", snapshot.news.counts.sent, self.messages),
             Phase::Draining => {
-                let counts = &snapshot.counts;
-                ("draining", counts.expected - counts.missing, counts.expected)
+                let counts = &snapshot.news.counts;
+                ("draining", counts.delivered.min(counts.expected), counts.expected)
             }
         };
         if let Some(bar) = &self.bar {
@@ -68,9 +68,9 @@ impl Screen {
 
 fn message(phase: Phase, snapshot: &Snapshot) -> String {
     if phase == Phase::Connecting {
-        return snapshot.errors.first().cloned().unwrap_or_default();
+        return snapshot.news.errors.first().cloned().unwrap_or_default();
     }
-    let Snapshot { joined, counts, recent, .. } = snapshot;
+    let Snapshot { news: News { joined, counts, .. }, recent } = snapshot;
     format!(
         "connected {}, sent {}, acked {}, delivered {}, p50 {:.2} ms, p99 {:.2} ms",
         grouped((*joined).into()),

@@ -4,9 +4,11 @@
 //! bytes and one read takes many frames.
 
 use std::io::{self, Read, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use mio::net::TcpStream;
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Error, Message, Utf8Bytes};
@@ -33,7 +35,11 @@ pub struct Socket {
 
 #[derive(Debug)]
 enum Stage {
-    Dialling(Box<Url>),
+    /// `protocol`: the sub-protocol that is asked for.
+    Dialling {
+        url: Box<Url>,
+        protocol: Option<&'static str>,
+    },
     Upgrading(Handshake),
     /// `is_blocked`: something waits until the socket is writable again.
     Open {
@@ -60,10 +66,30 @@ struct Pipe<'a, 'b> {
 }
 
 impl Socket {
-    /// Starts to connect, to one of the addresses of the URL.
-    pub fn dial(url: Url, address: SocketAddr) -> Result<Self, End> {
-        let stream = TcpStream::connect(address).map_err(|error| failed("connect", &error))?;
-        Ok(Self { stream, stage: Stage::Dialling(Box::new(url)) })
+    /// Starts to connect, to one of the addresses of the URL, from an address or any.
+    pub fn dial(
+        url: Url,
+        protocol: Option<&'static str>,
+        address: SocketAddr,
+        from: Option<IpAddr>,
+    ) -> Result<Self, End> {
+        let stream = match from {
+            Some(from) => connect_from(from, address),
+            None => TcpStream::connect(address),
+        };
+        let stream = stream.map_err(|error| failed("connect", &error))?;
+        Ok(Self { stream, stage: Stage::Dialling { url: Box::new(url), protocol } })
+    }
+
+    /// Whether frames can be sent.
+    pub fn is_open(&self) -> bool {
+        matches!(self.stage, Stage::Open { .. })
+    }
+
+    /// Lets the kernel keep only so many bytes that were not read; it has a floor of its own.
+    pub fn limit_receive_buffer(&self, bytes: usize) -> Result<(), End> {
+        let result = sockopt::set_socket_recv_buffer_size(&self.stream, bytes);
+        result.map_err(|error| failed("connect", &io::Error::from(error)))
     }
 
     /// The socket, to be registered.
@@ -74,7 +100,7 @@ impl Socket {
     /// The socket may be written to: it is connected, or has drained.
     pub fn handle_writable(&mut self) -> Result<(), End> {
         match &mut self.stage {
-            Stage::Dialling(url) => {
+            Stage::Dialling { url, protocol } => {
                 if let Some(error) = self.stream.take_error().map_err(|error| failed("connect", &error))? {
                     return Err(failed("connect", &error));
                 }
@@ -84,7 +110,7 @@ impl Socket {
                 // Frames are written whole, so there is nothing that waiting could gather.
                 self.stream.set_nodelay(true).map_err(|error| failed("connect", &error))?;
                 let (handshake, request) =
-                    Handshake::new(url).map_err(|error| failed("handshake", &error))?;
+                    Handshake::new(url, *protocol).map_err(|error| failed("handshake", &error))?;
                 // A new socket has room for a few hundred bytes.
                 self.stream.write_all(&request).map_err(|error| failed("handshake", &error))?;
                 self.stage = Stage::Upgrading(handshake);
@@ -165,9 +191,20 @@ impl Socket {
     fn end(&self, why: &str) -> End {
         match &self.stage {
             Stage::Open { .. } => End::Closed(NO_CLOSE_FRAME),
-            Stage::Dialling(_) => End::Failed(format!("connect: {why}")),
+            Stage::Dialling { .. } => End::Failed(format!("connect: {why}")),
             Stage::Upgrading(_) => End::Failed(format!("handshake: {why}")),
         }
+    }
+}
+
+fn connect_from(from: IpAddr, to: SocketAddr) -> io::Result<TcpStream> {
+    let family = if to.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
+    rustix::net::bind(&socket, &SocketAddr::new(from, 0))?;
+    match rustix::net::connect(&socket, &to) {
+        Ok(()) | Err(Errno::INPROGRESS) => Ok(TcpStream::from_std(socket.into())),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -2,12 +2,18 @@
 
 use std::time::Instant;
 
+use serde::{Deserialize, Serialize};
+
+use crate::clock;
+
 /// From the first client's falling out of its room, when all were in theirs, until all are again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Burst {
     /// When it began.
+    #[serde(with = "clock")]
     pub from: Instant,
     /// When it was over.
+    #[serde(with = "clock")]
     pub to: Instant,
     /// How often a client fell out of its room in between.
     pub falls: u64,

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::latency::Latency;
 use crate::storm::Burst;
 
@@ -11,7 +13,7 @@ const ERRORS_MAX: usize = 32;
 const OTHER_ERRORS: &str = "others";
 
 /// Counters and times; those of several workers are added up.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Tally {
     /// Clients in their rooms, by server.
     pub servers: BTreeMap<String, u64>,
@@ -33,10 +35,12 @@ pub struct Tally {
     pub resumed_incomplete: u64,
     /// Times that a balancer told a client to come back at its turn.
     pub delayed: u64,
+    /// Connections that clients dropped because the plan says so.
+    pub dropped: u64,
     /// Storms.
     pub bursts: Vec<Burst>,
     /// The longest time from when a message should have been sent to its arrival, among clients that never lost their
-    /// connection.
+    /// connection, of senders that never did and have the same worker.
     pub longest_delivery: Duration,
     /// From dialling to being in the room.
     pub connect: Latency,
@@ -74,6 +78,7 @@ impl Tally {
         self.moved += other.moved;
         self.resumed_incomplete += other.resumed_incomplete;
         self.delayed += other.delayed;
+        self.dropped += other.dropped;
         self.bursts.extend(&other.bursts);
         self.longest_delivery = self.longest_delivery.max(other.longest_delivery);
         self.connect.merge(&other.connect);

@@ -5,14 +5,12 @@ use std::fmt::Write;
 /// Fills a text up to the bytes that were asked for.
 const PADDING: char = '.';
 
-/// What a text says, written in hex: `<run>-<worker>-<number>-<intended>` and dots.
+/// What a text says, written in hex: `<run>-<number>-<intended>` and dots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
     /// The run.
     pub run: u32,
-    /// The worker whose message this is.
-    pub worker: u32,
-    /// Its number there, which tells the sender too.
+    /// Its number in the schedule, which tells the sender too.
     pub number: u32,
     /// When it should have been sent, in microseconds since the start.
     pub intended_us: u64,
@@ -21,9 +19,9 @@ pub struct Mark {
 impl Mark {
     /// Appends the text, of at least `bytes` bytes.
     pub fn write(&self, bytes: usize, out: &mut String) {
-        let Self { run, worker, number, intended_us } = self;
+        let Self { run, number, intended_us } = self;
         let start = out.len();
-        write!(out, "{run:08x}-{worker:x}-{number:x}-{intended_us:x}").expect("a String takes everything");
+        write!(out, "{run:08x}-{number:x}-{intended_us:x}").expect("a String takes everything");
         let missing = bytes.saturating_sub(out.len() - start);
         out.extend(std::iter::repeat_n(PADDING, missing));
     }
@@ -37,7 +35,6 @@ impl Mark {
         let mut fields = mark.split('-').map(read_hex);
         let mark = Self {
             run: u32::try_from(fields.next()??).ok()?,
-            worker: u32::try_from(fields.next()??).ok()?,
             number: u32::try_from(fields.next()??).ok()?,
             intended_us: fields.next()??,
         };
@@ -64,7 +61,7 @@ pub fn read_hex(digits: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    const MARK: Mark = Mark { run: 0xbeef, worker: 1, number: 0x2a, intended_us: 0x0131_2d00 };
+    const MARK: Mark = Mark { run: 0xbeef, number: 0x2a, intended_us: 0x0131_2d00 };
 
     fn text(bytes: usize) -> String {
         let mut text = String::new();
@@ -74,11 +71,11 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        assert_eq!(text(32), "0000beef-1-2a-1312d00...........");
-        for bytes in [0, 21, 22, 32, 4096] {
+        assert_eq!(text(32), "0000beef-2a-1312d00.............");
+        for bytes in [0, 19, 20, 32, 4096] {
             assert_eq!(Mark::read(&text(bytes), bytes), Some(MARK), "{bytes}");
         }
-        let large = Mark { run: u32::MAX, worker: u32::MAX, number: u32::MAX, intended_us: u64::MAX };
+        let large = Mark { run: u32::MAX, number: u32::MAX, intended_us: u64::MAX };
         let mut text = String::new();
         large.write(32, &mut text);
         assert_eq!(Mark::read(&text, 32), Some(large));
@@ -100,7 +97,7 @@ mod tests {
                 assert_eq!(Mark::read(wrong, 32), None, "{wrong}");
             }
         }
-        assert_eq!(Mark::read("0000beef-1-2a-1312d00-1.........", 32), None);
-        assert_eq!(Mark::read("0000beef-1-2a....-1312d00.......", 32), None);
+        assert_eq!(Mark::read("0000beef-2a-1312d00-1...........", 32), None);
+        assert_eq!(Mark::read("0000beef-2a....-1312d00.........", 32), None);
     }
 }

@@ -3,10 +3,12 @@
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 
+use serde::{Deserialize, Serialize};
 use tungstenite::http::Uri;
 
 /// An `http://` or `ws://` URL.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Url {
     /// As it was given.
     pub text: String,
@@ -46,6 +48,21 @@ impl Url {
         let mut addresses: Vec<_> = (self.host.as_str(), self.port).to_socket_addrs()?.collect();
         addresses.sort_by_key(SocketAddr::is_ipv6);
         Ok(addresses)
+    }
+}
+
+impl TryFrom<String> for Url {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let scheme = text.split_once("://").map_or("ws", |(scheme, _)| scheme);
+        Self::parse(&text, scheme)
+    }
+}
+
+impl From<Url> for String {
+    fn from(url: Url) -> Self {
+        url.text
     }
 }
 

@@ -13,10 +13,12 @@ use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
 };
 
-use crate::crowd::{Crowd, Outcome};
-use crate::mail::{Ask, Mail};
-use crate::plan::{Plan, Share};
+use crate::crowd::Crowd;
+use crate::mail::{Ask, Mail, Order};
+use crate::outcome::Outcome;
 use crate::progress::Board;
+use crate::share::Share;
+use crate::sources::Sources;
 
 /// Events taken from the kernel at a time.
 const EVENTS_MAX: usize = 1024;
@@ -42,15 +44,16 @@ pub struct Worker {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Saying {
     NotYet,
-    Next { start: Instant, number: u32 },
+    Next { at: Instant, number: u32, client: u32 },
     Over,
 }
 
 impl Worker {
     /// A worker, and the waker that tells it of mail.
     pub fn new(
-        plan: &Arc<Plan>,
+        place: usize,
         share: Share,
+        sources: Sources,
         asks: Sender<Ask>,
         mail: Receiver<Mail>,
         board: Arc<Board>,
@@ -59,7 +62,7 @@ impl Worker {
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let alarm = Alarm::new(&poll)?;
         let now = Instant::now();
-        let crowd = Crowd::new(Arc::clone(plan), share, asks, board, poll.registry().try_clone()?, now);
+        let crowd = Crowd::new(place, share, sources, asks, board, poll.registry().try_clone()?, now);
         let events = Events::with_capacity(EVENTS_MAX);
         let worker = Self { poll, events, alarm, mail, crowd, saying: Saying::NotYet, news_due: now };
         Ok((worker, waker))
@@ -74,7 +77,7 @@ impl Worker {
                 return Ok(self.crowd.finish());
             }
             self.crowd.handle_timeout(Instant::now());
-            self.crowd.connect();
+            self.crowd.connect(Instant::now());
             self.say();
             self.publish();
         }
@@ -119,12 +122,15 @@ impl Worker {
         while let Ok(mail) = self.mail.try_recv() {
             match mail {
                 Mail::Answer(client, answer) => self.crowd.handle_answer(client, answer, Instant::now()),
-                Mail::Begin(start) => {
+                Mail::Order(Order::Begin(start)) => {
                     self.crowd.begin(start);
-                    self.saying = Saying::Next { start, number: 0 };
+                    self.saying = self.next_after(start, 0);
                 }
-                Mail::Stop => self.saying = Saying::Over,
-                Mail::Finish => return Turn::Last,
+                Mail::Order(Order::Stop) => {
+                    self.saying = Saying::Over;
+                    self.crowd.stop();
+                }
+                Mail::Order(Order::Finish) => return Turn::Last,
             }
         }
         Turn::More
@@ -133,25 +139,31 @@ impl Worker {
     /// Sends what is due.
     fn say(&mut self) {
         for _ in 0..SENDS_PER_TURN {
-            let Saying::Next { start, number } = self.saying else { return };
-            if number == self.crowd.schedule().len() {
-                self.saying = Saying::Over;
+            let Saying::Next { at, number, client } = self.saying else { return };
+            if at > Instant::now() {
                 return;
             }
-            if start + self.crowd.schedule().at(number) > Instant::now() {
-                return;
+            self.crowd.say(client, number, at);
+            let start = at - self.crowd.share().script().schedule.at(number);
+            self.saying = self.next_after(start, number + 1);
+        }
+    }
+
+    /// The first message of this worker from this number on.
+    fn next_after(&self, start: Instant, number: u32) -> Saying {
+        let share = self.crowd.share();
+        match share.next_said(number) {
+            Some((number, client)) => {
+                Saying::Next { at: start + share.script().schedule.at(number), number, client }
             }
-            self.crowd.say(number);
-            self.saying = Saying::Next { start, number: number + 1 };
+            None => Saying::Over,
         }
     }
 
     fn next_due(&self) -> Option<Instant> {
         match self.saying {
-            Saying::Next { start, number } if number < self.crowd.schedule().len() => {
-                Some(start + self.crowd.schedule().at(number))
-            }
-            _ => None,
+            Saying::Next { at, .. } => Some(at),
+            Saying::NotYet | Saying::Over => None,
         }
     }
 

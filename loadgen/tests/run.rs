@@ -11,18 +11,21 @@ use std::thread;
 use std::time::Duration;
 
 use loadgen::assigner::Entrance;
-use loadgen::plan::Plan;
+use loadgen::dialect::Dialect;
+use loadgen::plan::{Mischief, Plan};
 use loadgen::report::Report;
-use loadgen::run::{Failure, Options, Patience, Phase, run};
+use loadgen::run::{Failure, Options, Patience, Phase, Processes, run};
 use loadgen::url::Url;
 use support::{Server, Slip};
 
 /// 3 clients in one room say 20 messages in 0.2 s.
 fn options(entrance: Entrance) -> Options {
     let duration = Duration::from_millis(200);
-    let plan = Plan { clients: 3, rooms: 1, rate: 100, duration, payload_bytes: 64, seed: 1, run: 0xbeef };
+    let (seed, run) = (1, 0xbeef);
+    let plan =
+        Plan { clients: 3, rooms: 1, rate: 100, duration, payload_bytes: 64, seed, run, ..Plan::default() };
     let patience = Patience { join: Duration::from_secs(30), drain: Duration::from_secs(30) };
-    Options { plan, entrance, threads: 1, patience }
+    Options { patience, ..Options::new(plan, entrance) }
 }
 
 fn run_to_end(options: &Options) -> Result<Report, Failure> {
@@ -127,6 +130,74 @@ fn several_workers_have_one_account() {
     assert_eq!(report.acknowledged, report.sent);
 }
 
+/// 30 clients in so many rooms, held by three processes of two threads.
+fn run_in_processes(rooms: u32) -> Report {
+    let server = Server::start(Slip::None);
+    let mut options = options(direct(&[&server.url]));
+    options.plan = Plan { clients: 30, rooms, ..options.plan };
+    options.threads = 2;
+    options.processes = Processes::Of { program: env!("CARGO_BIN_EXE_loadgen").into(), count: 3 };
+    let report = run_to_end(&options).unwrap();
+    assert_eq!(report.faults(), [""; 0], "{report}");
+    assert_eq!((report.joined, report.sent, report.acknowledged), (30, 20, 20), "{report}");
+    assert_eq!((report.connect_ms.count, report.acknowledge_ms.count), (30, 20), "{report}");
+    report
+}
+
+#[test]
+fn processes_have_one_account() {
+    let report = run_in_processes(10);
+    assert_eq!((report.expected, report.delivered), (60, 60), "{report}");
+}
+
+#[test]
+fn a_room_may_span_all_processes() {
+    let report = run_in_processes(1);
+    assert_eq!((report.expected, report.delivered, report.deliver_ms.count), (600, 600, 600), "{report}");
+}
+
+#[test]
+fn a_message_that_is_lost_in_another_process_is_found() {
+    let server = Server::start(Slip::Lose);
+    let mut options = options(direct(&[&server.url]));
+    options.patience.drain = Duration::from_secs(2);
+    options.processes = Processes::Of { program: env!("CARGO_BIN_EXE_loadgen").into(), count: 3 };
+    let report = run_to_end(&options).unwrap();
+    assert_eq!((report.delivered, report.lost), (59, 1), "{report}");
+}
+
+#[test]
+fn a_process_that_is_no_worker_is_an_error() {
+    let mut options = options(direct(&["ws://localhost:1/ws"]));
+    options.processes = Processes::Of { program: "true".into(), count: 2 };
+    assert!(matches!(run_to_end(&options), Err(Failure::Io(_))));
+}
+
+#[test]
+fn clients_that_drop_their_connections_and_read_slowly_have_everything() {
+    let server = Server::start(Slip::None);
+    let mut options = options(direct(&[&server.url]));
+    let mischief = Mischief { churn: 1.0, slow: 0.5, storm: 0.5, storm_at: Duration::from_millis(300) };
+    let duration = Duration::from_secs(1);
+    options.plan = Plan { clients: 10, ramp: Some(100), duration, mischief, ..options.plan };
+    let report = run_to_end(&options).unwrap();
+    assert_eq!(report.faults(), [""; 0], "{report}");
+    assert!(report.dropped > 0 && report.resumed == report.dropped, "{report}");
+    assert_eq!((report.lost_connection, report.errors.len()), (0, 0), "{report}");
+}
+
+#[test]
+fn a_server_of_another_protocol_is_spoken_to_in_templates() {
+    let url = support::start_echo();
+    let mut options = options(direct(&[&url]));
+    let send = "say {room} {user} <{text}>".parse().unwrap();
+    options.plan.dialect = Dialect::Foreign { join: Some("in {room}".parse().unwrap()), send };
+    // It echoes, so that each client is alone with itself.
+    options.plan.rooms = 3;
+    let report = run_to_end(&options).unwrap();
+    assert_eq!((report.faults(), report.delivered, report.acknowledges), (vec![], 20, false), "{report}");
+}
+
 #[test]
 fn ctrl_c_ends_it_with_a_report() {
     let server = Server::start(Slip::None);
@@ -134,7 +205,7 @@ fn ctrl_c_ends_it_with_a_report() {
     options.plan.duration = Duration::from_secs(3600);
     let stop = AtomicBool::new(false);
     let report = run(&options, &stop, &mut |phase, snapshot| {
-        if phase == Phase::Sending && snapshot.counts.delivered > 0 {
+        if phase == Phase::Sending && snapshot.news.counts.delivered > 0 {
             stop.store(true, std::sync::atomic::Ordering::Relaxed);
         }
     })
@@ -256,7 +327,7 @@ fn an_impossible_plan_is_refused_at_once() {
     let mut options = options(direct(&["ws://localhost:1/ws"]));
     options.plan.clients = u32::MAX;
     let failure = run_to_end(&options).unwrap_err();
-    assert!(matches!(failure, Failure::Descriptors { .. }), "{failure}");
+    assert!(matches!(failure, Failure::TooMany(_)), "{failure}");
     assert_eq!(failure.exit_code(), 2);
     options.plan = Plan { clients: 3, rate: 151, ..options.plan };
     assert!(matches!(run_to_end(&options), Err(Failure::Plan(_))));

@@ -46,9 +46,9 @@ impl Load {
             Way::Proxied => Entrance::Direct(url("ws", "/ws")),
         };
         let (seed, run) = (fastrand::u64(..), fastrand::u32(..));
-        let plan = Plan { clients, rooms, rate, duration: ENDLESS, payload_bytes: 32, seed, run };
+        let plan = Plan { clients, rooms, rate, duration: ENDLESS, seed, run, ..Plan::default() };
         let patience = Patience { join: JOIN_MAX, ..Patience::default() };
-        let options = Options { plan, entrance, threads: 1, patience };
+        let options = Options { patience, ..Options::new(plan, entrance) };
         let (stop, (begun, begins)) = (Arc::new(AtomicBool::new(false)), channel());
         let acknowledged = Arc::new(AtomicU64::new(0));
         let (stopped, count) = (Arc::clone(&stop), Arc::clone(&acknowledged));

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use mio::Interest;
 
+use super::mischief::SLOW_BUFFER_BYTES;
 use super::{CONNECT_PATIENCE, CONNECTING_MAX, Crowd};
 use crate::backoff;
 use crate::client::{self, Line, Stage, Standing, Way};
@@ -22,7 +23,10 @@ const FINAL_CLOSE_CODES: [u16; 7] = [1000, 1002, 1003, 1007, 1008, 1009, 4002];
 
 impl Crowd {
     /// Asks for servers for those who wait, as many as may connect at the same time.
-    pub fn connect(&mut self) {
+    pub fn connect(&mut self, now: Instant) {
+        let allowed = self.allowed_to_begin(now);
+        self.waiting.extend(self.begun..allowed);
+        self.begun = allowed;
         while self.connecting < CONNECTING_MAX
             && let Some(client) = self.waiting.pop_front()
         {
@@ -30,10 +34,19 @@ impl Crowd {
             let Some(way) = &mut self.clients[client as usize].way else { continue };
             way.stage = Stage::Asking;
             self.connecting += 1;
-            let ask = Ask { worker: self.share.worker as usize, client, avoid: way.avoid.clone() };
+            let ask = Ask { worker: self.place, client, avoid: way.avoid.clone() };
             // The assigner lives as long as anybody can ask.
             let _ = self.asks.send(ask);
         }
+    }
+
+    /// How many clients may have begun by now. It is looked at whenever news are told, which is often enough.
+    fn allowed_to_begin(&self, now: Instant) -> u32 {
+        let all = self.share.clients;
+        let Some(ramp) = self.script.plan.ramp else { return all };
+        let part = f64::from(ramp) / f64::from(self.share.workers);
+        let allowed = now.saturating_duration_since(self.ramp_start).as_secs_f64() * part;
+        (allowed.ceil() as u32).clamp(self.begun, all)
     }
 
     /// What the assigner found out for a client.
@@ -67,7 +80,12 @@ impl Crowd {
         let one = &mut self.clients[client as usize];
         one.dials = one.dials.wrapping_add(1);
         let address = server.addresses[one.tries as usize % server.addresses.len()];
-        let mut socket = Socket::dial(url, address)?;
+        let from = self.sources.of(self.share.of_all(client).wrapping_add(one.tries), &address);
+        let mut socket = Socket::dial(url, self.protocol(), address, from)?;
+        if self.reads_slowly(client) {
+            socket.limit_receive_buffer(SLOW_BUFFER_BYTES)?;
+        }
+        let one = &mut self.clients[client as usize];
         // Both directions once and for all: writable edges come by themselves.
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.registry
@@ -140,7 +158,7 @@ impl Crowd {
         }
     }
 
-    fn count_out(&mut self, line: &Line) {
+    pub(super) fn count_out(&mut self, line: &Line) {
         if let (Standing::In, Some(node)) = (line.standing, line.node) {
             self.joined -= 1;
             self.servers[node].1 -= 1;

@@ -78,6 +78,25 @@ impl Server {
     }
 }
 
+/// A server that knows nothing of rooms, and sends back what it gets; its URL.
+pub fn start_echo() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            thread::spawn(move || {
+                let mut socket = tungstenite::accept(stream.unwrap()).unwrap();
+                while let Ok(message) = socket.read() {
+                    if message.is_text() && socket.send(message).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    url
+}
+
 fn welcome(node: &str) -> Value {
     json!({"type": "welcome", "node": node, "session": "s", "limits": {}})
 }
