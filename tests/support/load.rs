@@ -54,7 +54,7 @@ impl Load {
         let (stopped, count) = (Arc::clone(&stop), Arc::clone(&acknowledged));
         let run = thread::spawn(move || {
             run::run(&options, &stopped, &mut |phase, snapshot| {
-                count.store(snapshot.counts.acknowledged, Ordering::Relaxed);
+                count.store(snapshot.news.counts.acknowledged, Ordering::Relaxed);
                 if phase == Phase::Sending {
                     // The test waits for the first only.
                     let _ = begun.send(());
