@@ -21,10 +21,9 @@ const SETTLE_MAX: Duration = Duration::from_secs(60);
 /// Servers have at most this part more or less than the mean.
 const SPREAD_MAX: f64 = 0.10;
 
-/// Servers that drain quickly.
+/// Nodes that drain quickly.
 fn program(arguments: &str) -> Command {
-    let more = if arguments.starts_with("app") { "--drain-seconds 1" } else { "" };
-    distr_chat(&format!("{arguments} {more}"))
+    distr_chat(&format!("{arguments} --drain-seconds 1"))
 }
 
 fn fleet() -> Fleet {
@@ -112,4 +111,39 @@ fn clients_are_evenly_spread_when_they_come_when_a_server_dies_and_when_it_is_ba
     few.end();
     let report = many.end();
     assert!(report.resumed > 0 && report.moved > 0, "a server died, and was filled again\n{report}");
+}
+
+#[test]
+fn proxied_clients_keep_their_connection_when_their_server_dies_or_leaves() {
+    let mut fleet = fleet();
+    let load = Load::start(&balancers(&fleet), Way::Proxied, 300, 30, 1000);
+    fleet.servers[0].process.kill();
+    await_spread(&fleet, &[1, 2], 300);
+    fleet.servers[0].start();
+    await_ready(&fleet);
+    for index in 1..3 {
+        let server = &mut fleet.servers[index];
+        assert!(server.process.end().success(), "{}", server.process.output());
+        server.start();
+        await_ready(&fleet);
+    }
+    let report = load.end();
+    assert_eq!(report.lost_connection, 0, "the balancers kept them\n{report}");
+    assert!(report.resumed_in_place >= 300, "each server's clients were taken over\n{report}");
+    assert_eq!(report.resumed_incomplete, 0, "{report}");
+}
+
+#[test]
+fn proxied_clients_move_before_their_balancer_leaves() {
+    let mut fleet = fleet();
+    let load = Load::start(&balancers(&fleet), Way::Proxied, 150, 15, 300);
+    for index in 0..3 {
+        let balancer = &mut fleet.balancers[index];
+        assert!(balancer.process.end().success(), "{}", balancer.process.output());
+        balancer.start();
+        await_ready(&fleet);
+    }
+    let report = load.end();
+    assert_eq!(report.lost_connection, 0, "{report}");
+    assert!(report.moved >= 150, "each balancer's clients moved\n{report}");
 }

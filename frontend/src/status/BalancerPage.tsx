@@ -28,14 +28,14 @@ export function BalancerPage({ watched }: { watched: Watched<BalancerStatus> }) 
               <Curve values={assigned} />
             </Tile>
             <Tile
-              label="Through this balancer"
+              label="Proxied"
               value={status.proxied}
-              note={`${plural(status.proxied, 'connection')}; ${number(status.movedTotal)} given to another server so far`}
+              note={`connections now; ${number(status.movedTotal)} moved to another server`}
             />
             <Tile
               label="Turned away"
               value={status.unavailableTotal}
-              note={`while no server was available; ${number(status.delayedTotal)} came too many at once and got a turn`}
+              note={`no server was there; ${plural(status.delayedTotal, 'other')} got a turn`}
             />
           </div>
           <Servers servers={status.servers} />
@@ -77,7 +77,7 @@ function Servers({ servers }: { servers: readonly ServerRow[] }) {
                   Connections
                 </th>
                 <th scope="col">In flight</th>
-                <th scope="col">Through here</th>
+                <th scope="col">Proxied</th>
                 <th scope="col">Assigned</th>
                 <th scope="col">Loop lag</th>
                 <th scope="col">Heartbeat</th>

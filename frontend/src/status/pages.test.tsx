@@ -89,8 +89,8 @@ describe('a balancer', () => {
     expect(screen.getByRole('link', { name: 'app-1' }).getAttribute('href')).toBe('http://localhost:5001/');
     expect(tile('Servers available')).toContain('1 / 2');
     expect(tile('Assignments / s')).toContain('234 in all');
-    expect(tile('Through this balancer')).toContain('44 connections; 3 given to another server');
-    expect(tile('Turned away')).toContain('1while no server was available; 0 came too many at once');
+    expect(tile('Proxied')).toContain('4connections now; 3 moved to another server');
+    expect(tile('Turned away')).toContain('1no server was there; 0 others got a turn');
   });
 
   test('counts the heartbeats that it refuses, by rule', () => {

@@ -286,6 +286,9 @@ proptest! {
         }
         world.pair.handle_left(world.now);
         world.carry_out();
+        if world.acts.contains(&Act::Abort) {
+            return Ok(());
+        }
         while let Some(at) = world.pair.poll_timeout() {
             prop_assert!(at >= world.now || !world.acts.is_empty());
             let step = at.saturating_duration_since(world.now);
