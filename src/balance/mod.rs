@@ -3,6 +3,7 @@
 
 pub mod admission;
 pub mod events;
+pub mod exodus;
 pub mod health;
 pub mod in_flight;
 pub mod rebalance;
@@ -12,5 +13,6 @@ pub mod table;
 
 pub use admission::Admission;
 pub use events::{Event, EventLog};
+pub use exodus::Exodus;
 pub use health::Health;
 pub use table::{Pick, Refused, Server, Table};

@@ -25,8 +25,6 @@ pub const HALF_CLOSED_MAX: Duration = Duration::from_secs(30);
 pub const LINGER: Duration = Duration::from_secs(2);
 /// What a client is told when the balancer leaves: to move within this.
 pub const MOVE_WITHIN: Duration = Duration::from_secs(5);
-/// Between the clients of a balancer that leaves: how often those whose turn has come are told.
-pub const LEAVE_STEP: Duration = Duration::from_millis(50);
 /// Resolution of all deadlines.
 pub const TICK: Duration = Duration::from_millis(20);
 /// Letters that may wait for a loop: clients that a reactor hands over, and news of servers. Beyond it a client is
