@@ -147,3 +147,16 @@ fn proxied_clients_move_before_their_balancer_leaves() {
     assert_eq!(report.lost_connection, 0, "{report}");
     assert!(report.moved >= 150, "each balancer's clients moved\n{report}");
 }
+
+#[test]
+fn clients_of_a_balancer_that_is_killed_come_back_through_another() {
+    let mut fleet = fleet();
+    let load = Load::start(&balancers(&fleet), Way::Proxied, 150, 15, 500);
+    fleet.balancers[0].process.kill();
+    await_spread(&fleet, &[0, 1, 2], 150);
+    fleet.balancers[0].start();
+    await_ready(&fleet);
+    let report = load.end();
+    assert!(report.lost_connection > 0 && report.resumed > 0, "it had clients\n{report}");
+    assert_eq!(report.resumed_incomplete, 0, "{report}");
+}
