@@ -11,7 +11,8 @@
 //! ```
 //! Pure, without sockets and clocks: [`plan`], [`layout`], [`schedule`], [`script`], [`share`], [`mischief`],
 //! [`sources`], [`text`], [`client_message`], [`server_message`], [`ledger`], [`account`], [`latency`], [`storm`],
-//! [`tally`], [`film`], [`backoff`], [`url`], [`http`], [`refusal`], [`rotation`], [`handshake`], [`report`], [`chart`].
+//! [`tally`], [`film`], [`backoff`], [`url`], [`http`], [`refusal`], [`rotation`], [`handshake`], [`report`], [`chart`], [`plot`],
+//! [`page`].
 //!
 //! All workers know the whole plan, so they need not talk to each other: which client says message 17, to which room,
 //! and when, follows from the plan in each of them. What one counts is added to what others count, and only what was
@@ -41,6 +42,7 @@ pub mod number;
 pub mod outcome;
 pub mod page;
 pub mod plan;
+pub mod plot;
 pub mod process;
 pub mod progress;
 pub mod refusal;

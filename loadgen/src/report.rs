@@ -180,6 +180,16 @@ impl Report {
         faults.map(|(count, what)| format!("{} {what}", grouped(count))).collect()
     }
 
+    /// All that was timed, by name.
+    pub fn latencies(&self) -> [(&'static str, &Quantiles); 4] {
+        [
+            ("connect", &self.connect_ms),
+            ("acknowledge", &self.acknowledge_ms),
+            ("deliver", &self.deliver_ms),
+            ("sent late by", &self.late_ms),
+        ]
+    }
+
     /// Who came back, and how; what did not happen is not told.
     fn write_returns(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.resumed + self.resumed_in_place + self.moved > 0 {
@@ -230,12 +240,7 @@ impl fmt::Display for Report {
         writeln!(f, "\nclients per server   {servers}; at most {spread:.1} % off the mean")?;
 
         writeln!(f, "\nlatency, ms       p50       p90       p99     p99.9    p99.99       max       count")?;
-        for (name, quantiles) in [
-            ("connect", &self.connect_ms),
-            ("acknowledge", &self.acknowledge_ms),
-            ("deliver", &self.deliver_ms),
-            ("sent late by", &self.late_ms),
-        ] {
+        for (name, quantiles) in self.latencies() {
             let Quantiles { count, p50, p90, p99, p99_9, p99_99, max } = quantiles;
             writeln!(
                 f,
@@ -384,6 +389,16 @@ mod tests {
         assert!(
             report.to_string().ends_with("\nFAILED: 1 lost, 2,000 doubled, 1 clients not in their rooms\n")
         );
+    }
+
+    #[test]
+    fn the_page_tells_the_same() {
+        let mut report = report(Counts { sent: 1234, ..Counts::default() }, Tally::default());
+        report.lost = 7;
+        let page = crate::page::Page(&report).to_string();
+        for part in ["<title>loadgen 0000beef<", "<dd>1,234<", "<dd class=\"bad\">7<", "7 lost", "<figure>"] {
+            assert!(page.contains(part), "{part} is not in:\n{page}");
+        }
     }
 
     #[test]
