@@ -2,7 +2,8 @@
 //!
 //! The one thing here that threads share behind a lock. A pick must see the picks of all other reactors, or each would
 //! send its next client to the same server; and a mailbox to a thread that owns the table would cost every client two
-//! wake-ups to be told what takes a microsecond to find. It is held for one pick or one heartbeat, never across I/O.
+//! wake-ups to be told what takes a microsecond to find. It is held for one pick, one heartbeat, or the
+//! writing of one status, never across I/O.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
