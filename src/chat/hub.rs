@@ -4,8 +4,10 @@
 //! Pure. In a turn the shell calls [`Hub::handle_ask`], [`Hub::handle_bus`], [`Hub::handle_bus_state`] and
 //! [`Hub::handle_timeout`] in any order, then [`Hub::finish_turn`] once, then [`Hub::poll_effect`] until it has none.
 //!
-//! What clients want is in `asks`, what other servers say in `words`, what time brings in `rounds`.
+//! What clients want is in `asks`, who comes from another server and is ahead of this one in `arrivals`, what other
+//! servers say in `words`, what time brings in `rounds`.
 
+mod arrivals;
 mod asks;
 mod rounds;
 mod words;
@@ -123,6 +125,8 @@ pub struct Hub {
     sync: VecDeque<RoomId>,
     sync_greets: bool,
     sync_due: Option<Instant>,
+    /// Rooms for which members wait that have seen more of them.
+    behind: Vec<RoomId>,
     /// What others are told of this server's clients.
     load: Option<u32>,
     /// Bytes that all rings hold.
@@ -154,6 +158,7 @@ impl Hub {
             sync: VecDeque::new(),
             sync_greets: false,
             sync_due: None,
+            behind: Vec::new(),
             load: None,
             ring_bytes: 0,
             rooms_made: 0,
@@ -236,6 +241,7 @@ impl Hub {
     /// Hands on what the turn gathered: one notice per room and reactor, one envelope per room.
     pub fn finish_turn(&mut self, now: Now) {
         self.ask_for_rooms(now);
+        self.let_forerunners_in(now);
         let mut dirty = mem::take(&mut self.dirty);
         for id in dirty.drain(..) {
             self.room_mut(id).is_dirty = false;
@@ -260,7 +266,8 @@ impl Hub {
             BusState::Pausing { until } => Some(until),
             _ => None,
         };
-        [agenda, self.sync_due, settled].into_iter().flatten().fold(self.alive_due, Instant::min)
+        let behind = self.behind.iter().filter_map(|id| self.room(*id).forerunners.as_deref()?.due()).min();
+        [agenda, self.sync_due, settled, behind].into_iter().flatten().fold(self.alive_due, Instant::min)
     }
 
     /// Tells other servers that this one ends.

@@ -1,8 +1,9 @@
 use super::*;
 use crate::chat::limits::{
-    ALIVE_INTERVAL, BUS_PAUSE_MAX, CONFIRM_PATIENCE, GAP_PATIENCE, LEASE, PRESENCE_INTERVAL,
-    PRESENCE_REFRESH, RING_MESSAGES_MAX, ROOM_LINGER,
+    ALIVE_INTERVAL, BUS_PAUSE_MAX, CONFIRM_PATIENCE, FETCH_INTERVAL, FETCH_MAX, GAP_PATIENCE, LEASE,
+    PRESENCE_INTERVAL, PRESENCE_REFRESH, RING_MESSAGES_MAX, ROOM_LINGER,
 };
+use crate::wire::client_message::Since;
 use crate::wire::envelope::{Entry, Span};
 
 const ANN: Member = Member { reactor: 0, connection: 1 };
@@ -68,6 +69,13 @@ impl World {
 
     fn join(&mut self, member: Member, user: &str) {
         let ask = Ask::Join { room: "r".into(), user: user.into(), visit: 0, since: None };
+        self.hub.handle_ask(member, ask, self.now);
+    }
+
+    /// A join by somebody who has seen so much of a stream at another server.
+    fn come_back(&mut self, member: Member, user: &str, stream: StreamId, seq: u64) {
+        let since = Some(Since { streams: vec![(stream, seq)], names_strangers: false });
+        let ask = Ask::Join { room: "r".into(), user: user.into(), visit: 0, since };
         self.hub.handle_ask(member, ask, self.now);
     }
 
@@ -278,6 +286,82 @@ fn a_retry_of_what_a_dead_server_said_waits_for_a_second_holder() {
     third(&mut world, Word::Have { to: 1, positions: [position].into() });
     let turn = world.turn();
     assert_eq!((turn.told(1, "\"ack\""), turn.told(1, "\"message\"")), (1, 0), "{turn:?}");
+}
+
+#[test]
+fn what_waits_here_and_is_heard_from_another_server_is_shown_once_at_its_place_there() {
+    let mut world = World::with_peer();
+    let cat = Member { reactor: 1, connection: 5 };
+    world.join(cat, "cat");
+    world.turn();
+    let ask = Ask::Send { room: "r".into(), user: "cat".into(), id: "a".into(), text: "x".into() };
+    world.hub.handle_ask(cat, ask, world.now);
+    world.say(ANN, "ann", "1");
+    assert_eq!(world.turn().told(0, "\"message\""), 0, "they wait for a second holder");
+    // Its speaker has gone to the other server, which does not know it yet, and repeats it.
+    world.say_word(messages(1, &["a"]));
+    let turn = world.turn();
+    let there = "\"stream\":\"0000000000000002.0\",\"seq\":1";
+    assert_eq!((turn.told(0, "\"message\""), turn.told(0, there)), (1, 1), "{turn:?}");
+    world.have(2);
+    let turn = world.turn();
+    assert_eq!((turn.told(0, "\"message\""), turn.told(0, "\"seq\":2")), (1, 2), "only ann's: {turn:?}");
+    assert_eq!(turn.told(1, "\"ack\""), 1, "its speaker may still be here");
+}
+
+#[test]
+fn who_has_seen_more_waits_until_it_is_known_here() {
+    let mut world = World::with_peer();
+    world.say_word(messages(1, &["a"]));
+    world.come_back(BOB, "bob", CAT, 3);
+    world.say(BOB, "bob", "1");
+    let turn = world.turn();
+    assert_eq!(turn.told(1, "\"type\":\"joined\""), 0, "{turn:?}");
+    assert!(turn.published.iter().any(|word| matches!(word, Word::Sync { is_fresh: false, .. })), "{turn:?}");
+    assert_eq!(world.turn().published.len(), 0, "asked once");
+    world.say_word(messages(2, &["b"]));
+    assert_eq!(world.turn().told(1, "\"type\":\"joined\""), 0);
+    world.say_word(messages(3, &["c"]));
+    let turn = world.turn();
+    assert_eq!(
+        (turn.told(1, "\"history\":[],\"complete\":true"), turn.told(1, "\"error\"")),
+        (1, 0),
+        "{turn:?}"
+    );
+    assert!(
+        turn.published.iter().any(|word| matches!(word, Word::Messages { first_seq: 1, .. })),
+        "what bob said meanwhile is said: {turn:?}"
+    );
+}
+
+#[test]
+fn what_nobody_knows_lets_a_member_in_once_all_have_answered_or_are_silent_for_too_long() {
+    let mut world = World::with_peer();
+    world.come_back(BOB, "bob", CAT, 1_000_000);
+    world.turn();
+    world.say_word(Word::Digest { to: 1, rooms: [digest(true, &[])].into() });
+    assert_eq!(world.turn().told(1, "\"type\":\"joined\""), 1);
+    let dan = Member { reactor: 1, connection: 6 };
+    world.come_back(dan, "dan", CAT, 1_000_000);
+    world.hear_alive();
+    assert_eq!(world.turn().told(1, "\"type\":\"joined\""), 0);
+    assert!(world.hub.poll_timeout() <= world.now.instant + FETCH_INTERVAL);
+    let turn = world.pass(FETCH_INTERVAL);
+    assert!(turn.published.iter().any(|word| matches!(word, Word::Sync { .. })), "asked again: {turn:?}");
+    assert_eq!(world.pass(FETCH_MAX).told(1, "\"type\":\"joined\""), 1);
+}
+
+#[test]
+fn who_has_seen_what_waits_here_comes_in_when_it_is_shown() {
+    let mut world = World::with_peer();
+    world.say(ANN, "ann", "1");
+    world.turn();
+    world.come_back(BOB, "bob", StreamId { origin: 1, generation: 0 }, 1);
+    assert_eq!(world.turn().told(1, "\"type\":\"joined\""), 0);
+    world.have(1);
+    let turn = world.turn();
+    assert_eq!((turn.told(0, "\"message\""), turn.told(1, "\"history\":[]")), (1, 1), "{turn:?}");
+    assert_eq!(turn.told(1, "\"message\""), 0, "bob has seen it elsewhere");
 }
 
 #[test]

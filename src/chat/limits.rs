@@ -28,6 +28,8 @@ pub const IDS_MAX: usize = 4096;
 pub const UNCONFIRMED_MAX: usize = 1000;
 /// Joins and what follows them, of a room that is being fetched from other servers; beyond it they are refused.
 pub const ASKS_WAITING_MAX: usize = 1024;
+/// Joins and what follows them, of members that have seen more of a room than is known here; beyond it they are refused.
+pub const FORERUNNERS_MAX: usize = 1024;
 /// Messages of a stream that wait behind a hole; what comes beyond it is asked for again.
 pub const HELD_MAX: usize = 1000;
 

@@ -6,6 +6,7 @@
 
 pub mod bus;
 pub mod fetch;
+pub mod forerunners;
 pub mod hub;
 pub mod limits;
 pub mod members;

@@ -114,6 +114,28 @@ impl Ring {
         self.shrink(RING_BYTES_MAX)
     }
 
+    /// A message is known by another place from here on, which is about to be added: this one is kept for servers that
+    /// miss it.
+    pub fn give_way(&mut self, from: &str, id: &str) {
+        let (hash, gone) = (self.hash(from, id), self.gone);
+        let is_it = |&position: &u64| {
+            let message = &self.at(position).message;
+            *message.from == *from && *message.id == *id
+        };
+        match self.by_id.find(hash, is_it).copied() {
+            Some(position) => {
+                self.entries[(position - gone) as usize].is_repeat = true;
+                if let Ok(found) = self.by_id.find_entry(hash, |&at| at == position) {
+                    found.remove();
+                }
+            }
+            None => {
+                self.remembered.remove(&hash);
+                self.remembered_order.retain(|remembered| *remembered != hash);
+            }
+        }
+    }
+
     /// Drops the oldest until at most `bytes_max` are held, and returns them.
     pub fn shrink(&mut self, bytes_max: usize) -> Evicted {
         let mut evicted = Evicted::new();
@@ -247,6 +269,23 @@ mod tests {
         assert!(ring.stamp("ann", "499").is_none() && ring.stamp("ann", "500").is_some());
         ring.shrink(ID_WEIGHT * 10);
         assert_eq!(ring.remembered.len(), 10);
+    }
+
+    #[test]
+    fn a_place_that_gives_way_is_kept_and_not_shown() {
+        let mut ring = Ring::new(7);
+        let first = entry(1, "x");
+        let again = Entry { stream: StreamId { origin: 2, generation: 0 }, seq: 9, ..first.clone() };
+        push(&mut ring, first);
+        ring.give_way("ann", "1");
+        push(&mut ring, again.clone());
+        assert_eq!(ring.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [9]);
+        assert_eq!((ring.repeats().count(), ring.stamp("ann", "1").unwrap().seq), (1, 9));
+        ring.shrink(0);
+        ring.give_way("ann", "1");
+        assert_eq!((ring.stamp("ann", "1"), ring.remembered_order.len()), (None, 0));
+        push(&mut ring, again);
+        assert_eq!(ring.stamp("ann", "1").unwrap().seq, 9);
     }
 
     #[test]

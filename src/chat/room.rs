@@ -8,6 +8,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::fetch::Fetch;
+use super::forerunners::Forerunners;
 use super::limits::{
     DELIVER_BYTES_MAX, DIGEST_DELAY, DIGEST_REPEATS, DIGEST_STREAM_AGE, GAP_PATIENCE, HISTORY_MESSAGES,
     PRESENCE_REFRESH, ROOM_LINGER, STREAMS_PER_ROOM_MAX,
@@ -32,6 +33,8 @@ pub struct Room {
     pub here: SmallVec<[u32; 4]>,
     /// What is still being learned from other servers; boxed, since mostly nothing is.
     pub fetch: Option<Box<Fetch>>,
+    /// Members that have seen more of it than is known here; boxed, since mostly there are none.
+    pub forerunners: Option<Box<Forerunners>>,
     /// What no other server has confirmed yet.
     pub unconfirmed: Unconfirmed,
     /// When the hub has to look at it.
@@ -86,6 +89,7 @@ impl Room {
             presence: Presence::default(),
             here: SmallVec::from_elem(0, reactors),
             fetch: Some(Box::new(Fetch::new(now.instant))),
+            forerunners: None,
             unconfirmed: Unconfirmed::default(),
             due: None,
             presence_due: None,
@@ -225,6 +229,24 @@ impl Room {
         self.fetch.as_ref().is_none_or(|fetch| !fetch.is_awaited())
     }
 
+    /// Whether nobody is in it, or is about to come.
+    pub fn is_idle(&self) -> bool {
+        self.is_open() && self.members() == 0 && self.forerunners.is_none()
+    }
+
+    /// Whether all that somebody has seen was heard of here too.
+    pub fn knows(&self, since: &Since) -> bool {
+        since.streams.iter().all(|(stream, seen)| self.position(*stream).unwrap_or(0) >= *seen)
+    }
+
+    /// Whether somebody has seen at another server what is not shown here yet. It would be shown to them again if it gave way
+    /// to another place.
+    pub fn hides(&self, since: &Since) -> bool {
+        let seen = since.streams.iter().find(|(stream, _)| *stream == self.own).map_or(0, |(_, seen)| *seen);
+        let last = self.position(self.own).unwrap_or(0);
+        self.shown() < seen.min(last)
+    }
+
     /// How far a stream is kept here, without a hole.
     pub fn position(&self, stream: StreamId) -> Option<u64> {
         self.streams.iter().find(|known| known.id == stream).map(|known| known.last)
@@ -347,7 +369,7 @@ impl Room {
 
     /// When it may go, if it has no members: at once if nothing was said. Its last roster is told before.
     fn end(&self) -> Option<Instant> {
-        if !self.is_open() || self.presence_due.is_some() {
+        if !self.is_idle() || self.presence_due.is_some() {
             return None;
         }
         let linger = if self.ring.bytes() == 0 { Duration::ZERO } else { ROOM_LINGER };
@@ -408,9 +430,17 @@ impl Room {
         }
     }
 
-    /// Keeps the next message of a stream; it is shown unless it was said in another stream before.
+    /// Keeps the next message of a stream; it is shown unless it was said in another stream before, and shown.
     fn take(&mut self, stream: StreamId, seq: u64, message: Arc<Message>, heard: &mut Heard) {
-        let is_repeat = self.ring.stamp(&message.from, &message.id).is_some();
+        let first = self.ring.stamp(&message.from, &message.id);
+        let is_hidden = first.is_some_and(|first| first.stream == self.own && first.seq > self.shown());
+        if is_hidden && let Some(first) = first {
+            // Whoever sees a stream go past this place has seen the message, wherever it goes on from here: so it cannot
+            // wait for our own place to be confirmed.
+            self.unconfirmed.give_way(first.seq);
+            self.ring.give_way(&message.from, &message.id);
+        }
+        let is_repeat = first.is_some() && !is_hidden;
         let entry = Entry { stream, seq, message };
         self.keep(entry.clone(), is_repeat);
         if is_repeat {

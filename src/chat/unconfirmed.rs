@@ -36,6 +36,8 @@ pub struct Waiting {
     pub message: Arc<Message>,
     /// Those that sent it, or sent it again.
     pub senders: SmallVec<[Member; 1]>,
+    /// It is shown at its place in another stream.
+    has_given_way: bool,
     said: Instant,
 }
 
@@ -65,7 +67,7 @@ impl Unconfirmed {
     /// A message was said.
     pub fn push(&mut self, seq: u64, message: Arc<Message>, sender: Member, now: Instant) {
         let senders = SmallVec::from_elem(sender, 1);
-        self.waiting.push_back(Waiting { seq, message, senders, said: now });
+        self.waiting.push_back(Waiting { seq, message, senders, has_given_way: false, said: now });
         self.published.get_or_insert(now);
     }
 
@@ -86,12 +88,20 @@ impl Unconfirmed {
         self.published.get_or_insert(now);
     }
 
+    /// A message that was not shown yet is shown at its place in another stream.
+    pub fn give_way(&mut self, seq: u64) {
+        if let Some(waiting) = self.waiting.iter_mut().find(|waiting| waiting.seq == seq) {
+            waiting.has_given_way = true;
+        }
+    }
+
     /// Those not shown yet, up to a number; they count as shown.
     pub fn show(&mut self, last: u64) -> impl Iterator<Item = (u64, Arc<Message>)> {
         let from = self.shown;
         let count = self.waiting.iter().skip(from).take_while(|waiting| waiting.seq <= last).count();
         self.shown += count;
-        self.waiting.iter().skip(from).take(count).map(|waiting| (waiting.seq, Arc::clone(&waiting.message)))
+        let shown = self.waiting.iter().skip(from).take(count).filter(|waiting| !waiting.has_given_way);
+        shown.map(|waiting| (waiting.seq, Arc::clone(&waiting.message)))
     }
 
     /// How many were not shown yet.
@@ -209,6 +219,17 @@ mod tests {
         assert!(!unconfirmed.repeat(6, ANN) && !unconfirmed.repeat(8, ANN), "those are not waited for");
         unconfirmed.show(7).for_each(drop);
         assert_eq!(unconfirmed.confirm(7)[0].senders[..], [ANN, bob]);
+    }
+
+    #[test]
+    fn what_is_shown_in_another_place_is_confirmed_and_not_shown() {
+        let now = Instant::now();
+        let mut unconfirmed = Unconfirmed::default();
+        (1..=3).for_each(|seq| push(&mut unconfirmed, seq, now));
+        unconfirmed.give_way(2);
+        assert_eq!(unconfirmed.hidden(), 3, "no number after it was shown");
+        assert_eq!(unconfirmed.show(3).map(|(seq, _)| seq).collect::<Vec<_>>(), [1, 3]);
+        assert_eq!(unconfirmed.confirm(3).len(), 3);
     }
 
     #[test]

@@ -18,10 +18,14 @@ use crate::wire::{ServerMessage, StreamId};
 impl Hub {
     pub(super) fn carry_out(&mut self, member: Member, ask: Ask, now: Now) {
         // Who asks for a room that is still being fetched waits, and with it all that it asks.
-        let ask = match self.wait_for_room(member, ask, now) {
-            Some(ask) => ask,
-            None => return,
-        };
+        let ask =
+            self.wait_for_room(member, ask, now).and_then(|ask| self.wait_to_catch_up(member, ask, now));
+        if let Some(ask) = ask {
+            self.admit(member, ask, now);
+        }
+    }
+
+    pub(super) fn admit(&mut self, member: Member, ask: Ask, now: Now) {
         match ask {
             Ask::Join { room, user, visit, since } => {
                 self.join(member, &room, &user, visit, since.as_ref(), now);
@@ -59,7 +63,7 @@ impl Hub {
         None
     }
 
-    fn refuse(&mut self, Member { reactor, connection }: Member, ask: Ask, message: &str) {
+    pub(super) fn refuse(&mut self, Member { reactor, connection }: Member, ask: Ask, message: &str) {
         self.counts.overloaded += 1;
         let notice = match ask {
             Ask::Join { room, visit, .. } => {
@@ -256,7 +260,7 @@ impl Hub {
     /// A room of that name, to be fetched; `None` beyond [`ROOMS_MAX`].
     pub(super) fn make_room(&mut self, name: &Arc<str>, now: Now) -> Option<RoomId> {
         if self.rooms.len() == ROOMS_MAX {
-            let is_idle = |(_, id): &&_| self.room(*id).is_open();
+            let is_idle = |(_, id): &&_| self.room(*id).is_idle();
             let &(_, longest_empty) = self.empty.iter().find(is_idle)?;
             self.drop_room(longest_empty);
         }
@@ -281,6 +285,7 @@ impl Hub {
         self.fresh.retain(|fresh| *fresh != id);
         self.owing.retain(|owing| *owing != id);
         self.sync.retain(|sync| *sync != id);
+        debug_assert!(!self.behind.contains(&id), "a room that somebody waits for stays");
         let room = self.rooms.remove(id.0 as usize);
         self.ring_bytes -= room.ring_bytes();
         self.by_name.remove(&room.name);

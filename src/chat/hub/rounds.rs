@@ -110,7 +110,7 @@ impl Hub {
         }
     }
 
-    fn publish_sync(&mut self, is_fresh: bool, ids: &[RoomId]) {
+    pub(super) fn publish_sync(&mut self, is_fresh: bool, ids: &[RoomId]) {
         if self.peers.live().next().is_none() {
             return;
         }
@@ -296,6 +296,9 @@ impl Hub {
             let room = self.room_mut(id);
             if let Some(fetch) = &mut room.fetch {
                 fetch.gone(origin);
+            }
+            if let Some(forerunners) = &mut room.forerunners {
+                forerunners.strike_off(origin);
             }
             if room.presence.forget(origin) {
                 self.note_presence(id, false, now);

@@ -165,6 +165,9 @@ impl Hub {
         if is_answer && let Some(fetch) = &mut room.fetch {
             fetch.answered(origin);
         }
+        if is_answer && let Some(forerunners) = &mut room.forerunners {
+            forerunners.strike_off(origin);
+        }
         self.open_if_fetched(id, now);
         self.reschedule(id);
     }

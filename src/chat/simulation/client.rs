@@ -12,7 +12,11 @@ pub enum Told {
         is_complete: bool,
     },
     Saw(String),
-    Acked(String),
+    /// A message, and the stream and number that it was given.
+    Acked {
+        message: String,
+        place: (String, u64),
+    },
     /// A hole, marked or not: of messages that the client must have seen under another number, or that are lost.
     Hole {
         stream: String,
@@ -88,9 +92,9 @@ impl Client {
                 self.roster = &self.roster - &names(&frame["left"]).collect();
             }
             "ack" => {
-                let id = frame["id"].as_str().unwrap().to_owned();
-                self.unacked.retain(|unacked| *unacked != id);
-                told.push(Told::Acked(id));
+                let message = frame["id"].as_str().unwrap().to_owned();
+                self.unacked.retain(|unacked| *unacked != message);
+                told.push(Told::Acked { message, place: place(frame) });
             }
             "gap" => {
                 let stream = frame["stream"].as_str().unwrap().to_owned();
@@ -108,13 +112,13 @@ impl Client {
     }
 
     fn see(&mut self, message: &Value, goes_on: bool, told: &mut Vec<Told>) {
-        let (stream, seq) = (message["stream"].as_str().unwrap(), message["seq"].as_u64().unwrap());
-        let position = self.positions.entry(stream.to_owned()).or_default();
+        let (stream, seq) = place(message);
+        let position = self.positions.entry(stream.clone()).or_default();
         if seq <= *position {
             return;
         }
         if goes_on && seq > *position + 1 {
-            let (stream, first, last) = (stream.to_owned(), *position + 1, seq - 1);
+            let (first, last) = (*position + 1, seq - 1);
             told.push(Told::Hole { stream, first, last, is_marked: false });
         }
         *position = seq;
@@ -123,6 +127,10 @@ impl Client {
         assert!(self.seen.insert(id.clone()), "client {} saw {id} twice: {message}", self.id);
         told.push(Told::Saw(id));
     }
+}
+
+fn place(frame: &Value) -> (String, u64) {
+    (frame["stream"].as_str().unwrap().to_owned(), frame["seq"].as_u64().unwrap())
 }
 
 fn names(list: &Value) -> impl Iterator<Item = String> {

@@ -1,0 +1,72 @@
+//! Members that come from another server and are ahead of this one.
+
+use std::mem;
+
+use super::Hub;
+use crate::chat::forerunners::{Forerunner, Forerunners};
+use crate::chat::{Ask, Member, Now, RoomId};
+use crate::wire::client_message::Since;
+
+impl Hub {
+    /// The ask, unless it waits with its member until more is known here, or was refused.
+    pub(super) fn wait_to_catch_up(&mut self, member: Member, ask: Ask, now: Now) -> Option<Ask> {
+        let (Ask::Join { room, .. } | Ask::Send { room, .. } | Ask::Typing { room, .. }) = &ask else {
+            return Some(ask);
+        };
+        let Some(&id) = self.by_name.get(room) else { return Some(ask) };
+        let is_ahead = match &ask {
+            Ask::Join { since: Some(since), .. } => self.is_behind(id, since, now),
+            _ => false,
+        };
+        let room = self.room_mut(id);
+        let forerunners = room.forerunners.as_deref_mut();
+        let are_too_many = forerunners.as_deref().is_some_and(Forerunners::are_too_many);
+        let before = forerunners.and_then(|forerunners| forerunners.find(member));
+        if before.is_none() && !is_ahead {
+            return Some(ask);
+        }
+        if are_too_many {
+            self.refuse(member, ask, "too many wait for this room: try again in a moment");
+        } else if let Some(Forerunner { asks, .. }) = before {
+            asks.push(ask);
+        } else {
+            if room.forerunners.is_none() {
+                self.behind.push(id);
+            }
+            self.room_mut(id).forerunners.get_or_insert_default().push(member, ask);
+        }
+        None
+    }
+
+    /// Whether somebody has seen what is not known here, or not shown here yet, and waiting may help.
+    fn is_behind(&self, id: RoomId, since: &Since, now: Now) -> bool {
+        let room = self.room(id);
+        let can_ask = room.fetch.is_none() && !self.is_degraded() && !self.is_alone(now);
+        room.hides(since) || can_ask && !room.knows(since)
+    }
+
+    /// Lets those in who need not wait any longer, and asks other servers for the sake of the others.
+    pub(super) fn let_forerunners_in(&mut self, now: Now) {
+        let mut unknown = Vec::new();
+        for id in mem::take(&mut self.behind) {
+            let Some(mut forerunners) = self.room_mut(id).forerunners.take() else { continue };
+            let room = self.room(id);
+            let can_ask = !self.is_degraded() && !self.is_alone(now);
+            let is_known = |since: &Since| !can_ask || room.knows(since);
+            let is_hidden = |since: &Since| room.hides(since);
+            let ready = forerunners.take_ready(is_known, is_hidden, room.is_whole(), now.instant);
+            if forerunners.have_to_ask(now.instant) {
+                forerunners.ask(self.peers.live(), now.instant);
+                unknown.push(id);
+            }
+            if !forerunners.is_empty() {
+                self.room_mut(id).forerunners = Some(forerunners);
+                self.behind.push(id);
+            }
+            for Forerunner { member, asks, .. } in ready {
+                asks.into_iter().for_each(|ask| self.admit(member, ask, now));
+            }
+        }
+        self.publish_sync(false, &unknown);
+    }
+}
