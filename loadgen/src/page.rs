@@ -86,7 +86,7 @@ impl Page<'_> {
             .map(|name| line(name, &|frame| frame.servers.get(name).map_or(0.0, |count| *count as f64)));
         let servers = servers.collect();
         let plots = [
-            ("Delivery latency", "ms, from the intended time", Scale::Log, latency),
+            ("Delivery latency", "ms", Scale::Log, latency),
             (
                 "Deliveries",
                 "per second",
