@@ -18,7 +18,7 @@ use crate::client_message::ClientMessage;
 use crate::dialect::{Dialect, Values};
 use crate::latency::Latency;
 use crate::ledger::{Arrival, Ledger};
-use crate::mail::Ask;
+use crate::mail::{Ask, Server};
 use crate::mischief::Drops;
 use crate::outcome::Outcome;
 use crate::progress::Board;
@@ -339,6 +339,7 @@ impl Crowd {
         }
         self.joined += 1;
         self.servers[node].1 += 1;
+        self.meet(&line.server);
         if self.joined == self.share.clients {
             self.storm.settle(now);
         }
@@ -447,6 +448,14 @@ impl Crowd {
             self.tally.error(&error);
         }
         self.board.lock().note_error(&error);
+    }
+
+    /// Tells where a server is that let a client in.
+    fn meet(&self, server: &Server) {
+        let hosts = &mut self.board.lock().hosts;
+        if !hosts.contains_key(&server.authority) {
+            hosts.insert(server.authority.clone(), server.node.clone());
+        }
     }
 
     fn node(&mut self, name: &str) -> usize {

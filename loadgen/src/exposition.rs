@@ -188,8 +188,16 @@ mod tests {
             let expected = Reading { connections: Some(3.0), ..Reading::default() };
             assert_eq!(Reading::parse(&page), Some(expected), "{value}");
         }
-        for page in ["", "hello", "<html>", "{", "\u{0}\u{fffd} 7", "distr_websockets{a=\"} 7", "distr_websockets{", "other 7"]
-        {
+        for page in [
+            "",
+            "hello",
+            "<html>",
+            "{",
+            "\u{0}\u{fffd} 7",
+            "distr_websockets{a=\"} 7",
+            "distr_websockets{",
+            "other 7",
+        ] {
             assert_eq!(Reading::parse(page), None, "{page}");
         }
     }

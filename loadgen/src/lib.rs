@@ -7,12 +7,13 @@
 //!  cli ─▶ run ─ phases ─▶ team ─ orders ─▶ worker: poll, mail, timers, sends ─▶ crowd: its clients ─▶ ledger, tally
 //!                          │ ▲ news           ▲ answers                           └▶ client ─▶ socket: one connection
 //!                          ▼ │             assigner ─ GET /assign ─▶ balancers
+//!   observer ─ GET /metrics ─▶ servers
 //!                         process: the same team in another process, over a pipe
 //! ```
 //! Pure, without sockets and clocks: [`plan`], [`layout`], [`schedule`], [`script`], [`share`], [`mischief`],
 //! [`sources`], [`text`], [`client_message`], [`server_message`], [`ledger`], [`account`], [`latency`], [`storm`],
 //! [`tally`], [`film`], [`backoff`], [`url`], [`http`], [`refusal`], [`rotation`], [`handshake`], [`report`], [`chart`], [`plot`],
-//! [`page`].
+//! [`page`], [`exposition`], [`usage`].
 //!
 //! All workers know the whole plan, so they need not talk to each other: which client says message 17, to which room,
 //! and when, follows from the plan in each of them. What one counts is added to what others count, and only what was
@@ -29,6 +30,7 @@ pub mod client_message;
 pub mod clock;
 pub mod crowd;
 pub mod dialect;
+pub mod exposition;
 pub mod film;
 pub mod flags;
 pub mod handshake;
@@ -39,6 +41,7 @@ pub mod ledger;
 pub mod mail;
 pub mod mischief;
 pub mod number;
+pub mod observer;
 pub mod outcome;
 pub mod page;
 pub mod plan;
@@ -62,4 +65,5 @@ pub mod tally;
 pub mod team;
 pub mod text;
 pub mod url;
+pub mod usage;
 pub mod worker;

@@ -15,6 +15,7 @@ use crate::outcome::Outcome;
 use crate::plan::Plan;
 use crate::script::Script;
 use crate::storm::{self, Burst};
+use crate::usage::Usage;
 
 /// The result of a run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -108,11 +109,21 @@ pub struct Report {
     pub deliver_histogram: Vec<Bucket>,
     /// How it went, second by second.
     pub film: Vec<Frame>,
+    /// What the servers told of themselves; absent if they do not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
 }
 
 impl Report {
     /// Brings everything together. The first message was due at `start`.
-    pub fn new(plan: &Plan, outcome: Outcome, start: Instant, film: Film, interrupted: bool) -> Self {
+    pub fn new(
+        plan: &Plan,
+        outcome: Outcome,
+        start: Instant,
+        film: Film,
+        usage: Option<Usage>,
+        interrupted: bool,
+    ) -> Self {
         let Outcome { joined, counts, account, tally, last_arrival } = outcome;
         let seconds = last_arrival.saturating_duration_since(start).as_secs_f64();
         let bursts = storm::unite(tally.bursts);
@@ -159,6 +170,7 @@ impl Report {
             late_ms: tally.late.quantiles(),
             deliver_histogram: tally.deliver.buckets(),
             film: film.develop(start),
+            usage,
             spread_percent: spread_percent(tally.servers.values().copied()),
             servers: tally.servers,
             errors: tally.errors,
@@ -249,6 +261,10 @@ impl fmt::Display for Report {
             )?;
         }
 
+        if let Some(usage) = &self.usage {
+            write!(f, "\n{usage}")?;
+        }
+
         let per_second = format!("{} per second", grouped(self.delivered_per_second.round() as u64));
         let acknowledged = match self.acknowledges {
             true => "",
@@ -308,8 +324,10 @@ mod tests {
 
     use super::*;
     use crate::account::Account;
+    use crate::exposition::Reading;
     use crate::ledger::Counts;
     use crate::tally::Tally;
+    use crate::usage::Diary;
 
     fn report(counts: Counts, tally: Tally) -> Report {
         let duration = Duration::from_secs(2);
@@ -318,7 +336,7 @@ mod tests {
         let start = Instant::now();
         let account = Account::default();
         let outcome = Outcome { joined: 4, counts, account, tally, last_arrival: start + duration };
-        Report::new(&plan, outcome, start, Film::new(start), false)
+        Report::new(&plan, outcome, start, Film::new(start), None, false)
     }
 
     #[test]
@@ -399,6 +417,38 @@ mod tests {
         for part in ["<title>loadgen 0000beef<", "<dd>1,234<", "<dd class=\"bad\">7<", "7 lost", "<figure>"] {
             assert!(page.contains(part), "{part} is not in:\n{page}");
         }
+        assert!(!page.contains("<b>CPU<") && !page.contains("<th>servers"), "nothing is known of the servers");
+    }
+
+    #[test]
+    fn what_servers_used_is_told_where_they_tell_it() {
+        let mut report = report(Counts::default(), Tally::default());
+        assert!(!report.to_string().contains("servers  ") && !as_json(&report).contains_key("usage"));
+        let start = Instant::now();
+        let told = |seconds, deliveries| {
+            let page = format!(
+                "distr_websockets 4\ndistr_deliveries_total {deliveries}\nprocess_cpu_seconds_total {seconds}\n\
+                 process_resident_memory_bytes 4194304\n"
+            );
+            Reading::parse(&page).unwrap()
+        };
+        let later = start + Duration::from_secs(2);
+        let diary = Diary {
+            name: "<app-1>".into(),
+            readings: vec![(start, told(1.0, 1000)), (later, told(1.5, 3000))],
+        };
+        report.usage = Usage::new(vec![diary], start);
+        let line = "<app-1>              0.50   0.25      4.0    1,048,576        2,000";
+        assert!(report.to_string().contains(line), "{report}");
+        assert_eq!(as_json(&report)["usage"]["servers"][0]["cores"], 0.25);
+        let page = crate::page::Page(&report).to_string();
+        for part in ["<b>CPU<", "<b>Memory<", "<tr><td>&lt;app-1&gt;<td>0.50<td>0.25<td>4.0", "<tr><td>all<td>0.50"] {
+            assert!(page.contains(part), "{part} is not in:\n{page}");
+        }
+    }
+
+    fn as_json(report: &Report) -> serde_json::Map<String, serde_json::Value> {
+        serde_json::to_value(report).unwrap().as_object().unwrap().clone()
     }
 
     #[test]

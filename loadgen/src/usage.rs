@@ -9,7 +9,8 @@ use serde::Serialize;
 use crate::exposition::{Counters, Reading};
 use crate::number::grouped;
 
-const MEBIBYTE: f64 = 1024.0 * 1024.0;
+/// Bytes.
+pub const MEBIBYTE: f64 = 1024.0 * 1024.0;
 
 /// What one server told, by time.
 #[derive(Clone, Debug)]
@@ -82,8 +83,7 @@ impl Usage {
         let servers: Vec<_> = diaries.into_iter().filter_map(|diary| Server::new(diary, start)).collect();
         let mut processes = BTreeSet::new();
         let sums = servers.iter().map(|server| {
-            let key = server.process.0.map(f64::to_bits).zip(server.process.1.map(f64::to_bits));
-            match key.is_none_or(|key| processes.insert(key)) {
+            match server.process().is_none_or(|process| processes.insert(process)) {
                 true => server.sum,
                 false => server.sum.without_process(),
             }
@@ -93,9 +93,8 @@ impl Usage {
     }
 
     fn share_a_process(&self) -> bool {
-        let known = self.servers.iter().filter(|server| server.process.0.is_some());
-        let distinct: BTreeSet<_> = known.clone().map(|server| server.process.0.map(f64::to_bits)).collect();
-        known.count() > distinct.len()
+        let processes: Vec<_> = self.servers.iter().filter_map(Server::process).collect();
+        processes.len() > processes.iter().collect::<BTreeSet<_>>().len()
     }
 }
 
@@ -107,12 +106,12 @@ impl Server {
             None => -(start - at).as_secs_f64(),
         };
         let (mut counters, mut seconds, mut restarts) = (None::<Counters>, 0.0, 0);
-        let first = Moment { at: since(readings[0].0), cores: None, resident_bytes: readings[0].1.resident_bytes };
+        let first =
+            Moment { at: since(readings[0].0), cores: None, resident_bytes: readings[0].1.resident_bytes };
         let mut moments = vec![first];
         for pair in readings.windows(2) {
             let [(from, before), (to, now)] = pair else { continue };
-            let was_restarted =
-                now.counters.went_back(&before.counters) || now.process != before.process;
+            let was_restarted = now.counters.went_back(&before.counters) || now.process != before.process;
             let growth = now.counters.growth(&before.counters, was_restarted);
             let passed = (*to - *from).as_secs_f64();
             restarts += u64::from(was_restarted);
@@ -131,6 +130,12 @@ impl Server {
         let cores = share(counters.cpu_seconds, Some(seconds));
         let sum = Sum { counters, cores, resident_bytes, connections, ..Sum::default() }.divide();
         Some(Self { name, restarts, sum, moments, process })
+    }
+
+    /// What tells its process from others.
+    fn process(&self) -> Option<(u64, u64)> {
+        let (id, start) = self.process;
+        Some((id?.to_bits(), start?.to_bits()))
     }
 }
 
@@ -164,9 +169,10 @@ impl Sum {
         }
     }
 
-    fn write(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// What is under [`HEADS`].
+    pub fn cells(&self) -> [String; 8] {
         let Self { counters, cores, resident_bytes, bytes_per_connection, .. } = self;
-        let columns = [
+        let cells = [
             decimal(counters.cpu_seconds),
             decimal(*cores),
             resident_bytes.map(|bytes| format!("{:.1}", bytes / MEBIBYTE)),
@@ -176,16 +182,20 @@ impl Sum {
             decimal(self.publishes_per_message),
             whole(counters.republished),
         ];
-        write!(f, "{name:<16}")?;
-        for (column, width) in columns.iter().zip(WIDTHS) {
-            write!(f, " {:>width$}", column.as_deref().unwrap_or("–"))?;
-        }
-        writeln!(f)
+        cells.map(|cell| cell.unwrap_or_else(|| "–".into()))
     }
 }
 
-/// Columns of the table, and how wide they are.
-const HEADS: [&str; 8] = [
+fn write_row(f: &mut fmt::Formatter<'_>, name: &str, cells: &[impl fmt::Display]) -> fmt::Result {
+    write!(f, "{name:<16}")?;
+    for (cell, width) in cells.iter().zip(WIDTHS) {
+        write!(f, " {cell:>width$}")?;
+    }
+    writeln!(f)
+}
+
+/// Columns of the table.
+pub const HEADS: [&str; 8] = [
     "CPU, s",
     "cores",
     "MiB",
@@ -195,23 +205,20 @@ const HEADS: [&str; 8] = [
     "publishes/message",
     "republished",
 ];
+/// How wide they are in characters.
 const WIDTHS: [usize; 8] = [8, 6, 8, 12, 12, 15, 17, 11];
 
 impl fmt::Display for Usage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:<16}", "servers")?;
-        for (head, width) in HEADS.iter().zip(WIDTHS) {
-            write!(f, " {head:>width$}")?;
-        }
-        writeln!(f)?;
+        write_row(f, "servers", &HEADS)?;
         for Server { name, restarts, sum, .. } in &self.servers {
-            sum.write(name, f)?;
+            write_row(f, name, &sum.cells())?;
             if *restarts > 0 {
                 writeln!(f, "  started again {}", times(*restarts))?;
             }
         }
         if self.servers.len() > 1 {
-            self.all.write("all", f)?;
+            write_row(f, "all", &self.all.cells())?;
         }
         if self.share_a_process() {
             writeln!(f, "  servers of one process: its CPU and memory stand at each, and once in the sum")?;

@@ -60,6 +60,18 @@ fn a_server_that_behaves() {
 }
 
 #[test]
+fn servers_are_asked_what_they_used() {
+    let server = Server::start(Slip::None);
+    let mut options = options(Entrance::Balancers(vec![assigning(&server)]));
+    let other = Url::parse(&Server::start(Slip::None).url, "ws").unwrap().authority;
+    options.metrics = vec![Url::parse(&format!("http://{other}"), "http").unwrap().metrics()];
+    let usage = run_to_end(&options).unwrap().usage.unwrap();
+    let told: Vec<_> = usage.servers.iter().map(|used| (&*used.name, used.sum.connections)).collect();
+    assert_eq!(told, [(&*other, Some(3.0)), ("app-1", Some(3.0))]);
+    assert_eq!((usage.all.bytes_per_connection, usage.all.counters.deliveries), (Some(1000.0), Some(0.0)));
+}
+
+#[test]
 fn a_lost_message_is_found() {
     let report = run_against(Slip::Lose);
     assert_eq!((report.delivered, report.lost, report.doubled), (59, 1, 0));
@@ -196,6 +208,7 @@ fn a_server_of_another_protocol_is_spoken_to_in_templates() {
     options.plan.rooms = 3;
     let report = run_to_end(&options).unwrap();
     assert_eq!((report.faults(), report.delivered, report.acknowledges), (vec![], 20, false), "{report}");
+    assert_eq!(report.usage, None);
 }
 
 #[test]
