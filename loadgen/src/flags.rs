@@ -20,8 +20,11 @@ use crate::url::Url;
 /// Thousands of clients for Distr Chat, and an account of every message.
 ///
 /// All clients connect and join; then messages are sent at a fixed rate, whether the servers keep up or not, and every
-/// latency is counted from the time at which the message should have been sent. Exit status: 0 if everything that was
-/// acknowledged arrived at every member of its room, once and in order; 1 if not; 2 if it could not begin.
+/// latency is counted from the time at which the message should have been sent.
+///
+/// Exit status: 0 if every message was acknowledged or refused within 10 seconds of the last one, everything that was
+/// acknowledged arrived at every member of its room, once and in order, and all clients are in their rooms at the end; 1 if
+/// not; 2 if it could not begin. After Ctrl-C what is not acknowledged yet is told, and does not count as a failure.
 #[derive(Debug, Parser)]
 #[command(name = "loadgen", version, max_term_width = 110, args_override_self = true)]
 pub struct Flags {

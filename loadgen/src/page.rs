@@ -7,7 +7,7 @@ use crate::film::Frame;
 use crate::latency::Quantiles;
 use crate::number::grouped;
 use crate::plot::{Plot, Scale, Series, escaped};
-use crate::report::Report;
+use crate::report::{KEPT, Report};
 use crate::usage::{HEADS, MEBIBYTE, Moment, Server, Usage};
 
 const STYLE: &str = include_str!("page.css");
@@ -47,10 +47,7 @@ impl fmt::Display for Page<'_> {
 impl Page<'_> {
     fn write_verdict(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &*self.0.faults() {
-            [] => write!(
-                f,
-                "<p class=\"verdict\">nothing that was acknowledged was lost, doubled or out of order</p>"
-            ),
+            [] => write!(f, "<p class=\"verdict\">{KEPT}</p>"),
             faults => write!(f, "<p class=\"verdict bad\">{}</p>", escaped(&faults.join(", "))),
         }
     }
@@ -116,7 +113,9 @@ impl Page<'_> {
                 used(&|moment| Some(moment.resident_bytes? / MEBIBYTE)),
             ),
         ];
-        let of_servers = of_servers.into_iter().filter(|(_, _, _, series)| series.iter().any(|one| !one.points.is_empty()));
+        let of_servers = of_servers
+            .into_iter()
+            .filter(|(_, _, _, series)| series.iter().any(|one| !one.points.is_empty()));
         write!(f, "<section class=\"plots\">")?;
         for (title, unit, scale, series) in plots.into_iter().chain(of_servers) {
             write!(f, "{}", Plot { title, unit, scale, series })?;

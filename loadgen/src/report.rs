@@ -17,6 +17,9 @@ use crate::script::Script;
 use crate::storm::{self, Burst};
 use crate::usage::Usage;
 
+/// What is said of a run without faults.
+pub const KEPT: &str = "nothing that was acknowledged was lost, doubled or out of order";
+
 /// The result of a run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
@@ -178,14 +181,24 @@ impl Report {
         }
     }
 
-    /// What went wrong, in words; empty if the servers kept their promise.
+    /// What went wrong, in words; empty if the servers did what was asked of them. Who interrupts a run does not wait for
+    /// acknowledgements, so those that are missing then are no fault.
     pub fn faults(&self) -> Vec<String> {
         let away = u64::from(self.clients - self.joined);
+        let unacknowledged = if self.interrupted { 0 } else { self.unacknowledged };
         let faults = [
             (self.lost, "lost"),
             (self.doubled, "doubled"),
             (self.out_of_order, "out of order"),
             (self.unexpected, "unexpected"),
+            (
+                unacknowledged,
+                if unacknowledged == 1 {
+                    "message was never acknowledged"
+                } else {
+                    "messages were never acknowledged"
+                },
+            ),
             (away, "clients not in their rooms"),
         ];
         let faults = faults.into_iter().filter(|(count, _)| *count > 0);
@@ -275,7 +288,7 @@ impl fmt::Display for Report {
             ("sent", self.sent, "", true),
             ("acknowledged", self.acknowledged, acknowledged, true),
             ("refused", self.refused, "", false),
-            ("unacknowledged", self.unacknowledged, "", false),
+            ("unacknowledged", self.unacknowledged, "neither acknowledged nor refused", false),
             ("expected", self.expected, "acknowledged × members", true),
             ("delivered", self.delivered, &per_second, true),
             ("lost", self.lost, "", true),
@@ -296,7 +309,7 @@ impl fmt::Display for Report {
             write!(f, "\ndelivery latency\n{}", Chart(&self.deliver_histogram))?;
         }
         match &*self.faults() {
-            [] => writeln!(f, "\nok: nothing that was acknowledged was lost, doubled or out of order"),
+            [] => writeln!(f, "\nok: {KEPT}"),
             faults => writeln!(f, "\nFAILED: {}", faults.join(", ")),
         }
     }
@@ -410,14 +423,35 @@ mod tests {
     }
 
     #[test]
+    fn what_is_never_acknowledged_is_a_fault_unless_nobody_waited_for_it() {
+        let counts = Counts { sent: 120_000, acknowledged: 78_673, ..Counts::default() };
+        let mut report = report(counts, Tally::default());
+        let fault = "41,327 messages were never acknowledged";
+        assert_eq!(report.faults(), [fault]);
+        let text = report.to_string();
+        assert!(text.ends_with(&format!("\nFAILED: {fault}\n")), "{text}");
+        assert!(crate::page::Page(&report).to_string().contains(fault));
+        report.interrupted = true;
+        assert_eq!(report.faults(), [""; 0]);
+        assert!(report.to_string().contains("  unacknowledged        41,327  neither"), "{report}");
+        // A server that says no has said so.
+        let counts = Counts { sent: 3, acknowledged: 1, refused: 2, ..Counts::default() };
+        assert_eq!(self::report(counts, Tally::default()).faults(), [""; 0]);
+    }
+
+    #[test]
     fn the_page_tells_the_same() {
-        let mut report = report(Counts { sent: 1234, ..Counts::default() }, Tally::default());
+        let mut report =
+            report(Counts { sent: 1234, acknowledged: 1234, ..Counts::default() }, Tally::default());
         report.lost = 7;
         let page = crate::page::Page(&report).to_string();
         for part in ["<title>loadgen 0000beef<", "<dd>1,234<", "<dd class=\"bad\">7<", "7 lost", "<figure>"] {
             assert!(page.contains(part), "{part} is not in:\n{page}");
         }
-        assert!(!page.contains("<b>CPU<") && !page.contains("<th>servers"), "nothing is known of the servers");
+        assert!(
+            !page.contains("<b>CPU<") && !page.contains("<th>servers"),
+            "nothing is known of the servers"
+        );
     }
 
     #[test]
@@ -442,7 +476,9 @@ mod tests {
         assert!(report.to_string().contains(line), "{report}");
         assert_eq!(as_json(&report)["usage"]["servers"][0]["cores"], 0.25);
         let page = crate::page::Page(&report).to_string();
-        for part in ["<b>CPU<", "<b>Memory<", "<tr><td>&lt;app-1&gt;<td>0.50<td>0.25<td>4.0", "<tr><td>all<td>0.50"] {
+        for part in
+            ["<b>CPU<", "<b>Memory<", "<tr><td>&lt;app-1&gt;<td>0.50<td>0.25<td>4.0", "<tr><td>all<td>0.50"]
+        {
             assert!(page.contains(part), "{part} is not in:\n{page}");
         }
     }

@@ -39,12 +39,17 @@ fn direct(urls: &[&str]) -> Entrance {
 fn run_against(slip: Slip) -> Report {
     let server = Server::start(slip);
     let mut options = options(direct(&[&server.url]));
-    if slip == Slip::Lose {
+    if matches!(slip, Slip::Lose | Slip::Ignore) {
         // What is lost is waited for until the end: long enough for the rest to arrive on a busy machine.
         options.patience.drain = Duration::from_secs(2);
     }
     let report = run_to_end(&options).unwrap();
-    assert_eq!((report.sent, report.acknowledged, report.expected), (20, 20, 60), "{report}");
+    let acknowledged = if slip == Slip::Ignore { 19 } else { 20 };
+    assert_eq!(
+        (report.sent, report.acknowledged, report.expected),
+        (20, acknowledged, acknowledged * 3),
+        "{report}"
+    );
     assert_eq!((report.joined, report.unexpected), (3, 0), "{report}");
     report
 }
@@ -76,6 +81,13 @@ fn a_lost_message_is_found() {
     let report = run_against(Slip::Lose);
     assert_eq!((report.delivered, report.lost, report.doubled), (59, 1, 0));
     assert_eq!(report.faults(), ["1 lost"]);
+}
+
+#[test]
+fn a_message_that_is_never_acknowledged_is_found() {
+    let report = run_against(Slip::Ignore);
+    assert_eq!((report.delivered, report.lost, report.unacknowledged), (57, 0, 1));
+    assert_eq!(report.faults(), ["1 message was never acknowledged"]);
 }
 
 #[test]

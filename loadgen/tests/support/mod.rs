@@ -22,6 +22,8 @@ pub enum Slip {
     Double,
     /// It is held back until the next one was sent.
     Swap,
+    /// Nobody is told of it, not even its sender.
+    Ignore,
     /// The sender is thrown out instead of getting its acknowledgement; it has to come back and ask again.
     Close,
     /// The sender is asked to move instead of getting its acknowledgement. Where it goes, it is told again what it
@@ -166,6 +168,7 @@ impl Room {
         self.said.push(message.clone());
         let slip = if self.said.len() == 3 { slip } else { Slip::None };
         match slip {
+            Slip::Ignore => return,
             Slip::Close => {
                 let frame = CloseFrame { code: CloseCode::Away, reason: "".into() };
                 let _ = writer.lock().unwrap().close(Some(frame));
