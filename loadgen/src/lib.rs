@@ -5,10 +5,10 @@
 //!
 //! ```text
 //!  cli ─▶ run ─ phases ─▶ team ─ orders ─▶ worker: poll, mail, timers, sends ─▶ crowd: its clients ─▶ ledger, tally
-//!                          │ ▲ news           ▲ answers                           └▶ client ─▶ socket: one connection
-//!                          ▼ │             assigner ─ GET /assign ─▶ balancers
-//!   observer ─ GET /metrics ─▶ servers
-//!                         process: the same team in another process, over a pipe
+//!          │               │ ▲ news           ▲ answers                           └▶ client ─▶ socket: one connection
+//!          │               ▼ │             assigner ─ GET /assign ─▶ balancers
+//!          │              process: the same team in another process, over a pipe
+//!          └─▶ observer ─ GET /metrics ─▶ servers
 //! ```
 //! Pure, without sockets and clocks: [`plan`], [`layout`], [`schedule`], [`script`], [`share`], [`mischief`],
 //! [`sources`], [`text`], [`client_message`], [`server_message`], [`ledger`], [`account`], [`latency`], [`storm`],
