@@ -1,7 +1,7 @@
 //! A load generator for Distr Chat: thousands of clients on a few threads, and an account of every message.
 //!
-//! It is an independent client: tungstenite makes the frames, serde_json reads the messages, and nothing comes from
-//! the server's crate, so that the two check each other.
+//! It is an independent client: handshakes and frame heads are tungstenite's, serde_json reads the messages, and nothing
+//! comes from the server's crate, so that the two check each other.
 //!
 //! ```text
 //!  cli ─▶ run ─ phases ─▶ team ─ orders ─▶ worker: poll, mail, timers, sends ─▶ crowd: its clients ─▶ ledger, tally
@@ -13,7 +13,7 @@
 //! Pure, without sockets and clocks: [`plan`], [`layout`], [`schedule`], [`script`], [`share`], [`mischief`],
 //! [`sources`], [`text`], [`client_message`], [`server_message`], [`ledger`], [`account`], [`latency`], [`storm`],
 //! [`tally`], [`film`], [`backoff`], [`url`], [`http`], [`refusal`], [`rotation`], [`handshake`], [`report`], [`chart`], [`plot`],
-//! [`page`], [`exposition`], [`usage`].
+//! [`page`], [`exposition`], [`usage`], [`frames`], [`recall`].
 //!
 //! All workers know the whole plan, so they need not talk to each other: which client says message 17, to which room,
 //! and when, follows from the plan in each of them. What one counts is added to what others count, and only what was
@@ -33,6 +33,7 @@ pub mod dialect;
 pub mod exposition;
 pub mod film;
 pub mod flags;
+pub mod frames;
 pub mod handshake;
 pub mod http;
 pub mod latency;
@@ -48,6 +49,7 @@ pub mod plan;
 pub mod plot;
 pub mod process;
 pub mod progress;
+pub mod recall;
 pub mod refusal;
 pub mod report;
 pub mod rotation;
