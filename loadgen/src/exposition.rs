@@ -27,7 +27,7 @@ pub struct Counters {
     pub writes: Option<f64>,
     /// Chat messages that got their place there.
     pub messages: Option<f64>,
-    /// Envelopes to other servers.
+    /// Envelopes of all kinds to other servers: messages, and what they say about them.
     pub publishes: Option<f64>,
     /// Times that a room's messages were published again.
     pub republished: Option<f64>,

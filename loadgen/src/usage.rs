@@ -9,6 +9,8 @@ use serde::Serialize;
 use crate::exposition::{Counters, Reading};
 use crate::number::grouped;
 
+/// The kernel counts CPU time in hundredths of a second, so over less than this it says nothing of how it went.
+const SHARE_SECONDS_MIN: f64 = 0.5;
 /// Bytes.
 pub const MEBIBYTE: f64 = 1024.0 * 1024.0;
 
@@ -62,7 +64,7 @@ pub struct Sum {
     pub bytes_per_connection: Option<f64>,
     /// Write system calls.
     pub writes_per_delivery: Option<f64>,
-    /// Envelopes to other servers, for each message that got its place here.
+    /// Envelopes of all kinds to other servers, for each message that got its place here.
     pub publishes_per_message: Option<f64>,
 }
 
@@ -117,7 +119,7 @@ impl Server {
             restarts += u64::from(was_restarted);
             moments.push(Moment {
                 at: since(*to),
-                cores: share(growth.cpu_seconds, Some(passed)),
+                cores: share(growth.cpu_seconds, Some(passed)).filter(|_| passed >= SHARE_SECONDS_MIN),
                 resident_bytes: now.resident_bytes,
             });
             if *to > start {
