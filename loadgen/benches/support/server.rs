@@ -28,7 +28,7 @@ pub struct Server {
     pub bare: SocketAddr,
     /// Messages written, times those who chat.
     pub deliveries: Arc<AtomicU64>,
-    end: Waker,
+    end: Arc<Waker>,
 }
 
 impl Drop for Server {
@@ -51,9 +51,12 @@ impl Server {
             address: chatting.local_addr()?,
             bare: bare.local_addr()?,
             deliveries: Arc::clone(&deliveries),
-            end: Waker::new(poll.registry(), END)?,
+            end: Arc::new(Waker::new(poll.registry(), END)?),
         };
-        let hall = Hall { chatting, bare, batch, deliveries, clients: Vec::new(), rooms: HashMap::new() };
+        // Its last call would not be heard if it were gone by then.
+        let _end = Arc::clone(&server.end);
+        let hall =
+            Hall { chatting, bare, batch, deliveries, clients: Vec::new(), rooms: HashMap::new(), _end };
         thread::Builder::new().name("server".into()).spawn(move || hall.run(poll))?;
         Ok(server)
     }
@@ -66,6 +69,7 @@ struct Hall {
     deliveries: Arc<AtomicU64>,
     clients: Vec<Client>,
     rooms: HashMap<String, Room>,
+    _end: Arc<Waker>,
 }
 
 struct Client {
