@@ -63,7 +63,7 @@ impl Observer {
         }
     }
 
-    /// The last readings are taken, and all diaries handed over.
+    /// The last readings are taken, and all diaries handed over, by name.
     pub fn finish(self) -> Vec<Diary> {
         let Self { watched, told, tell } = self;
         drop(tell);
@@ -73,6 +73,7 @@ impl Observer {
             diaries[index].readings.push((at, reading));
         }
         diaries.retain(|diary| !diary.readings.is_empty());
+        diaries.sort_by(|one, other| one.name.cmp(&other.name));
         diaries
     }
 
@@ -187,8 +188,7 @@ mod tests {
     #[test]
     fn a_server_is_known_by_its_name_or_its_address() {
         let (one, other) = (server(&[GOOD]), server(&[GOOD]));
-        let mut diaries = observe_all(&[(one, "app-1"), (other.clone(), "")]);
-        diaries.sort_by_key(|diary| diary.name.clone());
+        let diaries = observe_all(&[(one, "app-1"), (other.clone(), "")]);
         let names: Vec<_> = diaries.iter().map(|diary| &*diary.name).collect();
         assert_eq!(names, [&*other, "app-1"]);
         assert!(diaries.iter().all(|diary| diary.readings[0].1.connections == Some(7.0)));
