@@ -84,7 +84,9 @@ fn read_and_drop(address: SocketAddr) -> io::Result<(Arc<AtomicBool>, JoinHandle
     let mut poll = Poll::new()?;
     let mut streams = Vec::new();
     for index in 0..CLIENTS {
-        let stream = std::net::TcpStream::connect(address)?;
+        let mut stream = std::net::TcpStream::connect(address)?;
+        // One after the other: connections that a full queue turns away come back a second later.
+        stream.read_exact(&mut [0; 1])?;
         stream.set_nonblocking(true)?;
         let mut stream = TcpStream::from_std(stream);
         poll.registry().register(&mut stream, Token(index as usize), Interest::READABLE)?;

@@ -20,6 +20,9 @@ const CHATTING: Token = Token(usize::MAX);
 const BARE: Token = Token(usize::MAX - 1);
 const END: Token = Token(usize::MAX - 2);
 
+/// One byte, told at the second port to each who was accepted.
+const WELCOME: &[u8] = b"!";
+
 /// Runs until it is dropped.
 pub struct Server {
     /// Where clients chat.
@@ -107,6 +110,7 @@ impl Hall {
                     BARE => {
                         while let Ok((stream, _)) = self.bare.accept() {
                             stream.set_nodelay(true)?;
+                            write(&stream, WELCOME);
                             self.rooms.entry(String::new()).or_default().bare.push(stream);
                         }
                     }
