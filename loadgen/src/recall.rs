@@ -3,12 +3,13 @@
 
 use crate::text::Mark;
 
-/// Messages that are remembered: as many as may be under way between the first member of a room and the last.
-const SLOTS: usize = 256;
+/// Places for messages. Many more than are under way between the first member of a room and the last: two that are and have
+/// the same place drive each other out.
+const SLOTS: usize = 1024;
 /// Longer ones are taken apart each time.
 const FRAME_BYTES_MAX: usize = 1024;
 /// Messages differ at their end, where number and id stand.
-const HASHED_BYTES: usize = 24;
+const HASHED_BYTES: usize = 16;
 
 /// What is known by heart.
 #[derive(Debug)]
@@ -60,14 +61,13 @@ impl Recall {
     }
 }
 
-/// FNV-1a.
+/// By the last bytes, multiplied as Fibonacci hashing does.
 fn place(frame: &str) -> usize {
-    let bytes = frame.as_bytes();
-    let end = &bytes[bytes.len().saturating_sub(HASHED_BYTES)..];
-    let hash = end.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    (hash >> u32::BITS) as usize % SLOTS
+    let end = frame.as_bytes().last_chunk::<HASHED_BYTES>().copied().unwrap_or_default();
+    let hash = u128::from_ne_bytes(end);
+    let hash = (hash as u64 ^ ((hash >> u64::BITS) as u64).rotate_left(u32::BITS))
+        .wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (hash >> (u64::BITS - SLOTS.ilog2())) as usize
 }
 
 #[cfg(test)]
@@ -82,7 +82,7 @@ mod tests {
     fn the_same_bytes_say_the_same_and_others_do_not() {
         let mut recall = Recall::default();
         for number in 0..3 * SLOTS as u32 {
-            let frame = format!("{number} and the end that all of them have in common");
+            let frame = format!("the beginning that all of them have in common, {number}");
             assert_eq!(recall.find(&frame), None);
             recall.keep(&frame, mark(number), &format!("s.{number}"), number.into());
             let heard = Heard { mark: mark(number), stream: format!("s.{number}"), seq: number.into() };
