@@ -44,7 +44,7 @@ chaos: tools-test ## break servers, Redis and networks for ten minutes while cli
 	CHAOS_SECONDS=$${CHAOS_SECONDS:-600} $(CARGO) test --locked --test chaos -- --nocapture the_promise_is_kept
 
 bench: ## benchmarks; docs/performance.md says what they show
-	$(CARGO) bench --locked
+	$(CARGO) bench --workspace --locked
 
 clean: ## remove what was built
 	$(CARGO) clean

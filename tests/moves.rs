@@ -8,6 +8,7 @@ mod support;
 use std::net::SocketAddr;
 use std::process::Command;
 
+use loadgen::exposition::Counters;
 use serde_json::Value;
 use support::fleet::Fleet;
 use support::load::{Load, Way};
@@ -95,6 +96,11 @@ fn servers_balancers_and_redis_nodes_are_restarted_one_by_one_and_nobody_notices
     assert_eq!(report.lost_connection, 0, "clients moved before their server left\n{report}");
     assert!(report.moved >= 300, "each server's clients moved\n{report}");
     assert_eq!(report.resumed_incomplete, 0, "{report}");
+    let usage = report.usage.as_ref().unwrap();
+    let restarts: Vec<_> = usage.servers.iter().map(|server| (&*server.name, server.restarts)).collect();
+    assert_eq!(restarts, [("app-1", 1), ("app-2", 1), ("app-3", 1)], "{report}");
+    let Counters { cpu_seconds, deliveries, publishes, .. } = usage.all.counters;
+    assert!([cpu_seconds, deliveries, publishes].iter().all(|count| *count > Some(0.0)), "{report}");
 }
 
 #[test]

@@ -255,6 +255,6 @@ mod tests {
     #[test]
     fn an_idle_client_is_small() {
         let size = size_of::<Client>() + size_of::<Line>();
-        assert!(size <= 256, "{size} bytes");
+        assert!(size <= 208, "{size} bytes");
     }
 }

@@ -18,10 +18,11 @@ use crate::client_message::ClientMessage;
 use crate::dialect::{Dialect, Values};
 use crate::latency::Latency;
 use crate::ledger::{Arrival, Ledger};
-use crate::mail::Ask;
+use crate::mail::{Ask, Server};
 use crate::mischief::Drops;
 use crate::outcome::Outcome;
 use crate::progress::Board;
+use crate::recall::{Heard, Recall};
 use crate::refusal::Refusal;
 use crate::script::Script;
 use crate::server_message::{Said, ServerMessage};
@@ -64,10 +65,12 @@ pub struct Crowd {
     /// When it is to be looked what is due for which client.
     timers: BinaryHeap<Reverse<(Instant, u32)>>,
     ledger: Ledger,
+    recall: Recall,
     tally: Tally,
     storm: Storm,
     /// Names of servers, and how many clients are there.
     servers: Vec<(String, u64)>,
+    /// Delivery latencies that the tally has not got yet.
     recent: Latency,
     last_arrival: Instant,
     asks: Sender<Ask>,
@@ -104,6 +107,7 @@ impl Crowd {
             waiting: VecDeque::new(),
             timers: BinaryHeap::new(),
             ledger: Ledger::new(share.clone()),
+            recall: Recall::default(),
             tally: Tally::default(),
             storm: Storm::default(),
             servers: Vec::new(),
@@ -152,12 +156,12 @@ impl Crowd {
         };
         if result.is_ok() && line.standing == Standing::In && self.reads_slowly(client) {
             self.read_later(client);
-            return self.put_back(client, line, result, Instant::now());
+            return self.put_back(client, line, result);
         }
         let mut buffer = mem::take(&mut self.buffer);
         let result = result.and_then(|()| self.read(client, &mut line, &mut buffer, is_read_closed));
         self.buffer = buffer;
-        self.put_back(client, line, result, Instant::now());
+        self.put_back(client, line, result);
     }
 
     /// Does what is due.
@@ -171,7 +175,7 @@ impl Crowd {
                 Some(Due::Turn) => self.waiting.push_front(client),
                 Some(Due::Late(line)) => {
                     let error = format!("no `joined` within {} s", CONNECT_PATIENCE.as_secs());
-                    self.put_back(client, line, Err(End::Failed(error)), now);
+                    self.put_back(client, line, Err(End::Failed(error)));
                 }
                 None => {}
             }
@@ -195,7 +199,7 @@ impl Crowd {
         let result = self.send(client, number, &mut line.socket);
         let now = Instant::now();
         self.tally.late.record(now.saturating_duration_since(intended));
-        self.put_back(client, line, result, now);
+        self.put_back(client, line, result);
     }
 
     /// Tells what there is to tell.
@@ -208,11 +212,13 @@ impl Crowd {
         news.has_said_all = has_said_all;
         news.recent.merge(&self.recent);
         drop(news);
+        self.tally.deliver.merge(&self.recent);
         self.recent.clear();
     }
 
     /// Closes all connections and hands over the account.
     pub fn finish(mut self) -> Outcome {
+        self.tally.deliver.merge(&self.recent);
         self.tally.servers.extend(self.servers);
         self.tally.bursts = self.storm.finish(Instant::now());
         let stayed = self.clients.iter().filter(|client| !client.has_lost_connection);
@@ -245,8 +251,10 @@ impl Crowd {
         Ok(())
     }
 
-    fn take_in(&mut self, client: u32, line: &mut Line, mut input: &[u8], now: Instant) -> Result<(), End> {
-        while let Some(text) = line.socket.next_text(&mut input)? {
+    fn take_in(&mut self, client: u32, line: &mut Line, arrived: &[u8], now: Instant) -> Result<(), End> {
+        let bytes = line.socket.gather(arrived)?;
+        let mut bytes = &*bytes;
+        while let Some(text) = line.socket.next_text(&mut bytes)? {
             match &self.script.plan.dialect {
                 Dialect::DistrChat => self.handle_text(client, line, &text, now)?,
                 Dialect::Foreign { .. } => self.handle_foreign(client, &text, now),
@@ -256,11 +264,22 @@ impl Crowd {
     }
 
     fn handle_text(&mut self, client: u32, line: &mut Line, text: &str, now: Instant) -> Result<(), End> {
+        if let Some(Heard { mark, stream, seq }) = self.recall.find(text) {
+            let mark = *mark;
+            if self.ledger.arrive(client, mark.number, stream, *seq) == Arrival::First {
+                self.time_arrival(client, mark, now);
+            }
+            return Ok(());
+        }
         let Ok(message) = ServerMessage::parse(text) else {
             return Err(End::Failed("a frame that is not of the protocol".into()));
         };
         match message {
-            ServerMessage::Message(said) => self.hear(client, &said, now),
+            ServerMessage::Message(said) => {
+                if let Some(mark) = self.hear(client, &said, now) {
+                    self.recall.keep(text, mark, &said.stream, said.seq);
+                }
+            }
             ServerMessage::Ack { id } => self.handle_ack(client, &id, now),
             ServerMessage::Welcome { .. } if line.standing == Standing::In => {
                 return Err(End::Failed("a `welcome` without `resume`".into()));
@@ -339,6 +358,7 @@ impl Crowd {
         }
         self.joined += 1;
         self.servers[node].1 += 1;
+        self.meet(&line.server);
         if self.joined == self.share.clients {
             self.storm.settle(now);
         }
@@ -348,7 +368,9 @@ impl Crowd {
         let is_back = mem::replace(&mut one.has_joined_before, true);
         self.tally.resumed_incomplete += u64::from(is_back && !is_complete);
         self.ledger.reconnect(client);
-        history.iter().for_each(|said| self.hear(client, said, now));
+        for said in history {
+            self.hear(client, said, now);
+        }
         for number in self.clients[client as usize].unacknowledged.clone() {
             self.send(client, number, &mut line.socket)?;
         }
@@ -374,16 +396,18 @@ impl Crowd {
         socket.send(frame)
     }
 
-    fn hear(&mut self, client: u32, said: &Said<'_>, now: Instant) {
+    /// A message; its mark, if it was ever planned.
+    fn hear(&mut self, client: u32, said: &Said<'_>, now: Instant) -> Option<Mark> {
         let plan = &self.script.plan;
         let mark = Mark::read(&said.text, plan.payload_bytes).filter(|mark| self.is_planned(mark));
-        let arrival = match mark {
-            Some(mark) => self.ledger.arrive(client, mark.number, &said.stream, said.seq),
-            None => self.ledger.unexpected(),
+        let Some(mark) = mark else {
+            self.ledger.unexpected();
+            return None;
         };
-        if let (Arrival::First, Some(mark)) = (arrival, mark) {
-            self.time_arrival(client, &mark, now);
+        if self.ledger.arrive(client, mark.number, &said.stream, said.seq) == Arrival::First {
+            self.time_arrival(client, mark, now);
         }
+        Some(mark)
     }
 
     fn is_planned(&self, mark: &Mark) -> bool {
@@ -392,11 +416,10 @@ impl Crowd {
             && mark.intended_us == self.intended_us(mark.number)
     }
 
-    fn time_arrival(&mut self, client: u32, mark: &Mark, now: Instant) {
+    fn time_arrival(&mut self, client: u32, mark: Mark, now: Instant) {
         // Workers of another process may have been told of the beginning a little earlier.
         let Some(start) = self.start else { return };
         let latency = now.saturating_duration_since(start + Duration::from_micros(mark.intended_us));
-        self.tally.deliver.record(latency);
         self.recent.record(latency);
         self.last_arrival = now;
         // What somebody says who has to come back first is late for a reason of his own.
@@ -426,11 +449,13 @@ impl Crowd {
     }
 
     /// Puts a connection back where it was taken from, unless it has come to its end.
-    fn put_back(&mut self, client: u32, line: Box<Line>, result: Result<(), End>, now: Instant) {
+    fn put_back(&mut self, client: u32, line: Box<Line>, result: Result<(), End>) {
         match (result, line.standing) {
             (Ok(()), _) => self.clients[client as usize].put_line(line),
-            (Err(end), Standing::Coming { .. }) => self.end_way(client, Some(line.server), &end, now),
-            (Err(end), _) => self.end_home(client, &line, &end, now),
+            (Err(end), Standing::Coming { .. }) => {
+                self.end_way(client, Some(line.server), &end, Instant::now());
+            }
+            (Err(end), _) => self.end_home(client, &line, &end, Instant::now()),
         }
     }
 
@@ -447,6 +472,14 @@ impl Crowd {
             self.tally.error(&error);
         }
         self.board.lock().note_error(&error);
+    }
+
+    /// Tells where a server is that let a client in.
+    fn meet(&self, server: &Server) {
+        let hosts = &mut self.board.lock().hosts;
+        if !hosts.contains_key(&server.authority) {
+            hosts.insert(server.authority.clone(), server.node.clone());
+        }
     }
 
     fn node(&mut self, name: &str) -> usize {

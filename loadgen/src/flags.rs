@@ -20,8 +20,11 @@ use crate::url::Url;
 /// Thousands of clients for Distr Chat, and an account of every message.
 ///
 /// All clients connect and join; then messages are sent at a fixed rate, whether the servers keep up or not, and every
-/// latency is counted from the time at which the message should have been sent. Exit status: 0 if everything that was
-/// acknowledged arrived at every member of its room, once and in order; 1 if not; 2 if it could not begin.
+/// latency is counted from the time at which the message should have been sent.
+///
+/// Exit status: 0 if every message was acknowledged or refused within 10 seconds of the last one, everything that was
+/// acknowledged arrived at every member of its room, once and in order, and all clients are in their rooms at the end; 1 if
+/// not; 2 if it could not begin. After Ctrl-C what is not acknowledged yet is told, and does not count as a failure.
 #[derive(Debug, Parser)]
 #[command(name = "loadgen", version, max_term_width = 110, args_override_self = true)]
 pub struct Flags {
@@ -117,6 +120,17 @@ pub struct Flags {
     #[arg(long, env = "LOADGEN_SOURCES", action = ArgAction::Set, value_delimiter = ',')]
     sources: Option<Vec<IpAddr>>,
 
+    /// Whose counters are read each second beside those of the servers that clients are at, as URL,…: the `/metrics` of
+    /// anything that tells what Prometheus reads
+    #[arg(
+        long,
+        env = "LOADGEN_METRICS",
+        action = ArgAction::Set,
+        value_delimiter = ',',
+        value_parser = |text: &str| Url::parse(text, "http")
+    )]
+    metrics: Option<Vec<Url>>,
+
     /// Where to write the report as JSON
     #[arg(long, env = "LOADGEN_JSON", value_name = "FILE")]
     pub json: Option<PathBuf>,
@@ -188,7 +202,15 @@ impl Flags {
             // Nobody knows what to start.
             (Err(_), _) => Processes::This,
         };
-        Options { plan, entrance, sources, threads: self.threads, processes, patience: Patience::default() }
+        Options {
+            plan,
+            entrance,
+            sources,
+            metrics: self.metrics.unwrap_or_default().iter().map(Url::metrics).collect(),
+            threads: self.threads,
+            processes,
+            patience: Patience::default(),
+        }
     }
 }
 
@@ -222,6 +244,9 @@ mod tests {
         assert_eq!(direct(&["--target", "ws://a:5001/ws"]), ["ws://a:5001/ws"]);
         let balancers = ["--proxy", "--balancers", "http://a:7001,http://b:7002"];
         assert_eq!(direct(&balancers), ["ws://a:7001/ws", "ws://b:7002/ws"]);
+        let metrics = options(&["--metrics", "http://a:9121/other,http://b:5001"]).metrics;
+        let metrics: Vec<_> = metrics.into_iter().map(|url| url.text).collect();
+        assert_eq!(metrics, ["http://a:9121/other", "http://b:5001/metrics"]);
         for wrong in [["--target", "http://x"], ["--balancers", "x"], ["--duration", "20"], ["--churn", "x"]]
         {
             assert!(read(&wrong).is_err(), "{wrong:?}");

@@ -1,4 +1,4 @@
-//! `GET /assign` and its answer, as bytes.
+//! `GET /assign`, `GET /metrics` and their answers, as bytes.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -43,6 +43,12 @@ pub fn assign_request(balancer: &Url, avoid: Option<&str>) -> String {
     format!("GET {target} HTTP/1.1\r\nHost: {authority}\r\nAccept: application/json\r\n\r\n")
 }
 
+/// The request for what a server counts, on a connection of its own.
+pub fn metrics_request(url: &Url) -> String {
+    let Url { authority, path, .. } = url;
+    format!("GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n")
+}
+
 /// The server's URL and name from the body of a 200.
 pub fn assigned(body: &str) -> Result<(Url, String), String> {
     let Assignment { url, node } =
@@ -73,13 +79,21 @@ impl Response {
             let mut found = head.headers.iter().filter(|header| header.name.eq_ignore_ascii_case(name));
             found.next().and_then(|header| std::str::from_utf8(header.value).ok())
         };
-        let length: usize = header("content-length")
-            .and_then(|length| length.trim().parse().ok())
-            .ok_or("an answer without Content-Length")?;
-        let Some(body) = bytes[size..].get(..length) else { return Ok(None) };
+        let is_chunked =
+            header("transfer-encoding").is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"));
+        let body = match is_chunked {
+            true => join_chunks(&bytes[size..])?,
+            false => {
+                let length: usize = header("content-length")
+                    .and_then(|length| length.trim().parse().ok())
+                    .ok_or("an answer without Content-Length")?;
+                bytes[size..].get(..length).map(<[u8]>::to_vec)
+            }
+        };
+        let Some(body) = body else { return Ok(None) };
         Ok(Some(Self {
             status: head.code.unwrap_or_default(),
-            body: String::from_utf8_lossy(body).into_owned(),
+            body: String::from_utf8_lossy(&body).into_owned(),
             retry_after: header("retry-after")
                 .and_then(|seconds| seconds.trim().parse().ok())
                 .map(Duration::from_secs),
@@ -88,9 +102,45 @@ impl Response {
     }
 }
 
+/// The body that came in chunks; `None` if one is missing.
+fn join_chunks(mut bytes: &[u8]) -> Result<Option<Vec<u8>>, String> {
+    let mut body = Vec::new();
+    loop {
+        let wrong = |_| "an answer in chunks that are none".to_owned();
+        let httparse::Status::Complete((head, size)) = httparse::parse_chunk_size(bytes).map_err(wrong)?
+        else {
+            return Ok(None);
+        };
+        if size == 0 {
+            return Ok(Some(body));
+        }
+        let rest = &bytes[head..];
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        // Behind each chunk there is the end of a line.
+        let (Some(chunk), Some(rest)) = (rest.get(..size), rest.get(size.saturating_add(2)..)) else {
+            return Ok(None);
+        };
+        body.extend_from_slice(chunk);
+        bytes = rest;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_body_in_chunks_is_put_together_at_any_split() {
+        let answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\na;x=y\r\n0123456789\r\n0\r\n\r\n";
+        let whole = answer.len() - 2;
+        for end in 0..whole {
+            assert_eq!(Response::parse(&answer[..end]), Ok(None), "{end}");
+        }
+        assert_eq!(Response::parse(answer).unwrap().unwrap().body, "abcd0123456789");
+        let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        assert!(Response::parse(format!("{head}x\r\n").as_bytes()).is_err());
+        assert_eq!(Response::parse(format!("{head}ffffffffffffffff\r\nab").as_bytes()), Ok(None));
+    }
 
     #[test]
     fn an_answer_is_read_at_any_split() {

@@ -7,7 +7,8 @@ use crate::film::Frame;
 use crate::latency::Quantiles;
 use crate::number::grouped;
 use crate::plot::{Plot, Scale, Series, escaped};
-use crate::report::Report;
+use crate::report::{KEPT, Report};
+use crate::usage::{HEADS, MEBIBYTE, Moment, Server, Usage};
 
 const STYLE: &str = include_str!("page.css");
 
@@ -32,6 +33,9 @@ impl fmt::Display for Page<'_> {
         self.write_counts(f)?;
         self.write_plots(f)?;
         self.write_latencies(f)?;
+        if let Some(usage) = &self.0.usage {
+            write_usage(usage, f)?;
+        }
         let text = escaped(&self.0.to_string());
         writeln!(
             f,
@@ -43,10 +47,7 @@ impl fmt::Display for Page<'_> {
 impl Page<'_> {
     fn write_verdict(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &*self.0.faults() {
-            [] => write!(
-                f,
-                "<p class=\"verdict\">nothing that was acknowledged was lost, doubled or out of order</p>"
-            ),
+            [] => write!(f, "<p class=\"verdict\">{KEPT}</p>"),
             faults => write!(f, "<p class=\"verdict bad\">{}</p>", escaped(&faults.join(", "))),
         }
     }
@@ -85,8 +86,15 @@ impl Page<'_> {
             .into_iter()
             .map(|name| line(name, &|frame| frame.servers.get(name).map_or(0.0, |count| *count as f64)));
         let servers = servers.collect();
+        let usage = self.0.usage.as_ref().map_or(&[][..], |usage| &usage.servers);
+        let used = |value: &dyn Fn(&Moment) -> Option<f64>| {
+            let points = |server: &Server| {
+                server.moments.iter().filter_map(|moment| Some((moment.at, value(moment)?))).collect()
+            };
+            usage.iter().map(|server| Series { name: server.name.clone(), points: points(server) }).collect()
+        };
         let plots = [
-            ("Delivery latency", "ms, from the intended time", Scale::Log, latency),
+            ("Delivery latency", "ms", Scale::Log, latency),
             (
                 "Deliveries",
                 "per second",
@@ -96,8 +104,20 @@ impl Page<'_> {
             ("Messages", "per second", Scale::Linear, vec![line("sent", &|frame| frame.sent_per_second)]),
             ("Clients", "in their rooms, by server", Scale::Linear, servers),
         ];
+        let of_servers: [(_, _, _, Vec<_>); 2] = [
+            ("CPU", "cores, by server", Scale::Linear, used(&|moment| moment.cores)),
+            (
+                "Memory",
+                "resident MiB, by server",
+                Scale::Linear,
+                used(&|moment| Some(moment.resident_bytes? / MEBIBYTE)),
+            ),
+        ];
+        let of_servers = of_servers
+            .into_iter()
+            .filter(|(_, _, _, series)| series.iter().any(|one| !one.points.is_empty()));
         write!(f, "<section class=\"plots\">")?;
-        for (title, unit, scale, series) in plots {
+        for (title, unit, scale, series) in plots.into_iter().chain(of_servers) {
             write!(f, "{}", Plot { title, unit, scale, series })?;
         }
         write!(f, "</section>")
@@ -116,4 +136,15 @@ impl Page<'_> {
         }
         write!(f, "</table></div>")
     }
+}
+
+fn write_usage(usage: &Usage, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "<div class=\"table\"><table><tr><th>servers")?;
+    HEADS.iter().try_for_each(|head| write!(f, "<th>{head}"))?;
+    let servers = usage.servers.iter().map(|server| (&*server.name, &server.sum));
+    for (name, sum) in servers.chain([("all", &usage.all)]) {
+        write!(f, "<tr><td>{}", escaped(name))?;
+        sum.cells().iter().try_for_each(|cell| write!(f, "<td>{cell}"))?;
+    }
+    write!(f, "</table></div>")
 }

@@ -18,6 +18,8 @@ pub struct News {
     pub joined: u32,
     /// Of these, how many are at each server.
     pub servers: BTreeMap<String, u64>,
+    /// Hosts and ports of servers that let clients in, and the names that balancers know them by; empty where none told.
+    pub hosts: BTreeMap<String, String>,
     /// Its ledger.
     pub counts: Counts,
     /// Whether the schedule is at its end.
@@ -66,6 +68,7 @@ impl News {
         for (server, clients) in &other.servers {
             *self.servers.entry(server.clone()).or_default() += clients;
         }
+        self.hosts.extend(other.hosts.iter().map(|(host, name)| (host.clone(), name.clone())));
         self.counts.merge(&other.counts);
         self.has_said_all &= other.has_said_all;
         self.recent.merge(&other.recent);

@@ -15,6 +15,10 @@ use crate::outcome::Outcome;
 use crate::plan::Plan;
 use crate::script::Script;
 use crate::storm::{self, Burst};
+use crate::usage::Usage;
+
+/// What is said of a run without faults.
+pub const KEPT: &str = "nothing that was acknowledged was lost, doubled or out of order";
 
 /// The result of a run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -108,11 +112,21 @@ pub struct Report {
     pub deliver_histogram: Vec<Bucket>,
     /// How it went, second by second.
     pub film: Vec<Frame>,
+    /// What the servers told of themselves; absent if they do not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
 }
 
 impl Report {
     /// Brings everything together. The first message was due at `start`.
-    pub fn new(plan: &Plan, outcome: Outcome, start: Instant, film: Film, interrupted: bool) -> Self {
+    pub fn new(
+        plan: &Plan,
+        outcome: Outcome,
+        start: Instant,
+        film: Film,
+        usage: Option<Usage>,
+        interrupted: bool,
+    ) -> Self {
         let Outcome { joined, counts, account, tally, last_arrival } = outcome;
         let seconds = last_arrival.saturating_duration_since(start).as_secs_f64();
         let bursts = storm::unite(tally.bursts);
@@ -159,6 +173,7 @@ impl Report {
             late_ms: tally.late.quantiles(),
             deliver_histogram: tally.deliver.buckets(),
             film: film.develop(start),
+            usage,
             spread_percent: spread_percent(tally.servers.values().copied()),
             servers: tally.servers,
             errors: tally.errors,
@@ -166,14 +181,24 @@ impl Report {
         }
     }
 
-    /// What went wrong, in words; empty if the servers kept their promise.
+    /// What went wrong, in words; empty if the servers did what was asked of them. Who interrupts a run does not wait for
+    /// acknowledgements, so those that are missing then are no fault.
     pub fn faults(&self) -> Vec<String> {
         let away = u64::from(self.clients - self.joined);
+        let unacknowledged = if self.interrupted { 0 } else { self.unacknowledged };
         let faults = [
             (self.lost, "lost"),
             (self.doubled, "doubled"),
             (self.out_of_order, "out of order"),
             (self.unexpected, "unexpected"),
+            (
+                unacknowledged,
+                if unacknowledged == 1 {
+                    "message was never acknowledged"
+                } else {
+                    "messages were never acknowledged"
+                },
+            ),
             (away, "clients not in their rooms"),
         ];
         let faults = faults.into_iter().filter(|(count, _)| *count > 0);
@@ -249,6 +274,10 @@ impl fmt::Display for Report {
             )?;
         }
 
+        if let Some(usage) = &self.usage {
+            write!(f, "\n{usage}")?;
+        }
+
         let per_second = format!("{} per second", grouped(self.delivered_per_second.round() as u64));
         let acknowledged = match self.acknowledges {
             true => "",
@@ -259,7 +288,7 @@ impl fmt::Display for Report {
             ("sent", self.sent, "", true),
             ("acknowledged", self.acknowledged, acknowledged, true),
             ("refused", self.refused, "", false),
-            ("unacknowledged", self.unacknowledged, "", false),
+            ("unacknowledged", self.unacknowledged, "neither acknowledged nor refused", false),
             ("expected", self.expected, "acknowledged × members", true),
             ("delivered", self.delivered, &per_second, true),
             ("lost", self.lost, "", true),
@@ -280,7 +309,7 @@ impl fmt::Display for Report {
             write!(f, "\ndelivery latency\n{}", Chart(&self.deliver_histogram))?;
         }
         match &*self.faults() {
-            [] => writeln!(f, "\nok: nothing that was acknowledged was lost, doubled or out of order"),
+            [] => writeln!(f, "\nok: {KEPT}"),
             faults => writeln!(f, "\nFAILED: {}", faults.join(", ")),
         }
     }
@@ -308,8 +337,10 @@ mod tests {
 
     use super::*;
     use crate::account::Account;
+    use crate::exposition::Reading;
     use crate::ledger::Counts;
     use crate::tally::Tally;
+    use crate::usage::Diary;
 
     fn report(counts: Counts, tally: Tally) -> Report {
         let duration = Duration::from_secs(2);
@@ -318,7 +349,7 @@ mod tests {
         let start = Instant::now();
         let account = Account::default();
         let outcome = Outcome { joined: 4, counts, account, tally, last_arrival: start + duration };
-        Report::new(&plan, outcome, start, Film::new(start), false)
+        Report::new(&plan, outcome, start, Film::new(start), None, false)
     }
 
     #[test]
@@ -392,13 +423,68 @@ mod tests {
     }
 
     #[test]
+    fn what_is_never_acknowledged_is_a_fault_unless_nobody_waited_for_it() {
+        let counts = Counts { sent: 120_000, acknowledged: 78_673, ..Counts::default() };
+        let mut report = report(counts, Tally::default());
+        let fault = "41,327 messages were never acknowledged";
+        assert_eq!(report.faults(), [fault]);
+        let text = report.to_string();
+        assert!(text.ends_with(&format!("\nFAILED: {fault}\n")), "{text}");
+        assert!(crate::page::Page(&report).to_string().contains(fault));
+        report.interrupted = true;
+        assert_eq!(report.faults(), [""; 0]);
+        assert!(report.to_string().contains("  unacknowledged        41,327  neither"), "{report}");
+        // A server that says no has said so.
+        let counts = Counts { sent: 3, acknowledged: 1, refused: 2, ..Counts::default() };
+        assert_eq!(self::report(counts, Tally::default()).faults(), [""; 0]);
+    }
+
+    #[test]
     fn the_page_tells_the_same() {
-        let mut report = report(Counts { sent: 1234, ..Counts::default() }, Tally::default());
+        let mut report =
+            report(Counts { sent: 1234, acknowledged: 1234, ..Counts::default() }, Tally::default());
         report.lost = 7;
         let page = crate::page::Page(&report).to_string();
         for part in ["<title>loadgen 0000beef<", "<dd>1,234<", "<dd class=\"bad\">7<", "7 lost", "<figure>"] {
             assert!(page.contains(part), "{part} is not in:\n{page}");
         }
+        assert!(
+            !page.contains("<b>CPU<") && !page.contains("<th>servers"),
+            "nothing is known of the servers"
+        );
+    }
+
+    #[test]
+    fn what_servers_used_is_told_where_they_tell_it() {
+        let mut report = report(Counts::default(), Tally::default());
+        assert!(!report.to_string().contains("servers  ") && !as_json(&report).contains_key("usage"));
+        let start = Instant::now();
+        let told = |seconds, deliveries| {
+            let page = format!(
+                "distr_websockets 4\ndistr_deliveries_total {deliveries}\nprocess_cpu_seconds_total {seconds}\n\
+                 process_resident_memory_bytes 4194304\n"
+            );
+            Reading::parse(&page).unwrap()
+        };
+        let later = start + Duration::from_secs(2);
+        let diary = Diary {
+            name: "<app-1>".into(),
+            readings: vec![(start, told(1.0, 1000)), (later, told(1.5, 3000))],
+        };
+        report.usage = Usage::new(vec![diary], start);
+        let line = "<app-1>              0.50   0.25      4.0    1,048,576        2,000";
+        assert!(report.to_string().contains(line), "{report}");
+        assert_eq!(as_json(&report)["usage"]["servers"][0]["cores"], 0.25);
+        let page = crate::page::Page(&report).to_string();
+        for part in
+            ["<b>CPU<", "<b>Memory<", "<tr><td>&lt;app-1&gt;<td>0.50<td>0.25<td>4.0", "<tr><td>all<td>0.50"]
+        {
+            assert!(page.contains(part), "{part} is not in:\n{page}");
+        }
+    }
+
+    fn as_json(report: &Report) -> serde_json::Map<String, serde_json::Value> {
+        serde_json::to_value(report).unwrap().as_object().unwrap().clone()
     }
 
     #[test]

@@ -9,11 +9,14 @@ use crate::assigner::Entrance;
 use crate::capacity::{Capacity, TooMany};
 use crate::film::Film;
 use crate::mail::Order;
+use crate::observer::Observer;
 use crate::plan::{Plan, PlanError};
 use crate::progress::{News, Snapshot};
 use crate::report::Report;
 use crate::sources::Sources;
 use crate::team::{Job, Team};
+use crate::url::Url;
+use crate::usage::Usage;
 
 /// How often it is looked whether a phase is over.
 const TICK: Duration = Duration::from_millis(50);
@@ -33,6 +36,8 @@ pub struct Options {
     pub entrance: Entrance,
     /// Where they come from.
     pub sources: Sources,
+    /// Whose `/metrics` are read beside those of the servers that clients are at.
+    pub metrics: Vec<Url>,
     /// Event loops of each process, at most.
     pub threads: u32,
     /// Who holds the clients.
@@ -67,7 +72,8 @@ impl Options {
     pub fn new(plan: Plan, entrance: Entrance) -> Self {
         let sources = Sources::for_clients(plan.clients);
         let patience = Patience::default();
-        Self { plan, entrance, sources, threads: 1, processes: Processes::This, patience }
+        let metrics = Vec::new();
+        Self { plan, entrance, sources, metrics, threads: 1, processes: Processes::This, patience }
     }
 
     /// Starts the workers. Each needs a client.
@@ -203,7 +209,8 @@ pub fn run(
 ) -> Result<Report, Failure> {
     let Options { plan, patience, .. } = options;
     plan.check()?;
-    let mut show = Show { team: options.start()?, watch, film: Film::new(Instant::now()) };
+    let observer = Observer::new(&options.metrics);
+    let mut show = Show { team: options.start()?, watch, film: Film::new(Instant::now()), observer };
 
     let ramp = plan.ramp.map_or(Duration::ZERO, |ramp| Duration::from_secs((plan.clients / ramp).into()));
     let join = patience.join + ramp;
@@ -240,9 +247,11 @@ pub fn run(
         settled_since.is_some_and(|since| since + QUIET <= now) || deadline <= now
     })?;
 
-    let Show { team, film, .. } = show;
+    let Show { team, film, observer, .. } = show;
+    // While the clients are still there.
+    let usage = Usage::new(observer.finish(), start);
     let outcome = team.finish()?;
-    Ok(Report::new(plan, outcome, start, film, interrupted))
+    Ok(Report::new(plan, outcome, start, film, usage, interrupted))
 }
 
 /// A run being watched.
@@ -250,6 +259,7 @@ struct Show<'a> {
     team: Team,
     watch: &'a mut dyn FnMut(Phase, &Snapshot),
     film: Film,
+    observer: Observer,
 }
 
 impl Show<'_> {
@@ -263,6 +273,7 @@ impl Show<'_> {
             let is_early_end = !self.team.rest(TICK);
             let now = Instant::now();
             let news = self.team.news();
+            self.observer.meet(&news.hosts);
             let snapshot = Snapshot { recent: self.film.take(now, &news), news };
             (self.watch)(phase, &snapshot);
             if is_early_end {

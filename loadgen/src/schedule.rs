@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::plan::Plan;
 
-const NANOS_PER_SECOND: u128 = 1_000_000_000;
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
 /// The messages of all clients, numbered from 0. All speak equally often, in an order that the seed decides.
 #[derive(Debug)]
@@ -12,7 +12,7 @@ pub struct Schedule {
     order: Box<[u32]>,
     len: u32,
     /// Messages per second.
-    rate: u128,
+    rate: u64,
 }
 
 impl Schedule {
@@ -20,8 +20,8 @@ impl Schedule {
     pub fn new(plan: &Plan) -> Self {
         let mut order: Box<[u32]> = (0..plan.clients).collect();
         fastrand::Rng::with_seed(plan.seed).shuffle(&mut order);
-        let rate = u128::from(plan.rate);
-        let len = (plan.duration.as_nanos() * rate).div_ceil(NANOS_PER_SECOND);
+        let rate = u64::from(plan.rate);
+        let len = (plan.duration.as_nanos() * u128::from(rate)).div_ceil(NANOS_PER_SECOND.into());
         Self { order, len: u32::try_from(len).unwrap_or(u32::MAX), rate }
     }
 
@@ -37,8 +37,8 @@ impl Schedule {
 
     /// When a message is to be sent, from the start.
     pub fn at(&self, number: u32) -> Duration {
-        let nanos = u128::from(number) * NANOS_PER_SECOND / self.rate;
-        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+        // Fits: a number has 32 bits, and 30 are the nanoseconds of a second.
+        Duration::from_nanos(u64::from(number) * NANOS_PER_SECOND / self.rate)
     }
 
     /// Who sends it, among all clients.

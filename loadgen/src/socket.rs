@@ -1,28 +1,27 @@
 //! One connection: a non-blocking socket, and the frames on it.
 //!
-//! tungstenite reads from the worker's one buffer instead of the socket, so that a connection owns a few hundred
-//! bytes and one read takes many frames.
+//! Frames are read where they lie in the worker's one buffer, so that an idle connection owns next to nothing and one
+//! read takes many frames.
 
+use std::borrow::Cow;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr};
 
 use mio::net::TcpStream;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
-use tungstenite::protocol::frame::coding::CloseCode;
-use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig, WebSocketContext};
-use tungstenite::{Error, Message, Utf8Bytes};
+use tungstenite::Utf8Bytes;
+use tungstenite::protocol::CloseFrame;
+use tungstenite::protocol::frame::Frame;
+use tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 
+use crate::frames::{Frames, Word};
 use crate::handshake::{Failure, Handshake};
 use crate::refusal::Refusal;
 use crate::url::Url;
 
 /// Stands for a connection that ended without a close frame.
 pub const NO_CLOSE_FRAME: u16 = 1006;
-/// tungstenite's own buffer, in bytes: as one frame mostly needs.
-const FRAME_BYTES: usize = 256;
-/// Largest frame taken, in bytes: the history of a room that is full of small messages.
-const FRAME_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Bytes that may wait for a server that does not read.
 const UNSENT_BYTES_MAX: usize = 256 * 1024;
 
@@ -40,13 +39,16 @@ enum Stage {
         url: Box<Url>,
         protocol: Option<&'static str>,
     },
-    Upgrading(Handshake),
-    /// `is_blocked`: something waits until the socket is writable again.
+    Upgrading(Box<Handshake>),
     Open {
-        context: Box<WebSocketContext>,
-        is_blocked: bool,
+        frames: Frames,
+        unsent: Option<Box<Unsent>>,
     },
 }
+
+/// Bytes that wait until the socket is writable again.
+#[derive(Debug, Default)]
+struct Unsent(Vec<u8>);
 
 /// The connection is of no use any more.
 #[derive(Debug, PartialEq, Eq)]
@@ -57,12 +59,6 @@ pub enum End {
     Refused(Refusal),
     /// It came to nothing, or broke a rule.
     Failed(String),
-}
-
-/// The socket as tungstenite sees it: reads come from memory, writes go out.
-struct Pipe<'a, 'b> {
-    input: &'a mut &'b [u8],
-    stream: &'a TcpStream,
 }
 
 impl Socket {
@@ -113,18 +109,15 @@ impl Socket {
                     Handshake::new(url, *protocol).map_err(|error| failed("handshake", &error))?;
                 // A new socket has room for a few hundred bytes.
                 self.stream.write_all(&request).map_err(|error| failed("handshake", &error))?;
-                self.stage = Stage::Upgrading(handshake);
+                self.stage = Stage::Upgrading(Box::new(handshake));
                 Ok(())
             }
             Stage::Upgrading(_) => Ok(()),
-            Stage::Open { context, is_blocked } => {
-                // A socket is told to be writable with every event, and mostly nothing waits for that.
-                if *is_blocked {
-                    let result = context.flush(&mut Pipe { input: &mut &[][..], stream: &self.stream });
-                    *is_blocked = unless_broken(result)?;
-                }
-                Ok(())
-            }
+            // A socket is told to be writable with every event, and mostly nothing waits for that.
+            Stage::Open { unsent, .. } => match unsent.take() {
+                Some(waiting) => write(&self.stream, unsent, waiting.0),
+                None => Ok(()),
+            },
         }
     }
 
@@ -138,53 +131,56 @@ impl Socket {
         }
     }
 
-    /// The next text in what was received; `None` when all is used up.
-    pub fn next_text(&mut self, input: &mut &[u8]) -> Result<Option<Utf8Bytes>, End> {
-        if let Stage::Upgrading(handshake) = &mut self.stage {
-            let tail = handshake.handle_bytes(std::mem::take(input)).map_err(|failure| match failure {
-                Failure::Refused(refusal) => End::Refused(refusal),
-                Failure::Broken(why) => failed("handshake", &why),
-            })?;
-            let Some(tail) = tail else { return Ok(None) };
-            let context = WebSocketContext::from_partially_read(tail, Role::Client, Some(config()));
-            self.stage = Stage::Open { context: Box::new(context), is_blocked: false };
-        }
-        let Stage::Open { context, .. } = &mut self.stage else {
-            return Err(End::Failed("the server spoke before it was asked".into()));
-        };
-        loop {
-            match context.read(&mut Pipe { input, stream: &self.stream }) {
-                Ok(Message::Text(text)) => return Ok(Some(text)),
-                Ok(Message::Close(frame)) => {
-                    // The answer to it; whether it arrives no longer matters.
-                    let _ = context.flush(&mut Pipe { input, stream: &self.stream });
-                    let code = frame.map_or(NO_CLOSE_FRAME, |frame| frame.code.into());
-                    return Err(End::Closed(code));
+    /// What is to be read by [`Socket::next_text`] now that these bytes have arrived.
+    pub fn gather<'a>(&mut self, arrived: &'a [u8]) -> Result<Cow<'a, [u8]>, End> {
+        match &mut self.stage {
+            Stage::Open { frames, .. } => Ok(frames.gather(arrived)),
+            Stage::Upgrading(handshake) => {
+                let tail = handshake.handle_bytes(arrived).map_err(|failure| match failure {
+                    Failure::Refused(refusal) => End::Refused(refusal),
+                    Failure::Broken(why) => failed("handshake", &why),
+                })?;
+                if tail.is_some() {
+                    self.stage = Stage::Open { frames: Frames::default(), unsent: None };
                 }
-                Ok(Message::Binary(_)) => return Err(End::Failed("websocket: a binary message".into())),
-                // tungstenite answers pings with its next read.
-                Ok(_) => {}
-                Err(Error::Io(error)) if is_temporary(&error) => return Ok(None),
-                Err(error) => return Err(broken(&error)),
+                Ok(Cow::Owned(tail.unwrap_or_default()))
+            }
+            Stage::Dialling { .. } => Err(End::Failed("the server spoke before it was asked".into())),
+        }
+    }
+
+    /// The next text in what was gathered; `None` when all is used up.
+    pub fn next_text<'a>(&mut self, bytes: &mut &'a [u8]) -> Result<Option<Cow<'a, str>>, End> {
+        let Stage::Open { frames, unsent } = &mut self.stage else { return Ok(None) };
+        loop {
+            match frames.next(bytes).map_err(|broken| failed("websocket", &broken))? {
+                Some(Word::Text(text)) => return Ok(Some(text)),
+                Some(Word::Ping(payload)) => send(&self.stream, unsent, Frame::pong(payload.to_vec()))?,
+                Some(Word::Close(code)) => {
+                    let answer =
+                        code.map(|code| CloseFrame { code: code.into(), reason: Utf8Bytes::default() });
+                    // Whether it arrives no longer matters.
+                    let _ = send(&self.stream, unsent, Frame::close(answer));
+                    return Err(End::Closed(code.unwrap_or(NO_CLOSE_FRAME)));
+                }
+                None => return Ok(None),
             }
         }
     }
 
     /// Sends a text, or queues it if the server does not read just now.
     pub fn send(&mut self, text: String) -> Result<(), End> {
-        let Stage::Open { context, is_blocked } = &mut self.stage else {
+        let Stage::Open { unsent, .. } = &mut self.stage else {
             return Err(End::Failed("a text before the connection is open".into()));
         };
-        let mut pipe = Pipe { input: &mut &[][..], stream: &self.stream };
-        *is_blocked = unless_broken(context.write(&mut pipe, Message::Text(text.into())))?;
-        Ok(())
+        send(&self.stream, unsent, Frame::message(text, OpCode::Data(Data::Text), true))
     }
 
     /// Says goodbye, if there is anyone to say it to, and closes.
     pub fn close(self) {
-        if let Stage::Open { mut context, .. } = self.stage {
+        if let Stage::Open { mut unsent, .. } = self.stage {
             let frame = CloseFrame { code: CloseCode::Normal, reason: Utf8Bytes::default() };
-            let _ = context.close(&mut Pipe { input: &mut &[][..], stream: &self.stream }, Some(frame));
+            let _ = send(&self.stream, &mut unsent, Frame::close(Some(frame)));
         }
     }
 
@@ -208,30 +204,35 @@ fn connect_from(from: IpAddr, to: SocketAddr) -> io::Result<TcpStream> {
     }
 }
 
-fn config() -> WebSocketConfig {
-    WebSocketConfig::default()
-        .read_buffer_size(FRAME_BYTES)
-        .write_buffer_size(0)
-        .max_write_buffer_size(UNSENT_BYTES_MAX)
-        .max_frame_size(Some(FRAME_BYTES_MAX))
-        .max_message_size(Some(FRAME_BYTES_MAX))
-}
-
-/// Whether the socket is full. tungstenite keeps what could not be written; it goes out when the socket is writable
-/// again.
-fn unless_broken(result: Result<(), Error>) -> Result<bool, End> {
-    match result {
-        Ok(()) => Ok(false),
-        Err(Error::Io(error)) if is_temporary(&error) => Ok(true),
-        Err(error) => Err(broken(&error)),
+fn send(stream: &TcpStream, unsent: &mut Option<Box<Unsent>>, mut frame: Frame) -> Result<(), End> {
+    frame.header_mut().mask = Some(fastrand::u32(..).to_ne_bytes());
+    let mut bytes = Vec::with_capacity(frame.len());
+    frame.format(&mut bytes).expect("a Vec takes everything");
+    match unsent {
+        None => write(stream, unsent, bytes),
+        Some(waiting) if waiting.0.len() + bytes.len() <= UNSENT_BYTES_MAX => {
+            waiting.0.extend(bytes);
+            Ok(())
+        }
+        Some(_) => Err(End::Failed("the server does not read".into())),
     }
 }
 
-fn broken(error: &Error) -> End {
-    match error {
-        Error::Io(_) | Error::ConnectionClosed | Error::AlreadyClosed => End::Closed(NO_CLOSE_FRAME),
-        error => failed("websocket", error),
+/// Writes what can be written; the rest waits until the socket is writable again.
+fn write(mut stream: &TcpStream, unsent: &mut Option<Box<Unsent>>, mut bytes: Vec<u8>) -> Result<(), End> {
+    let mut written = 0;
+    while written < bytes.len() {
+        match stream.write(&bytes[written..]) {
+            Ok(count) => written += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                *unsent = Some(Box::new(Unsent(bytes.split_off(written))));
+                return Ok(());
+            }
+            Err(_) => return Err(End::Closed(NO_CLOSE_FRAME)),
+        }
     }
+    Ok(())
 }
 
 fn failed(what: &str, error: &dyn std::fmt::Display) -> End {
@@ -240,23 +241,4 @@ fn failed(what: &str, error: &dyn std::fmt::Display) -> End {
 
 fn is_temporary(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
-}
-
-impl Read for Pipe<'_, '_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self.input.is_empty() {
-            true => Err(io::ErrorKind::WouldBlock.into()),
-            false => self.input.read(buffer),
-        }
-    }
-}
-
-impl Write for Pipe<'_, '_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.stream.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

@@ -43,6 +43,17 @@ impl Url {
         Self { text: format!("ws://{}{path}", self.authority), path, ..self.clone() }
     }
 
+    /// Where the same host tells what it counts, unless the URL says where.
+    pub fn metrics(&self) -> Self {
+        match self.path.as_str() {
+            "/" => {
+                let path = "/metrics".to_owned();
+                Self { text: format!("http://{}{path}", self.authority), path, ..self.clone() }
+            }
+            _ => self.clone(),
+        }
+    }
+
     /// Asks the resolver. IPv4 comes first: `localhost` is both, and servers often listen at 127.0.0.1 only.
     pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
         let mut addresses: Vec<_> = (self.host.as_str(), self.port).to_socket_addrs()?.collect();

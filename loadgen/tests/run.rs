@@ -39,12 +39,17 @@ fn direct(urls: &[&str]) -> Entrance {
 fn run_against(slip: Slip) -> Report {
     let server = Server::start(slip);
     let mut options = options(direct(&[&server.url]));
-    if slip == Slip::Lose {
+    if matches!(slip, Slip::Lose | Slip::Ignore) {
         // What is lost is waited for until the end: long enough for the rest to arrive on a busy machine.
         options.patience.drain = Duration::from_secs(2);
     }
     let report = run_to_end(&options).unwrap();
-    assert_eq!((report.sent, report.acknowledged, report.expected), (20, 20, 60), "{report}");
+    let acknowledged = if slip == Slip::Ignore { 19 } else { 20 };
+    assert_eq!(
+        (report.sent, report.acknowledged, report.expected),
+        (20, acknowledged, acknowledged * 3),
+        "{report}"
+    );
     assert_eq!((report.joined, report.unexpected), (3, 0), "{report}");
     report
 }
@@ -60,10 +65,29 @@ fn a_server_that_behaves() {
 }
 
 #[test]
+fn servers_are_asked_what_they_used() {
+    let server = Server::start(Slip::None);
+    let mut options = options(Entrance::Balancers(vec![assigning(&server)]));
+    let other = Url::parse(&Server::start(Slip::None).url, "ws").unwrap().authority;
+    options.metrics = vec![Url::parse(&format!("http://{other}"), "http").unwrap().metrics()];
+    let usage = run_to_end(&options).unwrap().usage.unwrap();
+    let told: Vec<_> = usage.servers.iter().map(|used| (&*used.name, used.sum.connections)).collect();
+    assert_eq!(told, [(&*other, Some(3.0)), ("app-1", Some(3.0))]);
+    assert_eq!((usage.all.bytes_per_connection, usage.all.counters.deliveries), (Some(1000.0), Some(0.0)));
+}
+
+#[test]
 fn a_lost_message_is_found() {
     let report = run_against(Slip::Lose);
     assert_eq!((report.delivered, report.lost, report.doubled), (59, 1, 0));
     assert_eq!(report.faults(), ["1 lost"]);
+}
+
+#[test]
+fn a_message_that_is_never_acknowledged_is_found() {
+    let report = run_against(Slip::Ignore);
+    assert_eq!((report.delivered, report.lost, report.unacknowledged), (57, 0, 1));
+    assert_eq!(report.faults(), ["1 message was never acknowledged"]);
 }
 
 #[test]
@@ -196,6 +220,7 @@ fn a_server_of_another_protocol_is_spoken_to_in_templates() {
     options.plan.rooms = 3;
     let report = run_to_end(&options).unwrap();
     assert_eq!((report.faults(), report.delivered, report.acknowledges), (vec![], 20, false), "{report}");
+    assert_eq!(report.usage, None);
 }
 
 #[test]

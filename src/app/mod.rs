@@ -33,7 +33,7 @@ use prometheus_client::registry::Registry;
 
 use crate::chat::hub::{Hub, Settings};
 use crate::net::{Poller, mailbox::mailbox};
-use crate::serve::{self, Server};
+use crate::serve::{self, ProcessMetrics, Server};
 use crate::wire;
 
 use backplane::{Backplane, Outlet, Ways};
@@ -62,10 +62,12 @@ pub struct App {
 impl App {
     /// Starts the threads. `poller` is the backplane's; its waker is known to whoever feeds `bus`.
     pub fn start(mut options: Options, poller: Poller, bus: impl Bus + Send + 'static) -> io::Result<Self> {
-        let mut registry = Registry::with_prefix("distr");
-        let serving = serve::Metrics::register(&mut registry, options.reactors);
-        let metrics = Metrics::register(&mut registry);
-        let lanes = LaneMetrics::register(&mut registry);
+        let mut registry = Registry::default();
+        ProcessMetrics::register(&mut registry);
+        let ours = registry.sub_registry_with_prefix("distr");
+        let serving = serve::Metrics::register(ours, options.reactors);
+        let metrics = Metrics::register(ours);
+        let lanes = LaneMetrics::register(ours);
         let limits = wire::Limits {
             frame_bytes: options.limits.message_bytes_max,
             frames_per_second: options.rate.per_second,

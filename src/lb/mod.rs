@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
 
-use crate::serve::{self, Server};
+use crate::serve::{self, ProcessMetrics, Server};
 
 use ear::Ear;
 use metrics::Metrics;
@@ -48,9 +48,11 @@ impl Balancer {
 
     /// Starts the threads.
     pub fn start(mut options: Options) -> io::Result<Self> {
-        let mut registry = Registry::with_prefix("distr_lb");
-        let serving = serve::Metrics::register(&mut registry, options.reactors);
-        let metrics = Metrics::register(&mut registry);
+        let mut registry = Registry::default();
+        ProcessMetrics::register(&mut registry);
+        let ours = registry.sub_registry_with_prefix("distr_lb");
+        let serving = serve::Metrics::register(ours, options.reactors);
+        let metrics = Metrics::register(ours);
         options.listen = Self::reserve(options.listen)?;
         let (name, listen) = (options.name.clone(), options.listen);
         let limits = serve::Limits { connections_max: live::WATCHERS_MAX, ..options.limits };

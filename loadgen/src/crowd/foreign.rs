@@ -49,7 +49,7 @@ impl Crowd {
                 false => self.ledger.unexpected(),
             };
             if arrival == Arrival::First {
-                self.time_arrival(client, &mark, now);
+                self.time_arrival(client, mark, now);
             }
         }
     }

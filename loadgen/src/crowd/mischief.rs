@@ -69,7 +69,7 @@ impl Crowd {
             Ok(None) => Ok(()),
             Err(end) => Err(end),
         };
-        self.put_back(client, line, result, now);
+        self.put_back(client, line, result);
     }
 
     /// A client drops its connection without a word, and comes back. That is no storm by itself.

@@ -1,6 +1,7 @@
 //! Tiny servers for tests: they keep to docs/protocol.md as far as a load client notices, but for one planned event.
 
 use std::collections::HashMap;
+use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -21,6 +22,8 @@ pub enum Slip {
     Double,
     /// It is held back until the next one was sent.
     Swap,
+    /// Nobody is told of it, not even its sender.
+    Ignore,
     /// The sender is thrown out instead of getting its acknowledgement; it has to come back and ask again.
     Close,
     /// The sender is asked to move instead of getting its acknowledgement. Where it goes, it is told again what it
@@ -85,7 +88,8 @@ pub fn start_echo() -> String {
     thread::spawn(move || {
         for stream in listener.incoming() {
             thread::spawn(move || {
-                let mut socket = tungstenite::accept(stream.unwrap()).unwrap();
+                // It is asked for what it counts, too.
+                let Ok(mut socket) = tungstenite::accept(stream.unwrap()) else { return };
                 while let Ok(message) = socket.read() {
                     if message.is_text() && socket.send(message).is_err() {
                         break;
@@ -101,7 +105,16 @@ fn welcome(node: &str) -> Value {
     json!({"type": "welcome", "node": node, "session": "s", "limits": {}})
 }
 
-fn serve(stream: TcpStream, node: &str, shared: &Shared) {
+/// What the server counts, on one page that never changes.
+const METRICS: &str = "distr_websockets 3\ndistr_deliveries_total 60\nprocess_resident_memory_bytes 3000\n";
+
+fn serve(mut stream: TcpStream, node: &str, shared: &Shared) {
+    let mut head = [0; 12];
+    if stream.peek(&mut head).is_ok() && head == *b"GET /metrics" {
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{METRICS}", METRICS.len());
+        let _ = stream.write_all(answer.as_bytes());
+        return;
+    }
     let writer = WebSocket::from_raw_socket(stream.try_clone().unwrap(), Role::Server, None);
     let writer = Arc::new(Mutex::new(writer));
     let mut reader = tungstenite::accept(stream).unwrap();
@@ -155,6 +168,7 @@ impl Room {
         self.said.push(message.clone());
         let slip = if self.said.len() == 3 { slip } else { Slip::None };
         match slip {
+            Slip::Ignore => return,
             Slip::Close => {
                 let frame = CloseFrame { code: CloseCode::Away, reason: "".into() };
                 let _ = writer.lock().unwrap().close(Some(frame));
