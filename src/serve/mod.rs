@@ -9,6 +9,7 @@ pub mod metrics;
 pub mod reactor;
 pub mod server;
 pub mod service;
+pub mod stopwatch;
 
 pub use clients::Clients;
 pub use limits::Limits;
