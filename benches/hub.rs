@@ -87,10 +87,10 @@ fn publish_to_another(bencher: Bencher<'_, '_>, (messages, rooms): (usize, usize
 fn exchange(hubs: &mut [Hub; 2], now: Now) {
     let mut heard = Vec::new();
     loop {
-        for from in 0..2 {
-            hubs[from].handle_timeout(now);
-            hubs[from].finish_turn(now);
-            while let Some(effect) = hubs[from].poll_effect() {
+        for (from, hub) in hubs.iter_mut().enumerate() {
+            hub.handle_timeout(now);
+            hub.finish_turn(now);
+            while let Some(effect) = hub.poll_effect() {
                 match effect {
                     Effect::Publish(envelope) => heard.push((1 - from, BusEvent::Received(envelope))),
                     Effect::Subscribe(room) => heard.push((from, BusEvent::Subscribed(room))),
