@@ -128,10 +128,8 @@ impl Room {
 
     /// What this speaker said under this id, and the message as long as it is kept.
     pub fn said_before(&self, from: &str, id: &str) -> Option<(Stamp, Option<&Message>)> {
-        match self.ring.find(from, id) {
-            Some(entry) => Some((entry.into(), Some(&*entry.message))),
-            None => self.ring.stamp(from, id).map(|stamp| (stamp, None)),
-        }
+        let (stamp, kept) = self.ring.find(from, id)?;
+        Some((stamp, kept.map(|entry| &*entry.message)))
     }
 
     /// Gives a message its place in this server's stream. It must not have been said before.
@@ -410,7 +408,7 @@ impl Room {
 
     /// Keeps the next message of a stream; it is shown unless it was said in another stream before.
     fn take(&mut self, stream: StreamId, seq: u64, message: Arc<Message>, heard: &mut Heard) {
-        let is_repeat = self.ring.stamp(&message.from, &message.id).is_some();
+        let is_repeat = self.ring.find(&message.from, &message.id).is_some();
         let entry = Entry { stream, seq, message };
         self.keep(entry.clone(), is_repeat);
         if is_repeat {
