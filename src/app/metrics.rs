@@ -84,6 +84,8 @@ impl Metrics {
         registry.register_with_unit("hub_turn", help, Unit::Seconds, m.hub_turn_seconds.clone());
         registry.register("rooms", "rooms held now", m.rooms.clone());
         registry.register("client_errors", "error frames, by code", m.errors.clone());
+        // Shown before there are any, or the first one of a code would be no increase.
+        ErrorCode::ALL.iter().for_each(|code| drop(m.errors(*code)));
         registry.register("clients_told_to_move", "clients told to go to another server", m.moved.clone());
         registry.register("tickets_refused", "tickets refused, by the rule", m.tickets_refused.clone());
         m
@@ -116,9 +118,15 @@ impl Metrics {
         self.repaired.inc_by(repaired);
         self.stale.inc_by(stale);
         self.dropped.inc_by(dropped);
-        self.errors(ErrorCode::IdReused).inc_by(id_reused);
-        self.errors(ErrorCode::Overloaded).inc_by(overloaded);
-        self.errors(ErrorCode::NotJoined).inc_by(not_joined);
+        let refused = [
+            (ErrorCode::IdReused, id_reused),
+            (ErrorCode::Overloaded, overloaded),
+            (ErrorCode::NotJoined, not_joined),
+        ];
+        // Each is found by a lock and a hash, and mostly there is none.
+        for (code, count) in refused.into_iter().filter(|(_, count)| *count > 0) {
+            self.errors(code).inc_by(count);
+        }
         self.hub_turns.inc();
         self.rooms.set(rooms as i64);
     }
