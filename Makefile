@@ -3,10 +3,11 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help up build test check-rust check-frontend browser docker-test chaos bench clean tools-build tools-test
+.PHONY: help up build test check-rust check-frontend browser docker-test chaos bench profile clean tools-build tools-test
 
 ARGS ?=
 CARGO := cargo
+INFERNO_VERSION := 0.12.8
 FRONTEND_SOURCES := $(shell find frontend/src frontend/public -type f 2>/dev/null) \
 	$(wildcard frontend/*.html frontend/*.json frontend/vite.config.ts)
 
@@ -46,6 +47,11 @@ chaos: tools-test ## break servers, Redis and networks for ten minutes while cli
 bench: ## benchmarks; docs/performance.md says what they show
 	$(CARGO) bench --workspace --locked
 
+profile: tools-build target/tools/bin/inferno-flamegraph ## a flame graph of a server under load, its system calls, what its turns went to (ARGS="--rate 5000")
+	RUSTFLAGS="-C force-frame-pointers=yes" $(CARGO) build --profile profiling --locked --bin distr-chat
+	$(CARGO) build --release --locked --package loadgen
+	node benches/profile/main.mjs $(ARGS)
+
 clean: ## remove what was built
 	$(CARGO) clean
 	rm -rf frontend/dist frontend/node_modules
@@ -57,6 +63,9 @@ frontend/node_modules/.package-lock.json: frontend/package-lock.json
 frontend/dist/index.html: frontend/node_modules/.package-lock.json $(FRONTEND_SOURCES)
 	cd frontend && npm run build
 	@touch $@
+
+target/tools/bin/inferno-flamegraph:
+	$(CARGO) install inferno --version $(INFERNO_VERSION) --locked --root target/tools
 
 # A tool that is missing is named, with what to do; what tests need is installed where that is possible.
 define need

@@ -12,10 +12,10 @@ fn main() {
 
 const MEMBER: Member = Member { reactor: 0, connection: 1 };
 
-fn hub(now: Now, rooms: usize) -> Hub {
+fn hub(now: Now, incarnation: u64, rooms: usize) -> Hub {
     let settings = Settings {
-        name: "app-1".into(),
-        incarnation: 1,
+        name: format!("app-{incarnation}").into(),
+        incarnation,
         reactors: 2,
         seed: 7,
         settle: Duration::ZERO,
@@ -51,28 +51,72 @@ fn finish(hub: &mut Hub, now: Now) {
 #[divan::bench(args = [(1, 1), (8, 1), (32, 1), (32, 1000)])]
 fn publish(bencher: Bencher<'_, '_>, (messages, rooms): (usize, usize)) {
     let now = Now { instant: Instant::now(), unix_ms: 1_700_000_000_000 };
-    let mut hub = hub(now, rooms);
+    let mut hub = hub(now, 1, rooms);
     let mut said = 0;
     bencher.counter(ItemsCount::new(messages)).bench_local(|| {
         for _ in 0..messages {
             said += 1;
-            let room = (said % rooms).to_string().into();
-            let (id, text) = (said.to_string().into(), "hello, is anybody there?".into());
-            hub.handle_ask(MEMBER, Ask::Send { room, user: "ann".into(), id, text }, now);
+            hub.handle_ask(MEMBER, send(said, rooms), now);
         }
         finish(&mut hub, now);
     });
+}
+
+/// The same between two servers that each have a member in every room: what one says the other keeps and confirms. The
+/// work of both.
+#[divan::bench(args = [(1, 1), (32, 1), (32, 32)])]
+fn publish_to_another(bencher: Bencher<'_, '_>, (messages, rooms): (usize, usize)) {
+    let mut now = Now { instant: Instant::now(), unix_ms: 1_700_000_000_000 };
+    let mut hubs = [1, 2].map(|incarnation| hub(now, incarnation, rooms));
+    // They find each other, and who holds which room.
+    exchange(&mut hubs, now);
+    let mut said = 0;
+    bencher.counter(ItemsCount::new(messages)).bench_local(|| {
+        now.instant += Duration::from_millis(1);
+        now.unix_ms += 1;
+        for _ in 0..messages {
+            said += 1;
+            hubs[0].handle_ask(MEMBER, send(said, rooms), now);
+        }
+        exchange(&mut hubs, now);
+        assert_eq!(hubs[0].take_counts().confirmed, messages as u64);
+    });
+}
+
+/// Turns of both until none has anything for the other.
+fn exchange(hubs: &mut [Hub; 2], now: Now) {
+    let mut heard = Vec::new();
+    loop {
+        for (from, hub) in hubs.iter_mut().enumerate() {
+            hub.handle_timeout(now);
+            hub.finish_turn(now);
+            while let Some(effect) = hub.poll_effect() {
+                match effect {
+                    Effect::Publish(envelope) => heard.push((1 - from, BusEvent::Received(envelope))),
+                    Effect::Subscribe(room) => heard.push((from, BusEvent::Subscribed(room))),
+                    effect => drop(black_box(effect)),
+                }
+            }
+        }
+        if heard.is_empty() {
+            return;
+        }
+        heard.drain(..).for_each(|(to, event)| hubs[to].handle_bus(event, now));
+    }
+}
+
+fn send(said: usize, rooms: usize) -> Ask {
+    let (room, id) = ((said % rooms).to_string().into(), said.to_string().into());
+    Ask::Send { room, user: "ann".into(), id, text: "hello, is anybody there?".into() }
 }
 
 /// A join that is told the last fifty messages.
 #[divan::bench]
 fn join_with_history(bencher: Bencher<'_, '_>) {
     let now = Now { instant: Instant::now(), unix_ms: 1_700_000_000_000 };
-    let mut hub = hub(now, 1);
+    let mut hub = hub(now, 1, 1);
     for said in 0..50 {
-        let (room, id) = ("0".into(), said.to_string().into());
-        let text = "hello, is anybody there?".into();
-        hub.handle_ask(MEMBER, Ask::Send { room, user: "ann".into(), id, text }, now);
+        hub.handle_ask(MEMBER, send(said, 1), now);
     }
     finish(&mut hub, now);
     bencher.bench_local(|| {

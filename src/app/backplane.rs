@@ -9,12 +9,14 @@ use crate::chat::hub::{Effect, Hub};
 use crate::chat::{Member, Now};
 use crate::net::mailbox::{Mailbox, Post, Undelivered};
 use crate::net::poller::Poller;
+use crate::serve::stopwatch::Stopwatch;
 use crate::wire::Response;
 
 use super::bus::Bus;
 use super::clock;
 use super::heartbeat::Pulse;
 use super::mail::{NOTICES_HELD_MAX, ToHub, ToReactor};
+use super::metrics::HubTurnSeconds;
 use super::node::Node;
 use super::status;
 
@@ -41,6 +43,8 @@ pub struct Backplane<B> {
     counted: Instant,
     compared: Instant,
     pulse: Pulse,
+    watch: Stopwatch,
+    seconds: HubTurnSeconds,
     stop: Arc<AtomicBool>,
 }
 
@@ -96,7 +100,23 @@ impl<B: Bus> Backplane<B> {
         let Ways { asked, outlets, pulse } = ways;
         let (counted, compared) = (node.started, node.started);
         let (pace, status) = (Pace::Again, None);
-        Self { node, poller, asked, outlets, pulse, hub, bus, pace, status, counted, compared, stop }
+        let (watch, seconds) = (Stopwatch::start(Instant::now()), node.metrics.hub_turn_seconds());
+        Self {
+            node,
+            poller,
+            asked,
+            outlets,
+            hub,
+            bus,
+            pace,
+            status,
+            counted,
+            compared,
+            pulse,
+            watch,
+            seconds,
+            stop,
+        }
     }
 
     /// Turns until it is stopped.
@@ -123,7 +143,9 @@ impl<B: Bus> Backplane<B> {
         self.take_in(now);
         self.hub.handle_timeout(now);
         self.hub.finish_turn(now);
+        self.watch.lap(&self.seconds.finish);
         self.carry_out();
+        self.watch.lap(&self.seconds.carry_out);
         self.hand_on(now);
         self.compare_loads(now);
         let is_ready = self.bus.is_ready();
@@ -135,7 +157,8 @@ impl<B: Bus> Backplane<B> {
             self.counted = now.instant;
             self.node.lanes.set(self.bus.lanes(), self.bus.totals());
         }
-        self.node.serving.turned(now.instant.elapsed());
+        let end = self.watch.lap(&self.seconds.hand_on);
+        self.node.serving.turned(end.duration_since(now.instant));
     }
 
     /// Has the reactors move clients, each by its part, where this server has clearly more than others.
@@ -163,13 +186,13 @@ impl<B: Bus> Backplane<B> {
             Pace::Retry => RETRY,
             Pace::Wait => {
                 let next = self.bus.poll_timeout().into_iter().fold(self.hub.poll_timeout(), Instant::min);
-                next.saturating_duration_since(Instant::now())
+                next.saturating_duration_since(self.watch.at())
             }
         };
         self.poller
             .wait(Some(timeout))
             .expect("epoll_wait fails only for arguments that are never wrong here");
-        clock::now()
+        clock::at(self.watch.lap(&self.seconds.wait))
     }
 
     /// Nothing is taken in while a reactor does not take what it led to before.
@@ -178,7 +201,7 @@ impl<B: Bus> Backplane<B> {
             self.pace = Pace::Retry;
             return;
         }
-        let Self { hub, bus, asked, poller, .. } = self;
+        let Self { hub, bus, asked, poller, watch, seconds, .. } = self;
         let mut statuses = Vec::new();
         let more_asks = asked.drain(BATCHES_PER_TURN, |batch| {
             for mail in batch {
@@ -188,8 +211,10 @@ impl<B: Bus> Backplane<B> {
                 }
             }
         });
+        watch.lap(&seconds.asks);
         let mut handle = |event| hub.handle_bus(event, now);
         let more_envelopes = bus.poll(poller, now.instant, BATCHES_PER_TURN, &mut handle);
+        watch.lap(&seconds.hear);
         if more_asks || more_envelopes {
             self.pace = Pace::Again;
         }

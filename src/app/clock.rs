@@ -7,5 +7,10 @@ use crate::serve::clock::unix_ms;
 
 /// Now.
 pub fn now() -> Now {
-    Now { instant: Instant::now(), unix_ms: unix_ms() }
+    at(Instant::now())
+}
+
+/// Now, where the one clock was just read.
+pub fn at(instant: Instant) -> Now {
+    Now { instant, unix_ms: unix_ms() }
 }

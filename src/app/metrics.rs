@@ -4,9 +4,10 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Registry, Unit};
 
 use crate::chat::hub::Counts;
+use crate::serve::stopwatch::Seconds;
 use crate::wire::TicketError;
 use crate::wire::client_message::ErrorCode;
 
@@ -24,10 +25,33 @@ pub struct Metrics {
     stale: Counter,
     dropped: Counter,
     hub_turns: Counter,
+    hub_turn_seconds: Family<Phase, Seconds>,
     rooms: Gauge,
     errors: Family<Code, Counter>,
     moved: Counter,
     tickets_refused: Family<Rule, Counter>,
+}
+
+/// Where the backplane thread's time goes; its sum is the time since it began.
+#[derive(Debug)]
+pub struct HubTurnSeconds {
+    /// Nothing to do.
+    pub wait: Seconds,
+    /// What clients want.
+    pub asks: Seconds,
+    /// What the bus brings.
+    pub hear: Seconds,
+    /// `/status`, what is due, and what the turn gathered.
+    pub finish: Seconds,
+    /// What the hub wants done: envelopes are written here.
+    pub carry_out: Seconds,
+    /// To the sockets of the bus and the mailboxes of the reactors, and the counting of all this.
+    pub hand_on: Seconds,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Phase {
+    phase: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -56,11 +80,28 @@ impl Metrics {
         registry.register("bus_stale", "envelopes of servers that are taken to be gone", m.stale.clone());
         registry.register("bus_dropped", "envelopes dropped because a queue was full", m.dropped.clone());
         registry.register("hub_turns", "turns of the backplane thread", m.hub_turns.clone());
+        let help = "what the backplane thread's time goes to, by phase of its turns";
+        registry.register_with_unit("hub_turn", help, Unit::Seconds, m.hub_turn_seconds.clone());
         registry.register("rooms", "rooms held now", m.rooms.clone());
         registry.register("client_errors", "error frames, by code", m.errors.clone());
+        // Shown before there are any, or the first one of a code would be no increase.
+        ErrorCode::ALL.iter().for_each(|code| drop(m.errors(*code)));
         registry.register("clients_told_to_move", "clients told to go to another server", m.moved.clone());
         registry.register("tickets_refused", "tickets refused, by the rule", m.tickets_refused.clone());
         m
+    }
+
+    /// To be charged by the backplane thread.
+    pub fn hub_turn_seconds(&self) -> HubTurnSeconds {
+        let seconds = |phase| self.hub_turn_seconds.get_or_create_owned(&Phase { phase });
+        HubTurnSeconds {
+            wait: seconds("wait"),
+            asks: seconds("asks"),
+            hear: seconds("hear"),
+            finish: seconds("finish"),
+            carry_out: seconds("carry_out"),
+            hand_on: seconds("hand_on"),
+        }
     }
 
     /// One turn of the backplane thread.
@@ -77,9 +118,15 @@ impl Metrics {
         self.repaired.inc_by(repaired);
         self.stale.inc_by(stale);
         self.dropped.inc_by(dropped);
-        self.errors(ErrorCode::IdReused).inc_by(id_reused);
-        self.errors(ErrorCode::Overloaded).inc_by(overloaded);
-        self.errors(ErrorCode::NotJoined).inc_by(not_joined);
+        let refused = [
+            (ErrorCode::IdReused, id_reused),
+            (ErrorCode::Overloaded, overloaded),
+            (ErrorCode::NotJoined, not_joined),
+        ];
+        // Each is found by a lock and a hash, and mostly there is none.
+        for (code, count) in refused.into_iter().filter(|(_, count)| *count > 0) {
+            self.errors(code).inc_by(count);
+        }
         self.hub_turns.inc();
         self.rooms.set(rooms as i64);
     }

@@ -101,7 +101,7 @@ impl Ring {
 
     /// Adds a message, and returns those that had to go for it. `is_repeat`: it was said in another stream before.
     pub fn push(&mut self, entry: Entry, is_repeat: bool) -> Evicted {
-        debug_assert_eq!(is_repeat, self.stamp(&entry.message.from, &entry.message.id).is_some());
+        debug_assert_eq!(is_repeat, self.find(&entry.message.from, &entry.message.id).is_some());
         self.bytes += entry.message.weight();
         let position = self.gone + self.entries.len() as u64;
         let hash = self.hash(&entry.message.from, &entry.message.id);
@@ -117,22 +117,12 @@ impl Ring {
     /// A message is known by another place from here on, which is about to be added: this one is kept for servers that
     /// miss it.
     pub fn give_way(&mut self, from: &str, id: &str) {
-        let (hash, gone) = (self.hash(from, id), self.gone);
-        let is_it = |&position: &u64| {
-            let message = &self.at(position).message;
-            *message.from == *from && *message.id == *id
-        };
-        match self.by_id.find(hash, is_it).copied() {
-            Some(position) => {
-                self.entries[(position - gone) as usize].is_repeat = true;
-                if let Ok(found) = self.by_id.find_entry(hash, |&at| at == position) {
-                    found.remove();
-                }
-            }
-            None => {
-                self.remembered.remove(&hash);
-                self.remembered_order.retain(|remembered| *remembered != hash);
-            }
+        let hash = self.hash(from, id);
+        if let Some(position) = self.position(hash, from, id) {
+            self.entries[(position - self.gone) as usize].is_repeat = true;
+            self.forget(hash, position);
+        } else if self.remembered.remove(&hash).is_some() {
+            self.remembered_order.retain(|remembered| *remembered != hash);
         }
     }
 
@@ -156,25 +146,12 @@ impl Ring {
         self.bytes + self.remembered.len() * ID_WEIGHT
     }
 
-    /// The message that this speaker said under this id, if it is still here.
-    pub fn find(&self, from: &str, id: &str) -> Option<&Entry> {
-        self.find_hashed(self.hash(from, id), from, id)
-    }
-
-    fn find_hashed(&self, hash: u64, from: &str, id: &str) -> Option<&Entry> {
-        let is_it = |&position: &u64| {
-            let message = &self.at(position).message;
-            *message.from == *from && *message.id == *id
-        };
-        self.by_id.find(hash, is_it).map(|&position| self.at(position))
-    }
-
-    /// Where the message of this speaker and id stands; known for longer than the message is kept.
-    pub fn stamp(&self, from: &str, id: &str) -> Option<Stamp> {
+    /// Where the message of this speaker and id stands, which is known for longer than the message itself is here.
+    pub fn find(&self, from: &str, id: &str) -> Option<(Stamp, Option<&Entry>)> {
         let hash = self.hash(from, id);
-        match self.find_hashed(hash, from, id) {
-            Some(entry) => Some(entry.into()),
-            None => self.remembered.get(&hash).copied(),
+        match self.position(hash, from, id).map(|position| self.at(position)) {
+            Some(entry) => Some((entry.into(), Some(entry))),
+            None => self.remembered.get(&hash).map(|stamp| (*stamp, None)),
         }
     }
 
@@ -193,6 +170,20 @@ impl Ring {
         self.entries.iter().map(|kept| &kept.entry)
     }
 
+    fn position(&self, hash: u64, from: &str, id: &str) -> Option<u64> {
+        let is_it = |&position: &u64| {
+            let message = &self.at(position).message;
+            *message.from == *from && *message.id == *id
+        };
+        self.by_id.find(hash, is_it).copied()
+    }
+
+    fn forget(&mut self, hash: u64, position: u64) {
+        if let Ok(found) = self.by_id.find_entry(hash, |&at| at == position) {
+            found.remove();
+        }
+    }
+
     fn at(&self, position: u64) -> &Entry {
         &self.entries[(position - self.gone) as usize].entry
     }
@@ -207,9 +198,7 @@ impl Ring {
         self.gone += 1;
         self.bytes -= entry.message.weight();
         if !is_repeat {
-            if let Ok(found) = self.by_id.find_entry(hash, |&at| at == position) {
-                found.remove();
-            }
+            self.forget(hash, position);
             if self.remembered.insert(hash, (&entry).into()).is_none() {
                 self.remembered_order.push_back(hash);
             }
@@ -234,7 +223,7 @@ mod tests {
     }
 
     fn push(ring: &mut Ring, entry: Entry) -> Evicted {
-        let is_repeat = ring.stamp(&entry.message.from, &entry.message.id).is_some();
+        let is_repeat = ring.find(&entry.message.from, &entry.message.id).is_some();
         ring.push(entry, is_repeat)
     }
 
@@ -246,11 +235,12 @@ mod tests {
         }
         let evicted = push(&mut ring, entry(5000, "x"));
         assert_eq!(evicted.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [0]);
-        assert!(ring.find("ann", "0").is_none());
-        assert_eq!(ring.stamp("ann", "0"), Some(Stamp { stream: STREAM, seq: 0, time: 0 }));
-        assert_eq!(ring.find("ann", "1").unwrap().seq, 1);
-        assert_eq!(ring.find("ann", "5000").unwrap().seq, 5000);
-        assert!(ring.stamp("bob", "1").is_none());
+        assert_eq!(ring.find("ann", "0"), Some((Stamp { stream: STREAM, seq: 0, time: 0 }, None)));
+        for seq in [1, 5000] {
+            let (stamp, kept) = ring.find("ann", &seq.to_string()).unwrap();
+            assert_eq!((stamp.seq, kept.unwrap().seq), (seq, seq));
+        }
+        assert!(ring.find("bob", "1").is_none());
         assert_eq!(ring.iter().count(), RING_MESSAGES_MAX);
         assert_eq!(ring.by_id.len(), RING_MESSAGES_MAX);
     }
@@ -266,7 +256,7 @@ mod tests {
         let all = (RING_MESSAGES_MAX + IDS_MAX + 500) as u64;
         (200..all).for_each(|seq| drop(push(&mut ring, entry(seq, "x"))));
         assert_eq!((ring.remembered.len(), ring.remembered_order.len()), (IDS_MAX, IDS_MAX));
-        assert!(ring.stamp("ann", "499").is_none() && ring.stamp("ann", "500").is_some());
+        assert!(ring.find("ann", "499").is_none() && ring.find("ann", "500").is_some());
         ring.shrink(ID_WEIGHT * 10);
         assert_eq!(ring.remembered.len(), 10);
     }
@@ -280,12 +270,12 @@ mod tests {
         ring.give_way("ann", "1");
         push(&mut ring, again.clone());
         assert_eq!(ring.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [9]);
-        assert_eq!((ring.repeats().count(), ring.stamp("ann", "1").unwrap().seq), (1, 9));
+        assert_eq!((ring.repeats().count(), ring.find("ann", "1").unwrap().0.seq), (1, 9));
         ring.shrink(0);
         ring.give_way("ann", "1");
-        assert_eq!((ring.stamp("ann", "1"), ring.remembered_order.len()), (None, 0));
+        assert_eq!((ring.find("ann", "1"), ring.remembered_order.len()), (None, 0));
         push(&mut ring, again);
-        assert_eq!(ring.stamp("ann", "1").unwrap().seq, 9);
+        assert_eq!(ring.find("ann", "1").unwrap().0.seq, 9);
     }
 
     #[test]
@@ -296,7 +286,7 @@ mod tests {
         push(&mut ring, first);
         push(&mut ring, again);
         assert_eq!((ring.iter().count(), ring.kept().count()), (1, 2));
-        assert_eq!(ring.stamp("ann", "1").unwrap().stream, STREAM);
+        assert_eq!(ring.find("ann", "1").unwrap().0.stream, STREAM);
         ring.shrink(0);
         assert_eq!((ring.kept().count(), ring.by_id.len()), (0, 0));
     }

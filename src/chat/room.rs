@@ -132,10 +132,8 @@ impl Room {
 
     /// What this speaker said under this id, and the message as long as it is kept.
     pub fn said_before(&self, from: &str, id: &str) -> Option<(Stamp, Option<&Message>)> {
-        match self.ring.find(from, id) {
-            Some(entry) => Some((entry.into(), Some(&*entry.message))),
-            None => self.ring.stamp(from, id).map(|stamp| (stamp, None)),
-        }
+        let (stamp, kept) = self.ring.find(from, id)?;
+        Some((stamp, kept.map(|entry| &*entry.message)))
     }
 
     /// Gives a message its place in this server's stream. It must not have been said before.
@@ -432,7 +430,7 @@ impl Room {
 
     /// Keeps the next message of a stream; it is shown unless it was said in another stream before, and shown.
     fn take(&mut self, stream: StreamId, seq: u64, message: Arc<Message>, heard: &mut Heard) {
-        let first = self.ring.stamp(&message.from, &message.id);
+        let first = self.ring.find(&message.from, &message.id).map(|(stamp, _)| stamp);
         let is_hidden = first.is_some_and(|first| first.stream == self.own && first.seq > self.shown());
         if is_hidden && let Some(first) = first {
             // Whoever sees a stream go past this place has seen the message, wherever it goes on from here: so it cannot

@@ -51,6 +51,8 @@ pub struct Lanes {
     /// By how much this server was late so far. Inside here all times are without that: a stall stops the clock.
     lag: Duration,
     now: Instant,
+    /// What the shell said last that the time is.
+    told: Instant,
     /// Rooms may have become certain.
     is_news: bool,
     /// Kept for its memory.
@@ -83,6 +85,7 @@ impl Lanes {
             turn: 0,
             lag: Duration::ZERO,
             now,
+            told: now,
             is_news: false,
             encoded: Vec::new(),
             commands: VecDeque::new(),
@@ -318,6 +321,11 @@ impl Lanes {
     /// How late it is is not held against the nodes: after a stall the clock in here goes on from the time at which
     /// something was to be done.
     fn awake(&mut self, now: Instant) -> Instant {
+        // A turn has one time, and hands in many things: only the first can be late.
+        if now == self.told {
+            return self.now;
+        }
+        self.told = now;
         let now = now.checked_sub(self.lag).unwrap_or(now);
         let late = now.saturating_duration_since(self.deadline());
         self.lag += late;

@@ -8,11 +8,13 @@ use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Registry, Unit};
 
 use crate::wire::http::HeadError;
 use crate::wire::upgrade::UpgradeError;
 use crate::wire::{CloseReason, Response, Status, Violation};
+
+use super::stopwatch::Seconds;
 
 /// Shared by all reactors of a process; each adds what it tallied once a turn.
 #[derive(Debug, Default)]
@@ -21,6 +23,7 @@ pub struct Metrics {
     turned_away: Counter,
     lost: Counter,
     turns: Counter,
+    turn_seconds: Family<Phase, Seconds>,
     deliveries: Counter,
     writes: Counter,
     messages: Counter,
@@ -43,6 +46,27 @@ pub struct Tally {
     pub writes: u64,
     /// Messages read.
     pub messages: u64,
+}
+
+/// Where one reactor's time goes; its sum is the time since it began.
+#[derive(Debug)]
+pub(super) struct TurnSeconds {
+    /// Nothing to do.
+    pub(super) wait: Seconds,
+    /// Newcomers.
+    pub(super) accept: Seconds,
+    /// What clients sent, from the socket to the mail for other threads.
+    pub(super) read: Seconds,
+    /// Mail from other threads, put into the queues of its receivers; and deadlines.
+    pub(super) serve: Seconds,
+    /// The queues, to the sockets.
+    pub(super) flush: Seconds,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Phase {
+    reactor: usize,
+    phase: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -84,6 +108,8 @@ impl Metrics {
         registry.register("connections_lost", "WebSockets that ended without a close frame", m.lost.clone());
         registry.register("websockets", "WebSockets open now", m.websockets.clone());
         registry.register("turns", "turns of the reactors", m.turns.clone());
+        let help = "what the time of each reactor goes to, by phase of its turns";
+        registry.register_with_unit("turn", help, Unit::Seconds, m.turn_seconds.clone());
         registry.register("deliveries", "messages written, times their receivers", m.deliveries.clone());
         registry.register("writes", "write system calls", m.writes.clone());
         registry.register("messages_received", "WebSocket messages read", m.messages.clone());
@@ -139,6 +165,17 @@ impl Metrics {
     /// The longest turn since this was last asked.
     pub fn take_longest_turn(&self) -> Duration {
         Duration::from_micros(self.longest_turn.swap(0, Ordering::Relaxed))
+    }
+
+    pub(super) fn turn_seconds(&self, reactor: usize) -> TurnSeconds {
+        let seconds = |phase| self.turn_seconds.get_or_create_owned(&Phase { reactor, phase });
+        TurnSeconds {
+            wait: seconds("wait"),
+            accept: seconds("accept"),
+            read: seconds("read"),
+            serve: seconds("serve"),
+            flush: seconds("flush"),
+        }
     }
 
     pub(super) fn accepted(&self) {

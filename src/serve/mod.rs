@@ -10,6 +10,7 @@ pub mod process;
 pub mod reactor;
 pub mod server;
 pub mod service;
+pub mod stopwatch;
 
 pub use clients::Clients;
 pub use limits::Limits;

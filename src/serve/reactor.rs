@@ -17,8 +17,9 @@ use crate::wire::{CloseReason, Event, HeadError, Status, frame};
 
 use super::clients::{Client, Clients, Phase};
 use super::limits::{ACCEPTS_PER_TURN, Limits, READ_BUFFER_BYTES_MIN, RETRY, TICK};
-use super::metrics::Metrics;
+use super::metrics::{Metrics, TurnSeconds};
 use super::service::{Answer, Pace, Service};
+use super::stopwatch::Stopwatch;
 
 /// One core's share of a server.
 pub struct Reactor<S: Service> {
@@ -34,6 +35,8 @@ pub struct Reactor<S: Service> {
     pace: Pace,
     limits: Limits,
     metrics: Arc<Metrics>,
+    watch: Stopwatch,
+    seconds: TurnSeconds,
     stop: Arc<AtomicBool>,
 }
 
@@ -52,18 +55,21 @@ impl<S: Service> Reactor<S> {
         let service = make_service(poller.waker());
         // A held message and its header must leave room for at least one more byte.
         let buffer_bytes = READ_BUFFER_BYTES_MIN.max(limits.message_bytes_max + frame::HEADER_BYTES_MAX + 1);
+        let now = Instant::now();
         Ok(Self {
             index,
             poller,
             listener,
             service,
-            clients: Clients::new(limits, Arc::clone(&metrics), Instant::now()),
+            clients: Clients::new(limits, Arc::clone(&metrics), now),
             buffer: vec![0; buffer_bytes].into(),
             ready: Vec::new(),
             may_accept: false,
             is_exhausted: false,
             pace: Pace::Wait,
             limits,
+            watch: Stopwatch::start(now),
+            seconds: metrics.turn_seconds(index),
             metrics,
             stop,
         })
@@ -94,19 +100,22 @@ impl<S: Service> Reactor<S> {
         let now = self.wait()?;
         self.accept();
         self.read(now);
+        self.watch.lap(&self.seconds.read);
         self.serve(now);
         self.expire(now);
+        self.watch.lap(&self.seconds.serve);
         self.clients.flush();
         self.ready.extend(self.clients.take_relieved());
         self.metrics.add(&mut self.clients.tally);
-        self.metrics.turned(now.elapsed());
+        let end = self.watch.lap(&self.seconds.flush);
+        self.metrics.turned(end.duration_since(now));
         Ok(())
     }
 
-    /// Sleeps until something happens; the only place that does. The clock is read here, and once more at the end of the turn.
+    /// Sleeps until something happens; the only place that does. The turn's present is when it woke.
     fn wait(&mut self) -> io::Result<Instant> {
-        let now = Instant::now();
-        self.poller.wait(self.timeout(now))?;
+        self.poller.wait(self.timeout(self.watch.at()))?;
+        let now = self.watch.lap(&self.seconds.wait);
         for readiness in self.poller.ready() {
             match readiness {
                 Readiness::Listener => self.may_accept = true,
@@ -123,7 +132,6 @@ impl<S: Service> Reactor<S> {
                 }
             }
         }
-        let now = Instant::now();
         self.clients.begin_turn(now);
         Ok(now)
     }
@@ -171,6 +179,7 @@ impl<S: Service> Reactor<S> {
                 }
             }
         }
+        self.watch.lap(&self.seconds.accept);
     }
 
     /// One read for each connection that has something; what is left waits for the next turn, so that nobody who

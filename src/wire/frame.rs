@@ -15,6 +15,7 @@ pub const PING: &[u8] = &[0x89, 0];
 
 /// Appends a whole, unmasked frame: what a server sends.
 pub fn encode(opcode: OpCode, payload: &[u8], out: &mut Vec<u8>) {
+    out.reserve(HEADER_BYTES_MAX + payload.len());
     let header = FrameHeader { opcode, ..FrameHeader::default() };
     header.format(payload.len() as u64, out).expect("writing to a Vec cannot fail");
     out.extend_from_slice(payload);

@@ -6,6 +6,9 @@ use super::frame;
 use super::limits::Limits;
 use super::stream::StreamId;
 
+/// What an acknowledgement takes with names of common lengths: most frames to one client are no longer.
+const ACK_BYTES: usize = 256;
+
 /// One frame to a client. Borrows: it is encoded once, at once.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
@@ -101,7 +104,7 @@ impl ServerMessage<'_> {
     /// The message as one whole text frame of its own.
     pub fn to_frame(&self) -> bytes::Bytes {
         let mut out = Vec::new();
-        self.encode(&mut Vec::new(), &mut out);
+        self.encode(&mut Vec::with_capacity(ACK_BYTES), &mut out);
         out.into()
     }
 }

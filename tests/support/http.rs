@@ -83,10 +83,18 @@ pub fn room(server: SocketAddr, name: &str) -> Value {
 
 /// A counter or gauge as `/metrics` shows it, name and labels as they stand there; 0 if it does not show it.
 pub fn metric(server: SocketAddr, name: &str) -> u64 {
+    metric_text(server, name).map_or(0, |value| value.parse().unwrap())
+}
+
+/// A counter of seconds; 0 if it is not shown.
+pub fn seconds(server: SocketAddr, name: &str) -> f64 {
+    metric_text(server, name).map_or(0.0, |value| value.parse().unwrap())
+}
+
+fn metric_text(server: SocketAddr, name: &str) -> Option<String> {
     let answer = http_get(server, "/metrics");
     assert_eq!(answer.status, 200, "{answer:?}");
     assert!(answer.body.ends_with("# EOF\n"), "{}", answer.body);
     let mut lines = answer.body.lines();
-    let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    value.map_or(0, |value| value.parse().unwrap())
+    lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' ').map(str::to_owned))
 }
