@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 
 import { Server, Void, startLoad } from './process.js';
-import { LOADGEN, OURS, servers } from './servers.js';
+import { LOADGEN, MODULES, OURS, servers } from './servers.js';
 
 const HELP = `usage: make peers ARGS="…"
   --rounds N      so many rounds, of which the first does not count [default: 6]
@@ -56,11 +56,11 @@ const WARM_UP = { clients: 500, rooms: 50, rate: 1000, seconds: 1 };
 /** What follows the last arrival or departure is over after it. */
 const REST_MS = 1500;
 
-process.on('SIGINT', () => process.exit(130));
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(130));
 try {
   const { rounds, seconds, measures } = options();
-  const all = servers();
   check();
+  const all = servers();
   console.log([`Node.js ${process.versions.node}`, ...all.map(({ name, version }) => `${name} ${version}`)].join(', '));
   for (const measure of measures) {
     const results = await alternate(all, rounds, measure, { seconds, ...measure.plan });
@@ -89,14 +89,14 @@ function options() {
   const [rounds, seconds] = [values.rounds, values.seconds].map(Number);
   const wanted = values.only.split(',');
   if (!(rounds >= 2) || !(seconds >= 4) || seconds % 4 || wanted.some((name) => !names.includes(name))) {
-    throw new Error(`not so\n${HELP}`);
+    throw new Error(`these values are not possible\n${HELP}`);
   }
   return { rounds, seconds, measures: MEASURES.filter(({ name }) => wanted.includes(name)) };
 }
 
 function check() {
-  const missing = [OURS, LOADGEN].find((program) => !existsSync(program));
-  if (missing) throw new Error(`${missing} is missing: cargo build --release -p distr-chat -p loadgen`);
+  const missing = [OURS, LOADGEN, MODULES].find((needed) => !existsSync(needed));
+  if (missing) throw new Error(`${missing} is missing; \`make peers\` makes it`);
   if (availableParallelism() < 2) throw new Error('two cores are needed, one for servers and one for loadgen');
 }
 

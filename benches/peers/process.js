@@ -21,6 +21,7 @@ export class Void extends Error {}
 export class Server {
   /** Starts what servers.js describes. */
   static async start(description) {
+    if (await listens(description.port)) throw new Error(`port ${description.port} is taken`);
     const child = start(SERVER_CORE, description.command, ['ignore', 'ignore', 'pipe']);
     let log = '';
     child.stderr.on('data', (bytes) => (log = (log + bytes).slice(0, LOG_CHARACTERS)));
@@ -66,8 +67,7 @@ export const startLoad = (command) => start(LOAD_CORE, command, ['ignore', 'pipe
 function start(core, command, stdio) {
   const child = spawn('taskset', ['-c', core, ...command], { stdio });
   running.add(child);
-  child.ended = new Promise((resolve, reject) => {
-    child.on('error', reject);
+  child.ended = new Promise((resolve) => {
     child.on('close', (code) => {
       running.delete(child);
       resolve(code);

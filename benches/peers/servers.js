@@ -11,6 +11,7 @@ const manifest = readFileSync(path('../../Cargo.toml'), 'utf8');
 
 export const OURS = path('../../target/release/distr-chat');
 export const LOADGEN = path('../../target/release/loadgen');
+export const MODULES = path('node_modules');
 
 const JSON_CHAT = [
   ...['--join', '{"type":"join","room":"{room}","user":"{user}"}'],
