@@ -14,7 +14,7 @@ import { LOADGEN, MODULES, OURS, servers } from './servers.js';
 const HELP = `usage: make peers ARGS="…"
   --rounds N      so many rounds, of which the first does not count [default: 6]
   --seconds N     seconds of load in each run, a multiple of 4 [default: 8]
-  --only NAME,…   of room, bursts, rooms, idle [default: all]`;
+  --only NAME,…   of room, bursts, flood, rooms, idle [default: all]`;
 
 const DELIVERIES = { what: 'deliveries per CPU second', of: ({ delivered, cpuSeconds }) => delivered / cpuSeconds };
 const MEASURES = [
@@ -31,6 +31,15 @@ const MEASURES = [
     title: 'one room of 1,000, 100 messages at once every 4 s',
     plan: { clients: 1000, rooms: 1, rate: 25, burst: 100 },
     run: deliver,
+    columns: [DELIVERIES],
+  },
+  {
+    name: 'flood',
+    // Ten times what those get done who write each message by itself.
+    title: 'one room of 1,000, 100 messages at once ten times a second',
+    plan: { clients: 1000, rooms: 1, rate: 1000, burst: 100 },
+    run: deliver,
+    takesPart: ({ gathers }) => gathers,
     columns: [DELIVERIES],
   },
   {
@@ -63,7 +72,8 @@ try {
   const all = servers();
   console.log([`Node.js ${process.versions.node}`, ...all.map(({ name, version }) => `${name} ${version}`)].join(', '));
   for (const measure of measures) {
-    const results = await alternate(all, rounds, measure, { seconds, ...measure.plan });
+    const field = all.filter(measure.takesPart ?? Boolean);
+    const results = await alternate(field, rounds, measure, { seconds, ...measure.plan });
     measure.columns.forEach((column) => print(measure.title, column, results));
   }
 } catch (error) {
@@ -101,10 +111,10 @@ function check() {
 }
 
 /** A B C D A B C D …: the results of all rounds but the first, by server. */
-async function alternate(all, rounds, measure, plan) {
-  const results = new Map(all.map((server) => [server, []]));
+async function alternate(field, rounds, measure, plan) {
+  const results = new Map(field.map((server) => [server, []]));
   for (let round = 0; round < rounds; round += 1) {
-    for (const server of all) {
+    for (const server of field) {
       const result = await attempt(server, measure, plan);
       const shown =
         result.why ?? measure.columns.map((column) => `${figure(column.of(result))} ${column.what}`).join(', ');

@@ -23,15 +23,29 @@ const SOCKET_IO_CHAT = [
   ...['--send', '420["send",{"id":"{id}","text":"{text}"}]'],
 ];
 
-const peer = (name, script, packageName, port, url, words) => ({
-  name,
-  version: require(`${packageName}/package.json`).version,
-  port,
-  command: [process.execPath, '--expose-gc', path(script), `${port}`],
-  target: ['--target', `ws://127.0.0.1:${port}${url}`, ...words],
-  collectsGarbage: true,
-});
+const peers = [
+  {
+    name: 'µWebSockets.js',
+    script: 'microWebSockets.js',
+    package: '@trufflesuite/uws-js-unofficial',
+    port: 5401,
+    place: '/',
+    chat: JSON_CHAT,
+    gathers: true,
+  },
+  { name: 'ws', script: 'ws.js', package: 'ws', port: 5402, place: '/', chat: JSON_CHAT, gathers: false },
+  {
+    name: 'Socket.IO',
+    script: 'socketIo.js',
+    package: 'socket.io',
+    port: 5403,
+    place: '/socket.io/?EIO=4&transport=websocket',
+    chat: SOCKET_IO_CHAT,
+    gathers: false,
+  },
+];
 
+/** `gathers`: messages of one turn go to a client in one write. */
 export const servers = () => [
   {
     name: 'distr-chat',
@@ -41,8 +55,15 @@ export const servers = () => [
     command: [OURS, 'app', '--listen', '127.0.0.1:5400', '--reactors', '1', '--balancers', '127.0.0.1:5499'],
     target: ['--target', 'ws://127.0.0.1:5400/ws'],
     collectsGarbage: false,
+    gathers: true,
   },
-  peer('µWebSockets.js', 'microWebSockets.js', '@trufflesuite/uws-js-unofficial', 5401, '/', JSON_CHAT),
-  peer('ws', 'ws.js', 'ws', 5402, '/', JSON_CHAT),
-  peer('Socket.IO', 'socketIo.js', 'socket.io', 5403, '/socket.io/?EIO=4&transport=websocket', SOCKET_IO_CHAT),
+  ...peers.map(({ name, script, package: module, port, place, chat, gathers }) => ({
+    name,
+    version: require(`${module}/package.json`).version,
+    port,
+    command: [process.execPath, '--expose-gc', path(script), `${port}`],
+    target: ['--target', `ws://127.0.0.1:${port}${place}`, ...chat],
+    collectsGarbage: true,
+    gathers,
+  })),
 ];
