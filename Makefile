@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help up build test check-rust check-frontend browser docker-test chaos bench profile clean tools-build tools-test
+.PHONY: help up build test check-rust check-frontend browser docker-test chaos bench peers profile clean tools-build tools-test
 
 ARGS ?=
 CARGO := cargo
@@ -52,12 +52,17 @@ profile: tools-build target/tools/bin/inferno-flamegraph ## a flame graph of a s
 	$(CARGO) build --release --locked --package loadgen
 	node benches/profile/main.mjs $(ARGS)
 
+peers: tools-build benches/peers/node_modules/.package-lock.json ## the same load on µWebSockets.js, ws and Socket.IO, in turn with ours (ARGS="--only bursts")
+	$(call need,taskset,install util-linux)
+	$(CARGO) build --release --locked --package distr-chat --package loadgen
+	node benches/peers/comparison.js $(ARGS)
+
 clean: ## remove what was built
 	$(CARGO) clean
-	rm -rf frontend/dist frontend/node_modules
+	rm -rf frontend/dist frontend/node_modules benches/peers/node_modules
 
-frontend/node_modules/.package-lock.json: frontend/package-lock.json
-	cd frontend && npm ci --no-audit --no-fund
+%/node_modules/.package-lock.json: %/package-lock.json
+	cd $* && npm ci --no-audit --no-fund
 	@touch $@
 
 frontend/dist/index.html: frontend/node_modules/.package-lock.json $(FRONTEND_SOURCES)

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::{env, fs};
 
@@ -79,6 +80,10 @@ pub struct Flags {
     /// Messages per second, of all clients together
     #[arg(long, env = "LOADGEN_RATE", default_value_t = 1000)]
     rate: u32,
+
+    /// How many of them are sent at the same time, by different clients; the rate stays
+    #[arg(long, env = "LOADGEN_BURST", default_value_t = NonZeroU32::MIN)]
+    burst: NonZeroU32,
 
     /// For how long they are sent
     #[arg(long, env = "LOADGEN_DURATION", default_value = "10s")]
@@ -179,6 +184,7 @@ impl Flags {
             sizes: self.room_sizes,
             ramp: self.ramp,
             rate: self.rate,
+            burst: self.burst,
             duration: self.duration.into(),
             payload_bytes: self.payload,
             mischief,

@@ -1,5 +1,6 @@
 //! What is to be done: how many clients in how many rooms say how much, and what else they do.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,8 @@ pub struct Plan {
     pub ramp: Option<u32>,
     /// Messages per second of all clients together.
     pub rate: u32,
+    /// How many of them are due at the same time.
+    pub burst: NonZeroU32,
     /// For how long they are said.
     pub duration: Duration,
     /// Bytes of text of a message.
@@ -61,6 +64,7 @@ impl Default for Plan {
             sizes: Sizes::Even,
             ramp: None,
             rate: 1000,
+            burst: NonZeroU32::MIN,
             duration: Duration::from_secs(10),
             payload_bytes: 32,
             mischief: Mischief::default(),

@@ -13,6 +13,8 @@ pub struct Schedule {
     len: u32,
     /// Messages per second.
     rate: u64,
+    /// Messages that are due at the same time.
+    burst: u32,
 }
 
 impl Schedule {
@@ -22,7 +24,7 @@ impl Schedule {
         fastrand::Rng::with_seed(plan.seed).shuffle(&mut order);
         let rate = u64::from(plan.rate);
         let len = (plan.duration.as_nanos() * u128::from(rate)).div_ceil(NANOS_PER_SECOND.into());
-        Self { order, len: u32::try_from(len).unwrap_or(u32::MAX), rate }
+        Self { order, len: u32::try_from(len).unwrap_or(u32::MAX), rate, burst: plan.burst.get() }
     }
 
     /// How many messages there are.
@@ -37,8 +39,9 @@ impl Schedule {
 
     /// When a message is to be sent, from the start.
     pub fn at(&self, number: u32) -> Duration {
+        let first_of_burst = number - number % self.burst;
         // Fits: a number has 32 bits, and 30 are the nanoseconds of a second.
-        Duration::from_nanos(u64::from(number) * NANOS_PER_SECOND / self.rate)
+        Duration::from_nanos(u64::from(first_of_burst) * NANOS_PER_SECOND / self.rate)
     }
 
     /// Who sends it, among all clients.
@@ -49,6 +52,8 @@ impl Schedule {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+
     use super::*;
 
     fn plan(rate: u32) -> Plan {
@@ -68,6 +73,13 @@ mod tests {
         assert_eq!(schedule.sender(13), schedule.sender(3));
         senders.sort_unstable();
         assert_eq!(senders, (0..10).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_burst_is_due_with_its_first_message() {
+        let schedule = Schedule::new(&Plan { burst: NonZeroU32::new(3).unwrap(), ..plan(6) });
+        let due: Vec<_> = (0..7).map(|number| schedule.at(number).as_millis()).collect();
+        assert_eq!((schedule.len(), due), (15, vec![0, 0, 0, 500, 500, 500, 1000]), "the rate stays");
     }
 
     #[test]
