@@ -79,6 +79,9 @@ pub const DIGEST_STREAM_AGE: Duration = Duration::from_secs(10);
 
 /// A message that no second holder has confirmed within this time is published again, for another witness.
 pub const CONFIRM_PATIENCE: Duration = Duration::from_millis(300);
+/// The patience doubles with each time that this was in vain, so often at most, and is halved by each confirmation that came
+/// in time: where all are late, since there is too much to do, repeats must not add to it.
+pub const CONFIRM_DOUBLINGS_MAX: u32 = 3;
 /// A message is shown to members here once a second server holds it, or after this time.
 pub const SHOW_PATIENCE: Duration = Duration::from_secs(1);
 /// A server that was asked to hold a room does so for this long. It is asked again every [`PRESENCE_REFRESH`].

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use smallvec::SmallVec;
 
-use super::limits::{CONFIRM_PATIENCE, SHOW_PATIENCE, UNCONFIRMED_MAX};
+use super::limits::{CONFIRM_DOUBLINGS_MAX, CONFIRM_PATIENCE, SHOW_PATIENCE, UNCONFIRMED_MAX};
 use super::ring::Stamp;
 use super::{Member, Message};
 
@@ -25,6 +25,8 @@ pub struct Unconfirmed {
     published: Option<Instant>,
     /// How often that was in vain.
     tries: usize,
+    /// How often the patience is doubled.
+    doublings: u32,
 }
 
 /// A message and who waits for its acknowledgement.
@@ -132,13 +134,15 @@ impl Unconfirmed {
 
     /// When they are to be published again.
     pub fn publish_due(&self) -> Option<Instant> {
-        self.published.filter(|_| !self.is_empty()).map(|at| at + CONFIRM_PATIENCE)
+        let patience = CONFIRM_PATIENCE * 2u32.pow(self.doublings);
+        self.published.filter(|_| !self.is_empty()).map(|at| at + patience)
     }
 
     /// They are published again: says how often that was in vain, so that another witness may be asked.
     pub fn publish_again(&mut self, now: Instant) -> usize {
         self.published = Some(now);
         self.tries += 1;
+        self.doublings = CONFIRM_DOUBLINGS_MAX.min(self.doublings + 1);
         self.tries
     }
 
@@ -168,7 +172,11 @@ impl Unconfirmed {
     }
 
     fn note_progress(&mut self) {
-        self.tries = 0;
+        // A late answer to the first publication looks like an early one to the last: only what was published once says that
+        // others are quick (RFC 6298, section 3).
+        if std::mem::take(&mut self.tries) == 0 {
+            self.doublings = self.doublings.saturating_sub(1);
+        }
         // What follows was published later than what was confirmed.
         let next = self.waiting.front().map(|waiting| waiting.said);
         self.published = next.or_else(|| self.retries.first().map(|retry| retry.since));
@@ -207,6 +215,25 @@ mod tests {
         assert_eq!(unconfirmed.publish_due(), None);
         push(&mut unconfirmed, 3, later);
         assert_eq!(unconfirmed.publish_due(), Some(later + CONFIRM_PATIENCE));
+    }
+
+    #[test]
+    fn the_later_others_are_the_longer_they_are_waited_for() {
+        let start = Instant::now();
+        let mut unconfirmed = Unconfirmed::default();
+        let wait = |unconfirmed: &Unconfirmed, from| unconfirmed.publish_due().map(|due| due - from);
+        let times = |factor| Some(CONFIRM_PATIENCE * factor);
+        push(&mut unconfirmed, 1, start);
+        for factor in [1, 2, 4, 8, 8] {
+            assert_eq!(wait(&unconfirmed, start), times(factor));
+            unconfirmed.publish_again(start);
+        }
+        confirm(&mut unconfirmed, 1);
+        for (seq, factor) in [(2, 8), (3, 4), (4, 2), (5, 1), (6, 1)] {
+            push(&mut unconfirmed, seq, start);
+            assert_eq!(wait(&unconfirmed, start), times(factor), "{seq}");
+            confirm(&mut unconfirmed, seq);
+        }
     }
 
     #[test]
