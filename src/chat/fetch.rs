@@ -66,12 +66,18 @@ impl Fetch {
         self.waiting.take()
     }
 
-    /// The question goes out to these servers, of which some may have answered before.
+    /// The question goes out to these servers, of which some may have answered before. When it goes out again, those who have come
+    /// since are not waited for: what they say is heard.
     pub fn ask(&mut self, peers: impl Iterator<Item = u64>, now: Instant) {
-        if self.awaited.is_none() {
+        let before = self.awaited.take();
+        if before.is_none() {
             self.end = now + FETCH_MAX;
         }
-        self.awaited = Some(peers.filter(|peer| !self.answered.contains(peer)).collect());
+        let is_silent = |peer: &u64| match &before {
+            Some(awaited) => awaited.contains(peer),
+            None => !self.answered.contains(peer),
+        };
+        self.awaited = Some(peers.filter(is_silent).collect());
         self.due = now + if self.is_awaited() { FETCH_INTERVAL } else { FETCH_MAX };
     }
 
@@ -156,6 +162,18 @@ mod tests {
         fetch.ask([1, 2].into_iter(), now);
         fetch.answered(2);
         assert!(fetch.is_answered(), "what 1 said still holds");
+    }
+
+    #[test]
+    fn who_comes_after_the_question_is_not_waited_for() {
+        let now = Instant::now();
+        let mut fetch = Fetch::new(now);
+        fetch.ask([1, 2].into_iter(), now);
+        fetch.answered(1);
+        fetch.ask([1, 2, 3].into_iter(), now + FETCH_INTERVAL);
+        assert!(!fetch.is_answered() && fetch.is_sufficient(), "only 2 is silent");
+        fetch.ask([1, 3].into_iter(), now + FETCH_MAX);
+        assert!(fetch.is_answered(), "2 is gone");
     }
 
     #[test]
