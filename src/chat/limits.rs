@@ -71,6 +71,8 @@ pub const WANT_MESSAGES_MAX: u64 = 1000;
 pub const GAP_MAX: Duration = Duration::from_secs(10);
 /// What changed in a room is told to other servers after this time, so that the last message before a fault is missed.
 pub const DIGEST_DELAY: Duration = Duration::from_millis(50);
+/// Digests go out at multiples of this time, so that one envelope carries those of many rooms.
+pub const DIGEST_GRID_MS: u64 = 25;
 /// And again, in case that was lost.
 pub const DIGEST_REPEATS: [Duration; 3] =
     [Duration::from_millis(250), Duration::from_secs(1), Duration::from_secs(4)];

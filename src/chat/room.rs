@@ -10,8 +10,8 @@ use smallvec::SmallVec;
 use super::fetch::Fetch;
 use super::forerunners::Forerunners;
 use super::limits::{
-    DELIVER_BYTES_MAX, DIGEST_DELAY, DIGEST_REPEATS, DIGEST_STREAM_AGE, GAP_PATIENCE, HISTORY_MESSAGES,
-    PRESENCE_REFRESH, ROOM_LINGER, STREAMS_PER_ROOM_MAX,
+    DELIVER_BYTES_MAX, DIGEST_DELAY, DIGEST_GRID_MS, DIGEST_REPEATS, DIGEST_STREAM_AGE, GAP_PATIENCE,
+    HISTORY_MESSAGES, PRESENCE_REFRESH, ROOM_LINGER, STREAMS_PER_ROOM_MAX,
 };
 use super::presence::Presence;
 use super::ring::{Entry, Ring, Stamp};
@@ -150,7 +150,7 @@ impl Room {
         self.outgoing.push(Arc::clone(&message));
         self.unconfirmed.push(seq, Arc::clone(&message), sender, now.instant);
         self.keep(Entry { stream: own, seq, message }, false);
-        self.note_change(now.instant);
+        self.note_change(now);
         Stamp { stream: own, seq, time }
     }
 
@@ -170,7 +170,7 @@ impl Room {
             Offer::Next => {
                 self.take(stream, seq, Arc::clone(message), &mut heard);
                 self.take_waiting(stream, &mut heard, now);
-                self.note_change(now.instant);
+                self.note_change(now);
             }
         }
         heard
@@ -393,9 +393,10 @@ impl Room {
 
     /// Takes the digest that is due, if it is.
     pub fn take_due_digest(&mut self, now: Instant) -> Option<Vec<Span>> {
-        self.digest_due.take_if(|due| *due <= now)?;
+        let due = self.digest_due.take_if(|due| *due <= now)?;
         if let Some(&wait) = DIGEST_REPEATS.get(self.digest_repeats) {
-            self.digest_due = Some(now + wait);
+            // From when it was due, so that it stays on the grid.
+            self.digest_due = Some(if due + wait > now { due + wait } else { now + wait });
             self.digest_repeats += 1;
         }
         let since = now.checked_sub(DIGEST_STREAM_AGE).unwrap_or(now);
@@ -419,12 +420,12 @@ impl Room {
     }
 
     /// The digest is told soon, and a few times more.
-    fn note_change(&mut self, now: Instant) {
-        let soon = now + DIGEST_DELAY;
+    fn note_change(&mut self, now: Now) {
         self.digest_repeats = 0;
         // One that is due anyway within the first repeat's time is soon enough in a room that is busy.
-        if self.digest_due.is_none_or(|due| due > now + DIGEST_REPEATS[0]) {
-            self.digest_due = Some(soon);
+        if self.digest_due.is_none_or(|due| due > now.instant + DIGEST_REPEATS[0]) {
+            let to_grid = DIGEST_GRID_MS - now.unix_ms % DIGEST_GRID_MS;
+            self.digest_due = Some(now.instant + DIGEST_DELAY + Duration::from_millis(to_grid));
         }
     }
 

@@ -187,17 +187,32 @@ fn a_digest_is_told_soon_after_a_change_and_a_few_times_more() {
     let mut room = room();
     let start = now();
     room.hear(OTHER, 1, &message("1"), 2, start);
+    let latest = DIGEST_DELAY + Duration::from_millis(DIGEST_GRID_MS);
     let mut told = Vec::new();
     let mut passed = Duration::ZERO;
     while passed < 2 * DIGEST_STREAM_AGE {
-        passed += Duration::from_millis(10);
+        passed += Duration::from_millis(5);
         if room.take_due_digest(start.instant + passed).is_some() {
             told.push(passed);
         }
     }
     let [first, second, third, fourth] = told[..] else { panic!("{told:?}") };
-    assert_eq!(first, DIGEST_DELAY);
+    assert!(first > DIGEST_DELAY && first <= latest, "{first:?}");
     assert_eq!([second - first, third - second, fourth - third], DIGEST_REPEATS);
+}
+
+#[test]
+fn digests_of_rooms_that_change_at_nearly_the_same_time_are_due_at_the_same_time() {
+    let start = Now { unix_ms: 1_000_000, ..now() };
+    let due = |after_ms| {
+        let instant = start.instant + Duration::from_millis(after_ms);
+        let mut room = room();
+        room.hear(OTHER, 1, &message("1"), 2, Now { instant, unix_ms: start.unix_ms + after_ms });
+        let is_due = |ms: &u64| room.take_due_digest(start.instant + Duration::from_millis(*ms)).is_some();
+        (0..).find(is_due)
+    };
+    assert!((1..DIGEST_GRID_MS).all(|after_ms| due(after_ms) == due(0)));
+    assert_eq!(due(DIGEST_GRID_MS), due(0).map(|due| due + DIGEST_GRID_MS));
 }
 
 /// A server that comes back fetches a room whose ring is full: streams come in any order, and the oldest messages go, not
