@@ -125,8 +125,10 @@ pub struct Hub {
     sync: VecDeque<RoomId>,
     sync_greets: bool,
     sync_due: Option<Instant>,
-    /// Rooms for which members wait that have seen more of them.
-    behind: Vec<RoomId>,
+    /// Rooms for which members wait that have seen more of them, and of which something was heard since they were looked at.
+    behind: BTreeSet<RoomId>,
+    /// Rooms that others are to be asked for on behalf of those members.
+    unknown: Vec<RoomId>,
     /// What others are told of this server's clients.
     load: Option<u32>,
     /// Bytes that all rings hold.
@@ -158,7 +160,8 @@ impl Hub {
             sync: VecDeque::new(),
             sync_greets: false,
             sync_due: None,
-            behind: Vec::new(),
+            behind: BTreeSet::new(),
+            unknown: Vec::new(),
             load: None,
             ring_bytes: 0,
             rooms_made: 0,
@@ -266,8 +269,7 @@ impl Hub {
             BusState::Pausing { until } => Some(until),
             _ => None,
         };
-        let behind = self.behind.iter().filter_map(|id| self.room(*id).forerunners.as_deref()?.due()).min();
-        [agenda, self.sync_due, settled, behind].into_iter().flatten().fold(self.alive_due, Instant::min)
+        [agenda, self.sync_due, settled].into_iter().flatten().fold(self.alive_due, Instant::min)
     }
 
     /// Tells other servers that this one ends.
@@ -439,6 +441,9 @@ impl Hub {
 
     /// The room's next look is at the earliest of what waits in it.
     fn reschedule(&mut self, id: RoomId) {
+        if self.room(id).forerunners.is_some() {
+            self.behind.insert(id);
+        }
         let at = self.room(id).next_due();
         let due = self.room_mut(id).due.replace(at);
         if due != Some(at) {

@@ -303,6 +303,10 @@ fn what_waits_here_and_is_heard_from_another_server_is_shown_once_at_its_place_t
     let turn = world.turn();
     let there = "\"stream\":\"0000000000000002.0\",\"seq\":1";
     assert_eq!((turn.told(0, "\"message\""), turn.told(0, there)), (1, 1), "{turn:?}");
+    let other = Message { from: "ann".into(), id: "1".into(), text: "not ann's".into(), time: 5 };
+    let (room, messages) = ("r".into(), [Arc::new(other)].into());
+    world.say_word(Word::Messages { room, stream: CAT, first_seq: 2, witness: 1, messages });
+    assert_eq!(world.turn().told(0, "\"message\""), 0, "another text under the same id drives nothing out");
     world.have(2);
     let turn = world.turn();
     assert_eq!((turn.told(0, "\"message\""), turn.told(0, "\"seq\":2")), (1, 2), "only ann's: {turn:?}");
@@ -362,6 +366,36 @@ fn who_has_seen_what_waits_here_comes_in_when_it_is_shown() {
     let turn = world.turn();
     assert_eq!((turn.told(0, "\"message\""), turn.told(1, "\"history\":[]")), (1, 1), "{turn:?}");
     assert_eq!(turn.told(1, "\"message\""), 0, "bob has seen it elsewhere");
+}
+
+#[test]
+fn who_claims_what_cannot_be_is_not_waited_with_for_ever() {
+    let mut world = World::with_peer();
+    world.say(ANN, "ann", "1");
+    world.turn();
+    world.come_back(BOB, "bob", StreamId { origin: 1, generation: 0 }, u64::MAX);
+    assert_eq!(world.turn().told(1, "\"type\":\"joined\""), 0, "others are asked");
+    world.say_word(Word::Digest { to: 1, rooms: [digest(true, &[])].into() });
+    assert_eq!(world.turn().told(1, "\"type\":\"joined\""), 1, "though something is hidden");
+    let dan = Member { reactor: 1, connection: 6 };
+    world.come_back(dan, "dan", StreamId { origin: 99, generation: 0 }, 7);
+    let turn = world.turn();
+    assert_eq!(turn.told(1, "\"complete\":false"), 1, "nobody knows such a server: {turn:?}");
+    assert!(!turn.published.iter().any(|word| matches!(word, Word::Sync { .. })), "{turn:?}");
+}
+
+#[test]
+fn who_has_seen_more_waits_also_in_a_room_that_was_opened_with_what_there_was() {
+    let mut world = World::new();
+    world.hear_alive();
+    world.join(ANN, "ann");
+    world.turn();
+    let opened: usize = (0..5).map(|_| world.pass(FETCH_MAX / 4).told(0, "\"type\":\"joined\"")).sum();
+    assert_eq!(opened, 1, "the other server is silent");
+    world.come_back(BOB, "bob", CAT, 1);
+    assert_eq!(world.turn().told(1, "\"type\":\"joined\""), 0);
+    world.say_word(messages(1, &["a"]));
+    assert_eq!(world.turn().told(1, "\"type\":\"joined\""), 1);
 }
 
 #[test]

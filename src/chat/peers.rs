@@ -104,6 +104,11 @@ impl Peers {
         self.peers.get(&origin).is_some_and(|peer| peer.is_live)
     }
 
+    /// Whether it was heard of, and is not gone for long.
+    pub fn is_known(&self, origin: u64) -> bool {
+        self.peers.contains_key(&origin)
+    }
+
     /// Those whose lease runs.
     pub fn live(&self) -> impl Iterator<Item = u64> {
         self.peers.iter().filter(|(_, peer)| peer.is_live).map(|(origin, _)| *origin)

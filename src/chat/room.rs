@@ -183,8 +183,10 @@ impl Room {
             return;
         }
         let is_fetched = !self.is_open();
+        let is_strange = self.position(stream).is_none();
         let known = self.stream(stream, now.instant);
-        if is_fetched {
+        // Of a stream that was forgotten here nothing is missed that nobody has.
+        if is_fetched || is_strange && last < first {
             known.begin_at(first);
         }
         let patience = if is_fetched { Duration::ZERO } else { GAP_PATIENCE };
@@ -232,17 +234,12 @@ impl Room {
         self.is_open() && self.members() == 0 && self.forerunners.is_none()
     }
 
-    /// Whether all that somebody has seen was heard of here too.
-    pub fn knows(&self, since: &Since) -> bool {
-        since.streams.iter().all(|(stream, seen)| self.position(*stream).unwrap_or(0) >= *seen)
-    }
-
     /// Whether somebody has seen at another server what is not shown here yet. It would be shown to them again if it gave way
     /// to another place.
     pub fn hides(&self, since: &Since) -> bool {
         let seen = since.streams.iter().find(|(stream, _)| *stream == self.own).map_or(0, |(_, seen)| *seen);
         let last = self.position(self.own).unwrap_or(0);
-        self.shown() < seen.min(last)
+        self.shown() < seen && seen <= last
     }
 
     /// How far a stream is kept here, without a hole.
@@ -386,6 +383,7 @@ impl Room {
             self.unconfirmed.publish_due(),
             self.unconfirmed.show_due(),
             self.fetch.as_deref().and_then(Fetch::due),
+            self.forerunners.as_deref().and_then(Forerunners::due),
         ];
         let gaps = self.streams.iter().filter_map(Stream::due);
         others.into_iter().flatten().chain(gaps).fold(refresh, Instant::min)
@@ -431,15 +429,18 @@ impl Room {
 
     /// Keeps the next message of a stream; it is shown unless it was said in another stream before, and shown.
     fn take(&mut self, stream: StreamId, seq: u64, message: Arc<Message>, heard: &mut Heard) {
-        let first = self.ring.find(&message.from, &message.id).map(|(stamp, _)| stamp);
-        let is_hidden = first.is_some_and(|first| first.stream == self.own && first.seq > self.shown());
-        if is_hidden && let Some(first) = first {
+        let first = self.ring.find(&message.from, &message.id);
+        let is_same = |kept: Option<&Entry>| kept.is_none_or(|kept| kept.message.text == message.text);
+        let hidden = first
+            .filter(|(first, kept)| first.stream == self.own && first.seq > self.shown() && is_same(*kept))
+            .map(|(first, _)| first);
+        let is_repeat = first.is_some() && hidden.is_none();
+        if let Some(first) = hidden {
             // Whoever sees a stream go past this place has seen the message, wherever it goes on from here: so it cannot
             // wait for our own place to be confirmed.
             self.unconfirmed.give_way(first.seq);
             self.ring.give_way(&message.from, &message.id);
         }
-        let is_repeat = first.is_some() && !is_hidden;
         let entry = Entry { stream, seq, message };
         self.keep(entry.clone(), is_repeat);
         if is_repeat {

@@ -30,10 +30,8 @@ impl Hub {
         } else if let Some(Forerunner { asks, .. }) = before {
             asks.push(ask);
         } else {
-            if room.forerunners.is_none() {
-                self.behind.push(id);
-            }
-            self.room_mut(id).forerunners.get_or_insert_default().push(member, ask);
+            room.forerunners.get_or_insert_default().push(member, ask);
+            self.behind.insert(id);
         }
         None
     }
@@ -41,32 +39,50 @@ impl Hub {
     /// Whether somebody has seen what is not known here, or not shown here yet, and waiting may help.
     fn is_behind(&self, id: RoomId, since: &Since, now: Now) -> bool {
         let room = self.room(id);
-        let can_ask = room.fetch.is_none() && !self.is_degraded() && !self.is_alone(now);
-        room.hides(since) || can_ask && !room.knows(since)
+        room.hides(since) || self.can_ask(now) && !self.knows(id, since)
     }
 
-    /// Lets those in who need not wait any longer, and asks other servers for the sake of the others.
+    fn can_ask(&self, now: Now) -> bool {
+        !self.is_degraded() && !self.is_alone(now)
+    }
+
+    /// Whether all that somebody has seen was heard of here too, but for streams of servers that are long gone: whoever has
+    /// those has had them for long.
+    fn knows(&self, id: RoomId, since: &Since) -> bool {
+        let room = self.room(id);
+        since.streams.iter().all(|(stream, seen)| match room.position(*stream) {
+            Some(position) => position >= *seen,
+            None => !self.peers.is_known(stream.origin),
+        })
+    }
+
+    /// Lets those in who need not wait any longer in rooms of which something was heard, and asks other servers for the sake
+    /// of the others.
     pub(super) fn let_forerunners_in(&mut self, now: Now) {
-        let mut unknown = Vec::new();
         for id in mem::take(&mut self.behind) {
-            let Some(mut forerunners) = self.room_mut(id).forerunners.take() else { continue };
-            let room = self.room(id);
-            let can_ask = !self.is_degraded() && !self.is_alone(now);
-            let is_known = |since: &Since| !can_ask || room.knows(since);
-            let is_hidden = |since: &Since| room.hides(since);
-            let ready = forerunners.take_ready(is_known, is_hidden, room.is_whole(), now.instant);
-            if forerunners.have_to_ask(now.instant) {
-                forerunners.ask(self.peers.live(), now.instant);
-                unknown.push(id);
-            }
-            if !forerunners.is_empty() {
-                self.room_mut(id).forerunners = Some(forerunners);
-                self.behind.push(id);
-            }
-            for Forerunner { member, asks, .. } in ready {
-                asks.into_iter().for_each(|ask| self.admit(member, ask, now));
-            }
+            self.look_at_forerunners(id, now);
         }
+        let unknown = mem::take(&mut self.unknown);
         self.publish_sync(false, &unknown);
+    }
+
+    pub(super) fn look_at_forerunners(&mut self, id: RoomId, now: Now) {
+        let Some(mut forerunners) = self.room_mut(id).forerunners.take() else { return };
+        let room = self.room(id);
+        let is_known = |since: &Since| !self.can_ask(now) || self.knows(id, since);
+        let is_hidden = |since: &Since| room.hides(since);
+        let ready = forerunners.take_ready(is_known, is_hidden, room.is_whole(), now.instant);
+        if forerunners.have_to_ask(now.instant) {
+            forerunners.ask(self.peers.live(), now.instant);
+            self.unknown.push(id);
+        }
+        if !forerunners.is_empty() {
+            self.room_mut(id).forerunners = Some(forerunners);
+        }
+        for Forerunner { member, asks, .. } in ready {
+            asks.into_iter().for_each(|ask| self.admit(member, ask, now));
+        }
+        self.reschedule(id);
+        self.behind.remove(&id);
     }
 }

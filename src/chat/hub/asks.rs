@@ -285,6 +285,7 @@ impl Hub {
         self.fresh.retain(|fresh| *fresh != id);
         self.owing.retain(|owing| *owing != id);
         self.sync.retain(|sync| *sync != id);
+        self.unknown.retain(|unknown| *unknown != id);
         debug_assert!(!self.behind.contains(&id), "a room that somebody waits for stays");
         let room = self.rooms.remove(id.0 as usize);
         self.ring_bytes -= room.ring_bytes();

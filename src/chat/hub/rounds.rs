@@ -41,6 +41,7 @@ impl Hub {
     /// Something of the room is due.
     fn look_at(&mut self, id: RoomId, now: Now) {
         self.look_at_fetch(id, now);
+        self.look_at_forerunners(id, now);
         self.look_at_presence(id, now);
         self.look_at_gaps(id, now);
         self.look_at_unconfirmed(id, now);
