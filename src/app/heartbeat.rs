@@ -2,6 +2,7 @@
 //! came or went.
 
 use std::io;
+use std::iter;
 use std::net::UdpSocket;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -115,10 +116,17 @@ impl Beat {
         let mut next = Instant::now();
         loop {
             match changed.recv_deadline(next) {
-                Ok(Change::Stop) | Err(RecvTimeoutError::Disconnected) => return self.send(true),
-                Ok(change) => {
-                    self.note(change);
-                    next = next.min(Instant::now() + GATHER);
+                Err(RecvTimeoutError::Disconnected) => return self.send(true),
+                Ok(first) => {
+                    // Nobody waits for what comes in this time, so that reactors need not wake this thread for each client.
+                    thread::sleep(GATHER);
+                    for change in iter::once(first).chain(changed.try_iter()) {
+                        match change {
+                            Change::Stop => return self.send(true),
+                            change => self.note(change),
+                        }
+                    }
+                    next = Instant::now();
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     self.send(false);
