@@ -21,6 +21,7 @@ use bytes::Bytes;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use slab::Slab;
+use smallvec::SmallVec;
 
 use super::bus::BusEvent;
 use super::fetch::Fetch;
@@ -269,7 +270,10 @@ impl Hub {
             BusState::Pausing { until } => Some(until),
             _ => None,
         };
-        [agenda, self.sync_due, settled].into_iter().flatten().fold(self.alive_due, Instant::min)
+        [agenda, self.sync_due, settled, self.peers.quiet_due()]
+            .into_iter()
+            .flatten()
+            .fold(self.alive_due, Instant::min)
     }
 
     /// Tells other servers that this one ends.
@@ -433,7 +437,8 @@ impl Hub {
 
     /// The server that is to confirm what is said in a room: one that holds it, another after each that did not.
     fn witness(&self, id: RoomId, tries: usize) -> Option<u64> {
-        let holders = || self.room(id).presence.holders().filter(|origin| self.peers.is_live(*origin));
+        let talking: SmallVec<[u64; 8]> = self.peers.talking().collect();
+        let holders = || self.room(id).presence.holders().filter(|origin| talking.contains(origin));
         let turn = id.0 as usize + tries;
         let count = holders().count();
         holders().nth(turn.checked_rem(count)?)

@@ -1,7 +1,7 @@
 use super::*;
 use crate::chat::limits::{
     ALIVE_INTERVAL, BUS_PAUSE_MAX, CONFIRM_PATIENCE, FETCH_INTERVAL, FETCH_MAX, GAP_PATIENCE, LEASE,
-    PRESENCE_INTERVAL, PRESENCE_REFRESH, RING_MESSAGES_MAX, ROOM_LINGER,
+    PRESENCE_INTERVAL, PRESENCE_REFRESH, QUIET, RING_MESSAGES_MAX, ROOM_LINGER,
 };
 use crate::wire::client_message::Since;
 use crate::wire::envelope::{Entry, Span};
@@ -234,6 +234,32 @@ fn the_death_of_the_only_other_server_confirms_what_waited_for_it() {
     world.turn();
     let acked: usize = (0..20).map(|_| world.pass(ALIVE_INTERVAL).told(0, "\"ack\"")).sum();
     assert_eq!(acked, 1);
+}
+
+#[test]
+fn another_server_is_asked_to_hold_what_waits_for_one_that_is_quiet() {
+    let mut world = World::with_peer();
+    let third = |world: &mut World, word| {
+        world.hub.handle_bus(BusEvent::Received(Envelope { origin: 3, word }), world.now);
+    };
+    let beat = |world: &mut World| {
+        let (name, sent_ms) = ("app-3".into(), world.now.unix_ms);
+        third(world, Word::Alive { name, sent_ms, lanes: 0, is_leaving: false, load: Some(0) });
+    };
+    beat(&mut world);
+    world.say(ANN, "ann", "1");
+    world.pass(QUIET / 2);
+    beat(&mut world);
+    assert!(
+        world.hub.poll_timeout() <= world.now.instant + QUIET / 2,
+        "it is missed without a word from anybody"
+    );
+    let turn = world.pass(QUIET / 2 + Duration::from_millis(1));
+    assert!(turn.published.iter().any(|word| matches!(word, Word::Hold { to: 3, .. })), "{turn:?}");
+    let stream = StreamId { origin: 1, generation: 0 };
+    let position = Position { room: "r".into(), stream, last: 1 };
+    third(&mut world, Word::Have { to: 1, positions: [position].into() });
+    assert_eq!(world.turn().told(0, "\"ack\""), 1);
 }
 
 #[test]

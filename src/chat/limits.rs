@@ -51,6 +51,9 @@ pub const ALIVE_DELAY_MAX: Duration = Duration::from_secs(10);
 pub const LEASE: Duration = Duration::from_secs(3);
 /// A server that is gone is shown for this long.
 pub const SHOWN_WHEN_GONE: Duration = Duration::from_secs(60);
+/// A server not heard of for this long is not waited for where another one can do the same: somebody else is asked to hold what only
+/// it holds. Half a beat more than it takes between two signs of life.
+pub const QUIET: Duration = Duration::from_millis(375);
 /// A user's `typing` is relayed at most this often.
 pub const TYPING_INTERVAL: Duration = Duration::from_secs(1);
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Now;
-use super::limits::{ALIVE_DELAY_MAX, ALIVE_INTERVAL, LEASE, SHOWN_WHEN_GONE};
+use super::limits::{ALIVE_DELAY_MAX, ALIVE_INTERVAL, LEASE, QUIET, SHOWN_WHEN_GONE};
 
 #[derive(Debug)]
 struct Peer {
@@ -15,6 +15,8 @@ struct Peer {
     /// The smallest difference between our clock and its stamps: how far the clocks are apart, and the quickest way.
     quickest_ms: i128,
     is_live: bool,
+    /// It is late with its next sign of life.
+    is_quiet: bool,
     /// How many clients it has; `None`: it takes no more.
     load: Option<u32>,
 }
@@ -50,6 +52,7 @@ impl Peers {
                 heard: now.instant,
                 quickest_ms: difference,
                 is_live: !is_leaving,
+                is_quiet: false,
                 load: None,
             };
             self.peers.insert(origin, peer);
@@ -63,6 +66,7 @@ impl Peers {
             return if std::mem::replace(&mut peer.is_live, false) { News::Left } else { News::Stale };
         }
         peer.heard = now.instant;
+        peer.is_quiet = false;
         if std::mem::replace(&mut peer.is_live, true) { News::Renewed } else { News::Returned }
     }
 
@@ -97,6 +101,26 @@ impl Peers {
             silence < SHOWN_WHEN_GONE
         });
         ended
+    }
+
+    /// Whether servers fell quiet since the last call.
+    pub fn take_quiet(&mut self, now: Instant) -> bool {
+        let late = |peer: &&mut Peer| peer.is_live && now.saturating_duration_since(peer.heard) >= QUIET;
+        let fell_quiet = |peer: &mut Peer| !std::mem::replace(&mut peer.is_quiet, true);
+        self.peers.values_mut().filter(late).map(fell_quiet).fold(false, |any, new| any | new)
+    }
+
+    /// When the next one does, unless it is heard of.
+    pub fn quiet_due(&self) -> Option<Instant> {
+        let talks = |peer: &&Peer| peer.is_live && !peer.is_quiet;
+        self.peers.values().filter(talks).map(|peer| peer.heard + QUIET).min()
+    }
+
+    /// Those that live and are not quiet; all that live where nobody talks, since then it may be this server that does not hear.
+    pub fn talking(&self) -> impl Iterator<Item = u64> {
+        let all_are_quiet = self.peers.values().all(|peer| !peer.is_live || peer.is_quiet);
+        let talks = move |peer: &Peer| peer.is_live && (all_are_quiet || !peer.is_quiet);
+        self.peers.iter().filter(move |(_, peer)| talks(peer)).map(|(origin, _)| *origin)
     }
 
     /// Whether its lease runs.
@@ -150,6 +174,28 @@ mod tests {
         assert!(!peers.is_live(7) && peers.take_ended(later(over, LEASE).instant).is_empty());
         peers.take_ended(later(over, SHOWN_WHEN_GONE).instant);
         assert!(peers.by_name().is_empty());
+    }
+
+    #[test]
+    fn who_is_late_is_quiet_until_it_is_heard_and_counts_only_where_nobody_talks() {
+        let now = Now { instant: Instant::now(), unix_ms: 1_000_000 };
+        let mut peers = Peers::default();
+        let beat = |peers: &mut Peers, origin, now: Now| {
+            peers.hear(origin, &"app".into(), now.unix_ms, false, now);
+        };
+        beat(&mut peers, 1, now);
+        let half = later(now, QUIET / 2);
+        beat(&mut peers, 2, half);
+        assert_eq!(peers.quiet_due(), Some(now.instant + QUIET));
+        assert!(!peers.take_quiet(half.instant));
+        let one_late = later(now, QUIET);
+        assert!(peers.take_quiet(one_late.instant) && !peers.take_quiet(one_late.instant), "told once");
+        assert_eq!((peers.talking().collect::<Vec<_>>(), peers.live().count()), (vec![2], 2));
+        let both_late = later(half, QUIET);
+        assert!(peers.take_quiet(both_late.instant) && peers.quiet_due().is_none());
+        assert_eq!(peers.talking().count(), 2, "it may be this server that does not hear");
+        beat(&mut peers, 1, both_late);
+        assert_eq!(peers.talking().collect::<Vec<_>>(), [1]);
     }
 
     #[test]

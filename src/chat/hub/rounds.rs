@@ -29,6 +29,9 @@ impl Hub {
                 self.end_lease(origin, now);
             }
         }
+        if self.peers.take_quiet(now.instant) {
+            self.ids().for_each(|id| self.turn_to_others(id, now));
+        }
         while let Some(&(at, room)) = self.agenda.first()
             && at <= now.instant
         {
@@ -217,9 +220,21 @@ impl Hub {
             let last = room.position(room.own()).unwrap_or(0);
             self.show(id, last);
         }
-        if self.room(id).unconfirmed.publish_due().is_none_or(|due| due > now.instant) {
-            return;
+        if self.room(id).unconfirmed.publish_due().is_some_and(|due| due <= now.instant) {
+            self.repeat_unconfirmed(id, now);
         }
+    }
+
+    /// The server that was to confirm what is said in a room is quiet: another one shall.
+    fn turn_to_others(&mut self, id: RoomId, now: Now) {
+        self.seek_holder(id, 0);
+        if !self.room(id).unconfirmed.is_empty() {
+            self.repeat_unconfirmed(id, now);
+            self.reschedule(id);
+        }
+    }
+
+    fn repeat_unconfirmed(&mut self, id: RoomId, now: Now) {
         if self.is_alone(now) {
             self.confirm_all(id);
             return;
@@ -282,7 +297,7 @@ impl Hub {
     }
 
     fn ask_to_hold(&mut self, id: RoomId, tries: usize) {
-        let peers: Vec<_> = self.peers.live().collect();
+        let peers: Vec<_> = self.peers.talking().collect();
         let chosen = peers.get((id.0 as usize + tries) % peers.len().max(1)).copied();
         if let Some(to) = self.witness(id, tries).or(chosen) {
             let room = Arc::clone(&self.room(id).name);
