@@ -176,11 +176,13 @@ impl Room {
         heard
     }
 
-    /// Another server says what it has of a stream.
-    pub fn announce(&mut self, span: Span, teller: u64, now: Now) {
+    /// Another server says what it has of a stream. Where that is where the stream begins, what came before it was said can be
+    /// shown.
+    pub fn announce(&mut self, span: Span, teller: u64, now: Now) -> Heard {
+        let mut heard = Heard::default();
         let Span { stream, first, last } = span;
         if stream == self.own {
-            return;
+            return heard;
         }
         let is_fetched = !self.is_open();
         let is_strange = self.position(stream).is_none();
@@ -191,6 +193,8 @@ impl Room {
         }
         let patience = if is_fetched { Duration::ZERO } else { GAP_PATIENCE };
         known.announce(last, teller, now.instant, patience);
+        self.take_waiting(stream, &mut heard, now);
+        heard
     }
 
     /// Another server does not have these.

@@ -215,6 +215,20 @@ fn digests_of_rooms_that_change_at_nearly_the_same_time_are_due_at_the_same_time
     assert_eq!(due(DIGEST_GRID_MS), due(0).map(|due| due + DIGEST_GRID_MS));
 }
 
+#[test]
+fn what_was_heard_before_it_was_told_where_its_stream_begins_is_shown_then() {
+    let mut room = Room::new("r".into(), OWN, 1, 7, now());
+    for seq in [53, 54, 55] {
+        assert!(
+            room.hear(OTHER, seq, &message(&seq.to_string()), 2, now()).shown.is_empty(),
+            "it waits for 1 to 52"
+        );
+    }
+    let heard = room.announce(Span { stream: OTHER, first: 53, last: 55 }, 2, now());
+    assert_eq!(heard.shown.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [53, 54, 55]);
+    assert!(room.is_whole() && room.position(OTHER) == Some(55));
+}
+
 /// A server that comes back fetches a room whose ring is full: streams come in any order, and the oldest messages go, not
 /// those that came first.
 #[test]

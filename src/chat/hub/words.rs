@@ -161,7 +161,11 @@ impl Hub {
         if is_answer || digest.is_held {
             room.presence.hear_held(origin, digest.is_held);
         }
-        digest.spans.iter().for_each(|span| room.announce(*span, origin, now));
+        for span in &digest.spans {
+            let heard = self.with_ring(id, |room| room.announce(*span, origin, now));
+            self.gather_heard(id, heard);
+        }
+        let room = self.room_mut(id);
         if is_answer && let Some(fetch) = &mut room.fetch {
             fetch.answered(origin);
         }
