@@ -7,7 +7,7 @@ use std::net::UdpSocket;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
@@ -113,10 +113,11 @@ struct Beat {
 
 impl Beat {
     fn run(mut self, changed: &Receiver<Change>) {
-        let mut next = Instant::now();
         loop {
-            match changed.recv_deadline(next) {
+            self.send(false);
+            match changed.recv_timeout(INTERVAL) {
                 Err(RecvTimeoutError::Disconnected) => return self.send(true),
+                Err(RecvTimeoutError::Timeout) => {}
                 Ok(first) => {
                     // Nobody waits for what comes in this time, so that reactors need not wake this thread for each client.
                     thread::sleep(GATHER);
@@ -126,11 +127,6 @@ impl Beat {
                             change => self.note(change),
                         }
                     }
-                    next = Instant::now();
-                }
-                Err(RecvTimeoutError::Timeout) => {
-                    self.send(false);
-                    next = Instant::now() + INTERVAL;
                 }
             }
         }

@@ -444,7 +444,8 @@ impl Hub {
         holders().nth(turn.checked_rem(count)?)
     }
 
-    /// The room's next look is at the earliest of what waits in it.
+    /// Something changed in the room: its next look is at the earliest of what waits in it, and those who are ahead of it are
+    /// looked at when the turn ends.
     fn reschedule(&mut self, id: RoomId) {
         if self.room(id).forerunners.is_some() {
             self.behind.insert(id);

@@ -83,6 +83,7 @@ impl Hub {
             asks.into_iter().for_each(|ask| self.admit(member, ask, now));
         }
         self.reschedule(id);
+        // They have just been looked at.
         self.behind.remove(&id);
     }
 }
