@@ -8,7 +8,8 @@ use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashTable};
 use smallvec::SmallVec;
 
-use super::limits::{IDS_MAX, RING_BYTES_MAX, RING_MESSAGES_MAX};
+use super::limits::Limits;
+use super::mutants::{Mutant, is_on};
 use crate::wire::StreamId;
 pub use crate::wire::envelope::Entry;
 
@@ -18,7 +19,7 @@ const ID_WEIGHT: usize = 96;
 /// How much more a ring holds while it is fetched. Two servers have at most so much of a room between them.
 const FILLING: usize = 2;
 
-/// Bounded by [`RING_MESSAGES_MAX`] and [`RING_BYTES_MAX`]; the oldest goes first.
+/// Bounded by `ring_messages` and `ring_bytes` of [`Limits`]; the oldest goes first.
 #[derive(Debug)]
 pub struct Ring {
     entries: VecDeque<Kept>,
@@ -33,6 +34,9 @@ pub struct Ring {
     hasher: FixedState,
     /// See [`Ring::fill`].
     is_filling: bool,
+    messages_max: usize,
+    bytes_max: usize,
+    ids_max: usize,
 }
 
 /// What had to go: mostly one.
@@ -66,7 +70,7 @@ impl From<&Entry> for Stamp {
 
 impl Ring {
     /// An empty ring. `seed` makes the hash of what clients choose unpredictable to them.
-    pub fn new(seed: u64) -> Self {
+    pub fn new(seed: u64, limits: &Limits) -> Self {
         Self {
             entries: VecDeque::new(),
             gone: 0,
@@ -76,6 +80,9 @@ impl Ring {
             remembered_order: VecDeque::new(),
             hasher: FixedState::with_seed(seed),
             is_filling: false,
+            messages_max: limits.ring_messages,
+            bytes_max: limits.ring_bytes,
+            ids_max: limits.ids,
         }
     }
 
@@ -90,18 +97,21 @@ impl Ring {
         self.is_filling = false;
         // The messages of one stream stay in their order: their times never go back.
         self.entries.make_contiguous().sort_by_key(|kept| kept.entry.message.time);
+        self.index();
+        self.shrink(self.bytes_max)
+    }
+
+    fn index(&mut self) {
         self.by_id.clear();
         let (entries, gone) = (&self.entries, self.gone);
         let hash_at = |&position: &u64| entries[(position - gone) as usize].hash;
         for (position, kept) in (gone..).zip(entries).filter(|(_, kept)| !kept.is_repeat) {
             self.by_id.insert_unique(kept.hash, position, hash_at);
         }
-        self.shrink(RING_BYTES_MAX)
     }
 
     /// Adds a message, and returns those that had to go for it. `is_repeat`: it was said in another stream before.
     pub fn push(&mut self, entry: Entry, is_repeat: bool) -> Evicted {
-        debug_assert_eq!(is_repeat, self.find(&entry.message.from, &entry.message.id).is_some());
         self.bytes += entry.message.weight();
         let position = self.gone + self.entries.len() as u64;
         let hash = self.hash(&entry.message.from, &entry.message.id);
@@ -111,7 +121,7 @@ impl Ring {
             let hash_at = |&position: &u64| entries[(position - gone) as usize].hash;
             self.by_id.insert_unique(hash, position, hash_at);
         }
-        self.shrink(RING_BYTES_MAX)
+        self.shrink(self.bytes_max)
     }
 
     /// A message is known by another place from here on, which is about to be added: this one is kept for servers that
@@ -130,15 +140,22 @@ impl Ring {
     pub fn shrink(&mut self, bytes_max: usize) -> Evicted {
         let mut evicted = Evicted::new();
         let times = if self.is_filling { FILLING } else { 1 };
-        while self.entries.len() > RING_MESSAGES_MAX * times || self.bytes > bytes_max * times {
+        while self.entries.len() > self.messages_max * times || self.bytes > bytes_max * times {
             evicted.extend(self.evict());
         }
-        let ids_max = if bytes_max < RING_BYTES_MAX { bytes_max / ID_WEIGHT } else { IDS_MAX };
+        let ids_max = if bytes_max < self.bytes_max { bytes_max / ID_WEIGHT } else { self.ids_max };
         while self.remembered_order.len() > ids_max {
             let oldest = self.remembered_order.pop_front();
             oldest.map(|hash| self.remembered.remove(&hash));
         }
         evicted
+    }
+
+    /// Drops what is kept of a stream.
+    pub fn forget_stream(&mut self, stream: StreamId) {
+        self.entries.retain(|kept| kept.entry.stream != stream);
+        self.bytes = self.entries.iter().map(|kept| kept.entry.message.weight()).sum();
+        self.index();
     }
 
     /// Bytes held, roughly.
@@ -148,9 +165,13 @@ impl Ring {
 
     /// Where the message of this speaker and id stands, which is known for longer than the message itself is here.
     pub fn find(&self, from: &str, id: &str) -> Option<(Stamp, Option<&Entry>)> {
+        if is_on(Mutant::NoDedup) {
+            return None;
+        }
         let hash = self.hash(from, id);
         match self.position(hash, from, id).map(|position| self.at(position)) {
             Some(entry) => Some((entry.into(), Some(entry))),
+            None if is_on(Mutant::ForgetIds) => None,
             None => self.remembered.get(&hash).map(|stamp| (*stamp, None)),
         }
     }
@@ -214,6 +235,9 @@ mod tests {
     use super::*;
     use crate::chat::Message;
 
+    const RING_MESSAGES_MAX: usize = 1000;
+    const RING_BYTES_MAX: usize = 256 * 1024;
+    const IDS_MAX: usize = 4096;
     const STREAM: StreamId = StreamId { origin: 1, generation: 0 };
 
     fn entry(seq: u64, text: &str) -> Entry {
@@ -229,7 +253,7 @@ mod tests {
 
     #[test]
     fn the_oldest_goes_first_and_its_id_is_remembered() {
-        let mut ring = Ring::new(7);
+        let mut ring = Ring::new(7, &Limits::default());
         for seq in 0..RING_MESSAGES_MAX as u64 {
             assert!(push(&mut ring, entry(seq, "x")).is_empty());
         }
@@ -247,7 +271,7 @@ mod tests {
 
     #[test]
     fn bytes_and_ids_are_bounded_too() {
-        let mut ring = Ring::new(7);
+        let mut ring = Ring::new(7, &Limits::default());
         let text = "x".repeat(4096);
         (0..200).for_each(|seq| drop(push(&mut ring, entry(seq, &text))));
         let bytes: usize = ring.iter().map(|entry| entry.message.weight()).sum();
@@ -263,7 +287,7 @@ mod tests {
 
     #[test]
     fn a_place_that_gives_way_is_kept_and_not_shown() {
-        let mut ring = Ring::new(7);
+        let mut ring = Ring::new(7, &Limits::default());
         let first = entry(1, "x");
         let again = Entry { stream: StreamId { origin: 2, generation: 0 }, seq: 9, ..first.clone() };
         push(&mut ring, first);
@@ -280,7 +304,7 @@ mod tests {
 
     #[test]
     fn what_was_said_before_is_kept_and_not_shown() {
-        let mut ring = Ring::new(7);
+        let mut ring = Ring::new(7, &Limits::default());
         let first = entry(1, "x");
         let again = Entry { stream: StreamId { origin: 2, generation: 0 }, seq: 9, ..first.clone() };
         push(&mut ring, first);

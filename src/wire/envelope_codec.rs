@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! offset  bytes
-//!      0      1  version, 1
+//!      0      1  version, 2
 //!      1      1  kind: 1 messages, 2 presence, 3 typing, 4 alive, 5 sync, 6 digest, 7 want, 8 repair, 9 have, 10 hold
 //!      2      8  origin: incarnation of the server that says it
 //!     10      …  what the kind has, in the order of the fields of [`Word`]
@@ -19,11 +19,11 @@
 use std::sync::Arc;
 
 use super::StreamId;
-use super::envelope::{Entry, Envelope, Message, Position, RoomDigest, Span, Word};
+use super::envelope::{Echo, Entry, Envelope, Message, Position, RoomDigest, Span, Word};
 use super::limits::{ENVELOPE_BYTES_MAX, TEXT_BYTES_MAX};
 use super::name::{Kind, Name};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const ALIVE: u8 = 4;
 /// Largest number of a message: a client's JSON may have no larger integers (RFC 8259, section 6), and there is room to
 /// count on from it.
@@ -113,13 +113,17 @@ fn put_word(out: &mut Vec<u8>, word: &Word) {
             put_name(out, room);
             put_name(out, user);
         }
-        Word::Alive { name, sent_ms, lanes, is_leaving, load } => {
+        Word::Alive { name, beat, lanes, is_leaving, load, echoes } => {
             put_name(out, name);
-            put_u64(out, *sent_ms);
+            put_u64(out, *beat);
             put_u64(out, *lanes);
             out.push(u8::from(*is_leaving));
             out.push(u8::from(load.is_some()));
             out.extend_from_slice(&load.unwrap_or(0).to_be_bytes());
+            put_list(out, echoes, |out, Echo { to, beat }| {
+                put_u64(out, *to);
+                put_u64(out, *beat);
+            });
         }
         Word::Sync { is_fresh, rooms } => {
             out.push(u8::from(*is_fresh));
@@ -138,7 +142,7 @@ fn put_word(out: &mut Vec<u8>, word: &Word) {
             put_name(out, room);
             put_list(out, spans, put_span);
         }
-        Word::Repair { to, room, entries, lacks } => {
+        Word::Repair { to, room, entries, lacks, expired } => {
             put_u64(out, *to);
             put_name(out, room);
             put_list(out, entries, |out, Entry { stream, seq, message }| {
@@ -147,13 +151,13 @@ fn put_word(out: &mut Vec<u8>, word: &Word) {
                 put_message(out, message);
             });
             put_list(out, lacks, put_span);
+            put_list(out, expired, put_span);
         }
         Word::Have { to, positions } => {
             put_u64(out, *to);
-            put_list(out, positions, |out, Position { room, stream, last }| {
+            put_list(out, positions, |out, Position { room, span }| {
                 put_name(out, room);
-                put_stream(out, *stream);
-                put_u64(out, *last);
+                put_span(out, span);
             });
         }
         Word::Hold { to, room } => {
@@ -230,10 +234,11 @@ impl<'a> Reader<'a> {
             3 => Word::Typing { room: self.name(Kind::Room)?.into(), user: self.name(Kind::User)?.into() },
             ALIVE => Word::Alive {
                 name: self.name(Kind::User)?.into(),
-                sent_ms: self.u64()?,
+                beat: self.u64()?,
                 lanes: self.u64()?,
                 is_leaving: self.flag()?,
                 load: self.load()?,
+                echoes: self.list(|rest| Ok(Echo { to: rest.u64()?, beat: rest.u64()? }))?.into(),
             },
             5 => Word::Sync {
                 is_fresh: self.flag()?,
@@ -250,6 +255,7 @@ impl<'a> Reader<'a> {
                 room: self.name(Kind::Room)?.into(),
                 entries: self.list(Self::entry)?.into(),
                 lacks: self.list(Self::span)?.into(),
+                expired: self.list(Self::span)?.into(),
             },
             9 => Word::Have { to: self.u64()?, positions: self.list(Self::position)?.into() },
             10 => Word::Hold { to: self.u64()?, room: self.name(Kind::Room)?.into() },
@@ -270,7 +276,7 @@ impl<'a> Reader<'a> {
     }
 
     fn position(&mut self) -> Read<Position> {
-        Ok(Position { room: self.name(Kind::Room)?.into(), stream: self.stream()?, last: self.u64()? })
+        Ok(Position { room: self.name(Kind::Room)?.into(), span: self.span()? })
     }
 
     fn message(&mut self) -> Read<Message> {

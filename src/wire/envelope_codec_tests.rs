@@ -36,12 +36,20 @@ fn examples() -> Vec<Envelope> {
         Word::Typing { room: room.clone(), user: "ann".into() },
         Word::Alive {
             name: "app-1".into(),
-            sent_ms: 1_700_000_000_000,
+            beat: 1_700_000_000_000,
             lanes: 5,
             is_leaving: true,
             load: Some(300),
+            echoes: [Echo { to: 7, beat: 12 }].into(),
         },
-        Word::Alive { name: "app-1".into(), sent_ms: 1, lanes: 0, is_leaving: false, load: None },
+        Word::Alive {
+            name: "app-1".into(),
+            beat: 1,
+            lanes: 0,
+            is_leaving: false,
+            load: None,
+            echoes: [].into(),
+        },
         Word::Sync { is_fresh: true, rooms: [room.clone(), "hall".into()].into() },
         Word::Digest {
             to: 9,
@@ -57,8 +65,9 @@ fn examples() -> Vec<Envelope> {
             room: room.clone(),
             entries: [Entry { stream: stream(), seq: 3, message: message("3", "") }].into(),
             lacks: [Span { stream: stream(), first: 4, last: 3 }].into(),
+            expired: [span()].into(),
         },
-        Word::Have { to: 9, positions: [Position { room: room.clone(), stream: stream(), last: 4 }].into() },
+        Word::Have { to: 9, positions: [Position { room: room.clone(), span: span() }].into() },
         Word::Hold { to: 9, room },
     ];
     words.into_iter().map(|word| Envelope { origin: 42, word }).collect()
@@ -102,8 +111,8 @@ fn every_cut_and_every_addition_is_refused() {
 #[test]
 fn another_version_says_so_and_an_unknown_kind_is_malformed() {
     let mut bytes = bytes(&examples()[0]);
-    bytes[0] = 2;
-    assert_eq!(Envelope::parse(&bytes), Err(EnvelopeError::Version(2)));
+    bytes[0] = 1;
+    assert_eq!(Envelope::parse(&bytes), Err(EnvelopeError::Version(1)));
     bytes[0] = VERSION;
     bytes[1] = 11;
     assert_eq!(Envelope::parse(&bytes), Err(EnvelopeError::Malformed));
