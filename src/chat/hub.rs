@@ -189,7 +189,7 @@ impl Hub {
             sync_due: None,
             behind: BTreeSet::new(),
             unknown: Vec::new(),
-            load: None,
+            load: Some(0),
             ring_bytes: 0,
             rooms_made: 0,
             presence_version: 0,

@@ -183,6 +183,8 @@ fn what_retention_took_before_a_stream_began_is_no_loss_for_anybody_here() {
 fn what_waits_behind_a_hole_is_bounded() {
     let mut world = World::new();
     world.limits.held = 3;
-    (10..20).for_each(|seq| drop(world.offer(seq)));
+    (10..20).for_each(|seq| {
+        world.offer(seq);
+    });
     assert_eq!(world.stream.held(), 3);
 }

@@ -119,10 +119,9 @@ impl Hub {
         now: Now,
     ) {
         let Some(id) = self.held(room) else { return };
-        if stream == self.room(id).own() {
-            return;
-        }
-        for (seq, message) in (first_seq..).zip(messages) {
+        // A client's retry at another server brings back what this one appended: it is asked to confirm that, as any replica.
+        let foreign = if stream == self.room(id).own() { &[] } else { messages };
+        for (seq, message) in (first_seq..).zip(foreign) {
             let heard = self.with_ring(id, |room| room.hear(stream, seq, message, origin, now));
             self.gather_heard(id, heard);
         }
