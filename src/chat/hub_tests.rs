@@ -3,8 +3,12 @@ use crate::chat::limits::{
     ALIVE_INTERVAL, BUS_PAUSE_MAX, CONFIRM_PATIENCE, FETCH_INTERVAL, FETCH_MAX, GAP_PATIENCE, LEASE,
     PRESENCE_INTERVAL, PRESENCE_REFRESH, QUIET, RING_MESSAGES_MAX, ROOM_LINGER,
 };
+use crate::wire::ClientNonce;
 use crate::wire::client_message::Since;
 use crate::wire::envelope::{Entry, Span};
+
+#[path = "hub/identity_tests.rs"]
+mod identity;
 
 const ANN: Member = Member { reactor: 0, connection: 1 };
 const BOB: Member = Member { reactor: 1, connection: 2 };
@@ -68,19 +72,26 @@ impl World {
     }
 
     fn join(&mut self, member: Member, user: &str) {
-        let ask = Ask::Join { room: "r".into(), user: user.into(), visit: 0, since: None };
+        let ask =
+            Ask::Join { room: "r".into(), user: user.into(), client: nonce(user), visit: 0, since: None };
         self.hub.handle_ask(member, ask, self.now);
     }
 
     /// A join by somebody who has seen so much of a stream at another server.
     fn come_back(&mut self, member: Member, user: &str, stream: StreamId, seq: u64) {
         let since = Some(Since { streams: vec![(stream, seq)], names_strangers: false });
-        let ask = Ask::Join { room: "r".into(), user: user.into(), visit: 0, since };
+        let ask = Ask::Join { room: "r".into(), user: user.into(), client: nonce(user), visit: 0, since };
         self.hub.handle_ask(member, ask, self.now);
     }
 
     fn say(&mut self, member: Member, user: &str, id: &str) {
-        let ask = Ask::Send { room: "r".into(), user: user.into(), id: id.into(), text: "hi".into() };
+        let ask = Ask::Send {
+            room: "r".into(),
+            user: user.into(),
+            client: nonce(user).key(),
+            id: id.into(),
+            text: "hi".into(),
+        };
         self.hub.handle_ask(member, ask, self.now);
     }
 
@@ -139,8 +150,19 @@ impl Turn {
 
 const CAT: StreamId = StreamId { origin: 2, generation: 0 };
 
+/// The one client of that name.
+fn nonce(user: &str) -> ClientNonce {
+    ClientNonce::parse(&format!("{user:-<16}")).unwrap()
+}
+
 fn message(id: &str) -> Arc<Message> {
-    Arc::new(Message { from: "cat".into(), id: id.into(), text: "x".into(), time: 5 })
+    Arc::new(Message {
+        from: "cat".into(),
+        client: nonce("cat").key(),
+        id: id.into(),
+        text: "x".into(),
+        time: 5,
+    })
 }
 
 fn messages(first_seq: u64, ids: &[&str]) -> Word {
@@ -299,7 +321,13 @@ fn a_retry_of_what_a_dead_server_said_waits_for_a_second_holder() {
         world.pass(ALIVE_INTERVAL);
     }
     third(&mut world, Word::Digest { to: 1, rooms: [digest(true, &[])].into() });
-    let ask = Ask::Send { room: "r".into(), user: "cat".into(), id: "a".into(), text: "x".into() };
+    let ask = Ask::Send {
+        room: "r".into(),
+        user: "cat".into(),
+        client: nonce("cat").key(),
+        id: "a".into(),
+        text: "x".into(),
+    };
     world.hub.handle_ask(cat, ask, world.now);
     let turn = world.turn();
     assert_eq!(turn.told(1, "\"ack\""), 0, "only this server is known to have it: {turn:?}");
@@ -320,7 +348,13 @@ fn what_waits_here_and_is_heard_from_another_server_is_shown_once_at_its_place_t
     let cat = Member { reactor: 1, connection: 5 };
     world.join(cat, "cat");
     world.turn();
-    let ask = Ask::Send { room: "r".into(), user: "cat".into(), id: "a".into(), text: "x".into() };
+    let ask = Ask::Send {
+        room: "r".into(),
+        user: "cat".into(),
+        client: nonce("cat").key(),
+        id: "a".into(),
+        text: "x".into(),
+    };
     world.hub.handle_ask(cat, ask, world.now);
     world.say(ANN, "ann", "1");
     assert_eq!(world.turn().told(0, "\"message\""), 0, "they wait for a second holder");
@@ -329,10 +363,18 @@ fn what_waits_here_and_is_heard_from_another_server_is_shown_once_at_its_place_t
     let turn = world.turn();
     let there = "\"stream\":\"0000000000000002.0\",\"seq\":1";
     assert_eq!((turn.told(0, "\"message\""), turn.told(0, there)), (1, 1), "{turn:?}");
-    let other = Message { from: "ann".into(), id: "1".into(), text: "not ann's".into(), time: 5 };
+    let other = Message {
+        from: "ann".into(),
+        client: nonce("ann").key(),
+        id: "1".into(),
+        text: "not ann's".into(),
+        time: 5,
+    };
     let (room, messages) = ("r".into(), [Arc::new(other)].into());
     world.say_word(Word::Messages { room, stream: CAT, first_seq: 2, witness: 1, messages });
-    assert_eq!(world.turn().told(0, "\"message\""), 0, "another text under the same id drives nothing out");
+    let turn = world.turn();
+    assert_eq!(turn.told(0, "not ann's"), 1, "another text under the same id is another message");
+    assert_eq!(turn.told(0, "\"text\":\"hi\""), 0, "and drives nothing out");
     world.have(2);
     let turn = world.turn();
     assert_eq!((turn.told(0, "\"message\""), turn.told(0, "\"seq\":2")), (1, 2), "only ann's: {turn:?}");
@@ -450,7 +492,13 @@ fn a_retry_of_what_no_ring_has_any_more_is_acknowledged() {
     world.say_word(left);
     world.turn();
     let retry = |world: &mut World, id: &str| {
-        let ask = Ask::Send { room: "r".into(), user: "cat".into(), id: id.into(), text: "x".into() };
+        let ask = Ask::Send {
+            room: "r".into(),
+            user: "cat".into(),
+            client: nonce("cat").key(),
+            id: id.into(),
+            text: "x".into(),
+        };
         world.hub.handle_ask(cat, ask, world.now);
         world.turn().told(1, "\"ack\"")
     };
@@ -582,7 +630,11 @@ fn others_are_sent_what_they_miss_in_parts_and_told_what_is_not_here() {
     let text = "x".repeat(4000);
     for id in 1..=9 {
         let (id, text) = (id.to_string().into(), text.as_str().into());
-        world.hub.handle_ask(ANN, Ask::Send { room: "r".into(), user: "ann".into(), id, text }, world.now);
+        world.hub.handle_ask(
+            ANN,
+            Ask::Send { room: "r".into(), user: "ann".into(), client: nonce("ann").key(), id, text },
+            world.now,
+        );
     }
     world.turn();
     let wanted = Span { stream: StreamId { origin: 1, generation: 0 }, first: 2, last: 12 };
@@ -650,7 +702,8 @@ fn without_a_bus_members_here_go_on_and_nothing_is_promised() {
     assert_eq!((turn.told(0, "\"message\""), turn.told(0, "\"ack\"")), (1, 0));
     world.join(BOB, "bob");
     assert_eq!(world.turn().told(1, r#""degraded":true"#), 1);
-    let other = Ask::Join { room: "new".into(), user: "cat".into(), visit: 0, since: None };
+    let other =
+        Ask::Join { room: "new".into(), user: "cat".into(), client: nonce("cat"), visit: 0, since: None };
     world.hub.handle_ask(BOB, other, world.now);
     assert_eq!(world.turn().told(1, r#""type":"joined","room":"new""#), 1, "at once");
     let acked: usize = (0..20).map(|_| world.pass(ALIVE_INTERVAL).told(0, "\"ack\"")).sum();
@@ -804,7 +857,11 @@ fn rings_share_a_bound() {
     let text = "x".repeat(4096);
     let speak = |world: &mut World, said: u32| {
         let (id, text) = (said.to_string().into(), text.as_str().into());
-        world.hub.handle_ask(ANN, Ask::Send { room: "r".into(), user: "ann".into(), id, text }, world.now);
+        world.hub.handle_ask(
+            ANN,
+            Ask::Send { room: "r".into(), user: "ann".into(), client: nonce("ann").key(), id, text },
+            world.now,
+        );
         world.turn();
         let room = world.hub.rooms().next().unwrap();
         assert_eq!(world.hub.ring_bytes - room.ring_bytes(), 0);

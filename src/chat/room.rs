@@ -130,18 +130,31 @@ impl Room {
         self.own
     }
 
-    /// What this speaker said under this id, and the message as long as it is kept.
-    pub fn said_before(&self, from: &str, id: &str) -> Option<(Stamp, Option<&Message>)> {
-        let (stamp, kept) = self.ring.find(from, id)?;
+    /// What this client said under this id with this text, and the message as long as it is kept.
+    pub fn said_before(&self, client: u64, id: &str, text: &str) -> Option<(Stamp, Option<&Message>)> {
+        let (stamp, kept) = self.ring.find(client, id, text)?;
         Some((stamp, kept.map(|entry| &*entry.message)))
     }
 
+    /// Whether this client used the id for another text.
+    pub fn is_reused(&self, client: u64, id: &str, text: &str) -> bool {
+        self.ring.is_reused(client, id, text)
+    }
+
     /// Gives a message its place in this server's stream. It must not have been said before.
-    pub fn say(&mut self, from: Arc<str>, id: Box<str>, text: Box<str>, sender: Member, now: Now) -> Stamp {
+    pub fn say(
+        &mut self,
+        from: Arc<str>,
+        client: u64,
+        id: Box<str>,
+        text: Box<str>,
+        sender: Member,
+        now: Now,
+    ) -> Stamp {
         // A clock that is set back must not put a stream's later message before an earlier one.
         self.time = self.time.max(now.unix_ms);
         let time = self.time;
-        let message = Arc::new(Message { from, id, text, time });
+        let message = Arc::new(Message { from, client, id, text, time });
         let own = self.own;
         let stream = self.stream(own, now.instant);
         let seq = stream.last + 1;
@@ -311,11 +324,11 @@ impl Room {
             .ring
             .repeats()
             .filter(|repeat| repeat.seq <= seen(repeat.stream))
-            .map(|Entry { message, .. }| (&message.from, &message.id))
+            .map(|Entry { message, .. }| (message.client, &message.id, &message.text))
             .collect();
         let is_news = |entry: &&Entry| {
-            let Message { from, id, .. } = &*entry.message;
-            entry.seq > seen(entry.stream) && !was_shown_elsewhere.contains(&(from, id))
+            let Message { client, id, text, .. } = &*entry.message;
+            entry.seq > seen(entry.stream) && !was_shown_elsewhere.contains(&(*client, id, text))
         };
         let entries = self.ring.iter().filter(is_shown).filter(is_news).collect();
         let all_known = !names_strangers
@@ -433,17 +446,15 @@ impl Room {
 
     /// Keeps the next message of a stream; it is shown unless it was said in another stream before, and shown.
     fn take(&mut self, stream: StreamId, seq: u64, message: Arc<Message>, heard: &mut Heard) {
-        let first = self.ring.find(&message.from, &message.id);
-        let is_same = |kept: Option<&Entry>| kept.is_none_or(|kept| kept.message.text == message.text);
-        let hidden = first
-            .filter(|(first, kept)| first.stream == self.own && first.seq > self.shown() && is_same(*kept))
-            .map(|(first, _)| first);
+        // Another text under the same id is another message: both servers show both.
+        let first = self.ring.find(message.client, &message.id, &message.text).map(|(first, _)| first);
+        let hidden = first.filter(|first| first.stream == self.own && first.seq > self.shown());
         let is_repeat = first.is_some() && hidden.is_none();
         if let Some(first) = hidden {
             // Whoever sees a stream go past this place has seen the message, wherever it goes on from here: so it cannot
             // wait for our own place to be confirmed.
             self.unconfirmed.give_way(first.seq);
-            self.ring.give_way(&message.from, &message.id);
+            self.ring.give_way(message.client, &message.id, &message.text);
         }
         let entry = Entry { stream, seq, message };
         self.keep(entry.clone(), is_repeat);
@@ -505,7 +516,7 @@ pub fn message_frame<'a>(
     seq: u64,
     message: &'a Message,
 ) -> ServerMessage<'a> {
-    let Message { from, id, text, time } = message;
+    let Message { from, client: _, id, text, time } = message;
     ServerMessage::Message { room, from, text, time: *time, stream, seq, id }
 }
 

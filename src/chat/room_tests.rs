@@ -4,6 +4,8 @@ use crate::chat::limits::RING_MESSAGES_MAX;
 const OWN: StreamId = StreamId { origin: 1, generation: 0 };
 const OTHER: StreamId = StreamId { origin: 2, generation: 0 };
 const ANN: Member = Member { reactor: 0, connection: 1 };
+const ANN_CLIENT: u64 = 0xa;
+const BOB_CLIENT: u64 = 0xb;
 
 fn now() -> Now {
     Now { instant: Instant::now(), unix_ms: 1000 }
@@ -17,7 +19,7 @@ fn room() -> Room {
 }
 
 fn message(id: &str) -> Arc<Message> {
-    Arc::new(Message { from: "bob".into(), id: id.into(), text: "x".into(), time: 5 })
+    Arc::new(Message { from: "bob".into(), client: BOB_CLIENT, id: id.into(), text: "x".into(), time: 5 })
 }
 
 fn since(streams: &[(StreamId, u64)]) -> Since {
@@ -30,7 +32,7 @@ fn seqs(entries: &[&Entry]) -> Vec<(u64, u64)> {
 
 /// Says something that another server confirms at once.
 fn say(room: &mut Room, id: &str) -> Stamp {
-    let stamp = room.say("ann".into(), id.into(), "x".into(), ANN, now());
+    let stamp = room.say("ann".into(), ANN_CLIENT, id.into(), "x".into(), ANN, now());
     room.unconfirmed.show(stamp.seq).for_each(drop);
     room.unconfirmed.confirm(stamp.seq);
     stamp
@@ -42,15 +44,15 @@ fn hear(room: &mut Room, stream: StreamId, seq: u64, id: &str) -> Vec<u64> {
 }
 
 #[test]
-fn what_was_said_is_known_by_speaker_and_id() {
+fn what_was_said_is_known_by_client_id_and_text() {
     let mut room = room();
-    assert!(room.said_before("ann", "1").is_none());
-    let stamp = room.say("ann".into(), "1".into(), "hi".into(), ANN, now());
+    assert!(room.said_before(ANN_CLIENT, "1", "hi").is_none());
+    let stamp = room.say("ann".into(), ANN_CLIENT, "1".into(), "hi".into(), ANN, now());
     assert_eq!(stamp, Stamp { stream: OWN, seq: 1, time: 1000 });
-    let (known, message) = room.said_before("ann", "1").unwrap();
+    let (known, message) = room.said_before(ANN_CLIENT, "1", "hi").unwrap();
     assert_eq!((known, &*message.unwrap().text), (stamp, "hi"));
-    assert!(room.said_before("bob", "1").is_none());
-    room.say("bob".into(), "1".into(), "ho".into(), ANN, now());
+    assert!(room.said_before(BOB_CLIENT, "1", "hi").is_none());
+    room.say("bob".into(), BOB_CLIENT, "1".into(), "ho".into(), ANN, now());
     let (first, messages) = room.take_outgoing().unwrap();
     assert_eq!((first, messages.len()), (1, 2));
     assert!(room.take_outgoing().is_none());
@@ -59,8 +61,9 @@ fn what_was_said_is_known_by_speaker_and_id() {
 #[test]
 fn a_clock_set_back_does_not_reorder_a_stream() {
     let mut room = room();
-    room.say("ann".into(), "1".into(), "hi".into(), ANN, Now { unix_ms: 900, ..now() });
-    let stamp = room.say("ann".into(), "2".into(), "hi".into(), ANN, Now { unix_ms: 100, ..now() });
+    room.say("ann".into(), ANN_CLIENT, "1".into(), "hi".into(), ANN, Now { unix_ms: 900, ..now() });
+    let stamp =
+        room.say("ann".into(), ANN_CLIENT, "2".into(), "hi".into(), ANN, Now { unix_ms: 100, ..now() });
     assert_eq!(stamp.time, 900);
 }
 
@@ -79,7 +82,13 @@ fn a_stream_is_shown_in_its_order_and_once() {
 fn a_message_retried_at_another_server_is_not_shown_twice_but_kept_for_others() {
     let mut room = room();
     say(&mut room, "1");
-    let again = Arc::new(Message { from: "ann".into(), id: "1".into(), text: "x".into(), time: 5 });
+    let again = Arc::new(Message {
+        from: "ann".into(),
+        client: ANN_CLIENT,
+        id: "1".into(),
+        text: "x".into(),
+        time: 5,
+    });
     let heard = room.hear(OTHER, 1, &again, 2, now());
     assert_eq!((heard.shown.len(), heard.known), (0, 1));
     assert_eq!(hear(&mut room, OTHER, 2, "2"), [2]);
@@ -114,7 +123,7 @@ fn what_waits_behind_a_hole_is_supplied_too() {
 fn what_nobody_has_confirmed_is_in_nobodys_history() {
     let mut room = room();
     say(&mut room, "1");
-    room.say("ann".into(), "2".into(), "x".into(), ANN, now());
+    room.say("ann".into(), ANN_CLIENT, "2".into(), "x".into(), ANN, now());
     assert_eq!(seqs(&room.history(None).0), [(1, 1)]);
     assert_eq!(room.positions(), [(OWN, 1)]);
     assert_eq!(room.digest(None), [Span { stream: OWN, first: 1, last: 2 }], "other servers may have it");
@@ -237,7 +246,7 @@ fn what_is_fetched_first_is_not_what_goes_first() {
     let mut room = Room::new("r".into(), OWN, 1, 7, now());
     let mut fetch = |stream: StreamId, seq: u64, time: u64| {
         let id = format!("{}-{seq}", stream.origin).into();
-        let message = Message { from: "bob".into(), id, text: "x".into(), time };
+        let message = Message { from: "bob".into(), client: BOB_CLIENT, id, text: "x".into(), time };
         room.hear(stream, seq, &Arc::new(message), 9, now());
     };
     let old = RING_MESSAGES_MAX as u64;
@@ -251,5 +260,5 @@ fn what_is_fetched_first_is_not_what_goes_first() {
     assert!(is_complete);
     assert!(!room.history(Some(&since(&[(THIRD, 9)]))).1, "the tenth had to go");
     assert!(room.history(Some(&since(&[(THIRD, 10)]))).1);
-    assert_eq!(room.said_before("bob", "2-1").map(|(stamp, _)| stamp.seq), Some(1));
+    assert_eq!(room.said_before(BOB_CLIENT, "2-1", "x").map(|(stamp, _)| stamp.seq), Some(1));
 }

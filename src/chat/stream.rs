@@ -222,7 +222,7 @@ mod tests {
     const ID: StreamId = StreamId { origin: 1, generation: 0 };
 
     fn message() -> Arc<Message> {
-        Arc::new(Message { from: "ann".into(), id: "1".into(), text: "hi".into(), time: 1 })
+        Arc::new(Message { from: "ann".into(), client: 1, id: "1".into(), text: "hi".into(), time: 1 })
     }
 
     fn stream(now: Instant) -> Stream {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! offset  bytes
-//!      0      1  version, 1
+//!      0      1  version, 2
 //!      1      1  kind: 1 messages, 2 presence, 3 typing, 4 alive, 5 sync, 6 digest, 7 want, 8 repair, 9 have, 10 hold
 //!      2      8  origin: incarnation of the server that says it
 //!     10      …  what the kind has, in the order of the fields of [`Word`]
@@ -12,6 +12,7 @@
 //! text           length in 2 bytes, then UTF-8
 //! number         of a message in its stream: an integer from 1 to 2^53
 //! stream         origin in 8 bytes, generation in 4
+//! message        name of its speaker, client in 8 bytes, id, text, time in 8
 //! list           count in 4 bytes, then its items
 //! ```
 //! Nothing may follow. The version is that of the whole format: a release that cannot read another's says so.
@@ -23,7 +24,7 @@ use super::envelope::{Entry, Envelope, Message, Position, RoomDigest, Span, Word
 use super::limits::{ENVELOPE_BYTES_MAX, TEXT_BYTES_MAX};
 use super::name::{Kind, Name};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const ALIVE: u8 = 4;
 /// Largest number of a message: a client's JSON may have no larger integers (RFC 8259, section 6), and there is room to
 /// count on from it.
@@ -190,6 +191,7 @@ fn put_span(out: &mut Vec<u8>, span: &Span) {
 
 fn put_message(out: &mut Vec<u8>, message: &Message) {
     put_name(out, &message.from);
+    put_u64(out, message.client);
     put_name(out, &message.id);
     debug_assert!(message.text.len() <= usize::from(u16::MAX), "texts are checked where they come in");
     out.extend_from_slice(&(message.text.len() as u16).to_be_bytes());
@@ -275,13 +277,14 @@ impl<'a> Reader<'a> {
 
     fn message(&mut self) -> Read<Message> {
         let from = self.name(Kind::User)?.into();
+        let client = self.u64()?;
         let id = self.name(Kind::Id)?.into();
         let length = usize::from(u16::from_be_bytes(self.array()?));
         let text = self.text(length)?;
         if text.len() > TEXT_BYTES_MAX {
             return Err(EnvelopeError::Malformed);
         }
-        Ok(Message { from, id, text: text.into(), time: self.u64()? })
+        Ok(Message { from, client, id, text: text.into(), time: self.u64()? })
     }
 
     /// A span is never inside out.
