@@ -111,6 +111,23 @@ fn who_saw_a_message_in_its_other_place_is_not_shown_it_in_this_one() {
 }
 
 #[test]
+fn who_saw_one_text_under_an_id_is_shown_the_other() {
+    let mut room = room();
+    let other = StreamId { origin: 3, generation: 0 };
+    let say = |room: &mut Room, stream: StreamId, client: u64, text: &str| {
+        let message = Message { from: "bob".into(), client, id: "1".into(), text: text.into(), time: 5 };
+        let seq = room.position(stream).unwrap_or(0) + 1;
+        room.hear(stream, seq, &Arc::new(message), stream.origin, now()).shown.len()
+    };
+    assert_eq!(say(&mut room, OTHER, BOB_CLIENT, "x"), 1);
+    assert_eq!(say(&mut room, other, BOB_CLIENT, "x"), 0);
+    assert_eq!(say(&mut room, OTHER, BOB_CLIENT, "y"), 1, "another text");
+    assert_eq!(say(&mut room, OTHER, ANN_CLIENT, "x"), 1, "a namesake");
+    let (history, _) = room.history(Some(&since(&[(other, 1)])));
+    assert_eq!(seqs(&history), [(2, 2), (2, 3)]);
+}
+
+#[test]
 fn what_waits_behind_a_hole_is_supplied_too() {
     let mut room = room();
     hear(&mut room, OTHER, 3, "3");
