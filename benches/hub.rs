@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use distr_chat::chat::hub::{Effect, Settings};
 use distr_chat::chat::{Ask, BusEvent, Hub, Member, Now};
+use distr_chat::wire::ClientNonce;
 use divan::{Bencher, black_box, counter::ItemsCount};
 
 fn main() {
@@ -25,7 +26,11 @@ fn hub(now: Now, incarnation: u64, rooms: usize) -> Hub {
     hub.handle_bus_state(true, now);
     for room in 0..rooms {
         let (room, user) = (room.to_string().into(), "ann".into());
-        hub.handle_ask(MEMBER, Ask::Join { room, user, visit: 0, since: None }, now);
+        hub.handle_ask(
+            MEMBER,
+            Ask::Join { room, user, client: ClientNonce::from_seed(1), visit: 0, since: None },
+            now,
+        );
     }
     finish(&mut hub, now);
     hub
@@ -107,7 +112,7 @@ fn exchange(hubs: &mut [Hub; 2], now: Now) {
 
 fn send(said: usize, rooms: usize) -> Ask {
     let (room, id) = ((said % rooms).to_string().into(), said.to_string().into());
-    Ask::Send { room, user: "ann".into(), id, text: "hello, is anybody there?".into() }
+    Ask::Send { room, user: "ann".into(), client: 1, id, text: "hello, is anybody there?".into() }
 }
 
 /// A join that is told the last fifty messages.
@@ -121,7 +126,11 @@ fn join_with_history(bencher: Bencher<'_, '_>) {
     finish(&mut hub, now);
     bencher.bench_local(|| {
         let (room, user) = ("0".into(), "ann".into());
-        hub.handle_ask(MEMBER, Ask::Join { room, user, visit: 0, since: None }, now);
+        hub.handle_ask(
+            MEMBER,
+            Ask::Join { room, user, client: ClientNonce::from_seed(1), visit: 0, since: None },
+            now,
+        );
         finish(&mut hub, now);
         hub.handle_ask(MEMBER, Ask::Leave { room: "0".into(), user: "ann".into() }, now);
         finish(&mut hub, now);

@@ -127,7 +127,7 @@ fn forget(event: BusEvent) -> BusEvent {
             let strange = |message: &Arc<Message>| {
                 let id = fastrand::u64(..).to_string().into();
                 let (from, text) = (Arc::clone(&message.from), message.text.clone());
-                Arc::new(Message { from, id, text, time: message.time })
+                Arc::new(Message { from, client: message.client, id, text, time: message.time })
             };
             let messages = messages.iter().map(strange).collect();
             Word::Messages { room, stream, first_seq, witness, messages }

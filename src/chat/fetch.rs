@@ -97,6 +97,11 @@ impl Fetch {
         self.gone(peer);
     }
 
+    /// Whether a server has answered.
+    pub fn has_answered(&self, peer: u64) -> bool {
+        self.answered.contains(&peer)
+    }
+
     /// A server will not answer.
     pub fn gone(&mut self, peer: u64) {
         if let Some(awaited) = &mut self.awaited {

@@ -144,7 +144,8 @@ mod tests {
     fn join(seq: u64) -> Ask {
         let streams = vec![(StreamId { origin: 1, generation: 0 }, seq)];
         let since = Some(Since { streams, names_strangers: false });
-        Ask::Join { room: "r".into(), user: "ann".into(), visit: 0, since }
+        let client = crate::wire::ClientNonce::from_seed(1);
+        Ask::Join { room: "r".into(), user: "ann".into(), client, visit: 0, since }
     }
 
     fn ready(forerunners: &mut Forerunners, known: u64, is_here: bool, now: Instant) -> Vec<Member> {

@@ -1,5 +1,6 @@
 use super::*;
 use crate::chat::limits::{PRESENCE_INTERVAL, PRESENCE_REFRESH};
+use crate::wire::ClientNonce;
 use crate::wire::client_message::Since;
 use crate::wire::envelope::{Echo, Entry, Span};
 
@@ -15,6 +16,9 @@ const RING_MESSAGES_MAX: usize = 1000;
 const ROOM_LINGER: Duration = Duration::from_secs(60);
 const UP: Carrying = Carrying { lanes: 3, of: 3 };
 const DOWN: Carrying = Carrying { lanes: 0, of: 3 };
+
+#[path = "hub/identity_tests.rs"]
+mod identity;
 
 const ANN: Member = Member { reactor: 0, connection: 1 };
 const BOB: Member = Member { reactor: 1, connection: 2 };
@@ -110,19 +114,26 @@ impl World {
     }
 
     fn join(&mut self, member: Member, user: &str) {
-        let ask = Ask::Join { room: "r".into(), user: user.into(), visit: 0, since: None };
+        let ask =
+            Ask::Join { room: "r".into(), user: user.into(), client: nonce(user), visit: 0, since: None };
         self.hub.handle_ask(member, ask, self.now);
     }
 
     /// A join by somebody who has seen so much of a stream at another server.
     fn come_back(&mut self, member: Member, user: &str, stream: StreamId, seq: u64) {
         let since = Some(Since { streams: vec![(stream, seq)], names_strangers: false });
-        let ask = Ask::Join { room: "r".into(), user: user.into(), visit: 0, since };
+        let ask = Ask::Join { room: "r".into(), user: user.into(), client: nonce(user), visit: 0, since };
         self.hub.handle_ask(member, ask, self.now);
     }
 
     fn say(&mut self, member: Member, user: &str, id: &str) {
-        let ask = Ask::Send { room: "r".into(), user: user.into(), id: id.into(), text: "hi".into() };
+        let ask = Ask::Send {
+            room: "r".into(),
+            user: user.into(),
+            client: nonce(user).key(),
+            id: id.into(),
+            text: "hi".into(),
+        };
         self.hub.handle_ask(member, ask, self.now);
     }
 
@@ -186,8 +197,19 @@ fn have(span: Span) -> Word {
     Word::Have { to: 1, positions: [Position { room: "r".into(), span }].into() }
 }
 
+/// The one client of that name.
+fn nonce(user: &str) -> ClientNonce {
+    ClientNonce::parse(&format!("{user:-<16}")).unwrap()
+}
+
 fn message(id: &str) -> Arc<Message> {
-    Arc::new(Message { from: "cat".into(), id: id.into(), text: "x".into(), time: 5 })
+    Arc::new(Message {
+        from: "cat".into(),
+        client: nonce("cat").key(),
+        id: id.into(),
+        text: "x".into(),
+        time: 5,
+    })
 }
 
 fn messages(first_seq: u64, ids: &[&str]) -> Word {
@@ -317,7 +339,13 @@ fn a_retry_of_what_a_dead_server_said_waits_for_a_second_holder() {
     world.turn();
     world.hear_beat(3, Some(0), false);
     world.hear_from(3, Word::Digest { to: 1, rooms: [digest(true, &[])].into() });
-    let ask = Ask::Send { room: "r".into(), user: "cat".into(), id: "a".into(), text: "x".into() };
+    let ask = Ask::Send {
+        room: "r".into(),
+        user: "cat".into(),
+        client: nonce("cat").key(),
+        id: "a".into(),
+        text: "x".into(),
+    };
     world.hub.handle_ask(cat, ask, world.now);
     let turn = world.turn();
     assert_eq!(turn.told(1, "\"ack\""), 0, "only this server is known to have it: {turn:?}");
@@ -339,7 +367,13 @@ fn what_waits_here_and_is_heard_from_another_server_is_shown_once_at_its_place_t
     let cat = Member { reactor: 1, connection: 5 };
     world.join(cat, "cat");
     world.turn();
-    let ask = Ask::Send { room: "r".into(), user: "cat".into(), id: "a".into(), text: "x".into() };
+    let ask = Ask::Send {
+        room: "r".into(),
+        user: "cat".into(),
+        client: nonce("cat").key(),
+        id: "a".into(),
+        text: "x".into(),
+    };
     world.hub.handle_ask(cat, ask, world.now);
     world.say(ANN, "ann", "1");
     assert_eq!(world.turn().told(0, "\"message\""), 0, "they wait for a second holder");
@@ -348,10 +382,18 @@ fn what_waits_here_and_is_heard_from_another_server_is_shown_once_at_its_place_t
     let turn = world.turn();
     let there = "\"stream\":\"0000000000000002.0\",\"seq\":1";
     assert_eq!((turn.told(0, "\"message\""), turn.told(0, there)), (1, 1), "{turn:?}");
-    let other = Message { from: "ann".into(), id: "1".into(), text: "not ann's".into(), time: 5 };
+    let other = Message {
+        from: "ann".into(),
+        client: nonce("ann").key(),
+        id: "1".into(),
+        text: "not ann's".into(),
+        time: 5,
+    };
     let (room, messages) = ("r".into(), [Arc::new(other)].into());
     world.say_word(Word::Messages { room, stream: CAT, first_seq: 2, witness: 1, messages });
-    assert_eq!(world.turn().told(0, "\"message\""), 0, "another text under the same id drives nothing out");
+    let turn = world.turn();
+    assert_eq!(turn.told(0, "not ann's"), 1, "another text under the same id is another message");
+    assert_eq!(turn.told(0, "\"text\":\"hi\""), 0, "and drives nothing out");
     world.have(2);
     let turn = world.turn();
     assert_eq!((turn.told(0, "\"message\""), turn.told(0, "\"seq\":2")), (1, 2), "only ann's: {turn:?}");
@@ -455,7 +497,13 @@ fn a_retry_of_what_no_ring_has_any_more_is_acknowledged() {
     world.hear_beat(2, Some(0), true);
     world.turn();
     let retry = |world: &mut World, id: &str| {
-        let ask = Ask::Send { room: "r".into(), user: "cat".into(), id: id.into(), text: "x".into() };
+        let ask = Ask::Send {
+            room: "r".into(),
+            user: "cat".into(),
+            client: nonce("cat").key(),
+            id: id.into(),
+            text: "x".into(),
+        };
         world.hub.handle_ask(cat, ask, world.now);
         world.turn().told(1, "\"ack\"")
     };
@@ -679,7 +727,7 @@ fn a_server_with_few_lanes_shows_and_does_not_acknowledge() {
 fn who_answers_what_it_has_seen_stands_below_it_whatever_the_clocks() {
     let mut world = World::with_peer();
     let ahead = world.now.unix_ms + 600_000;
-    let question = Message { from: "cat".into(), id: "q".into(), text: "?".into(), time: ahead };
+    let question = Message { from: "cat".into(), client: 1, id: "q".into(), text: "?".into(), time: ahead };
     let (room, messages) = ("r".into(), [Arc::new(question)].into());
     world.say_word(Word::Messages { room, stream: CAT, first_seq: 1, witness: 1, messages });
     world.turn();
@@ -736,7 +784,11 @@ fn others_are_sent_what_they_miss_in_parts_and_told_what_is_not_here() {
     let text = "x".repeat(4000);
     for id in 1..=9 {
         let (id, text) = (id.to_string().into(), text.as_str().into());
-        world.hub.handle_ask(ANN, Ask::Send { room: "r".into(), user: "ann".into(), id, text }, world.now);
+        world.hub.handle_ask(
+            ANN,
+            Ask::Send { room: "r".into(), user: "ann".into(), client: nonce("ann").key(), id, text },
+            world.now,
+        );
     }
     world.turn();
     let wanted = Span { stream: StreamId { origin: 1, generation: 0 }, first: 2, last: 12 };
@@ -802,7 +854,8 @@ fn without_a_bus_members_here_go_on_and_nothing_is_promised() {
     assert_eq!((turn.told(0, "\"message\""), turn.told(0, "\"ack\"")), (1, 0));
     world.join(BOB, "bob");
     assert_eq!(world.turn().told(1, r#""degraded":true"#), 1);
-    let other = Ask::Join { room: "new".into(), user: "cat".into(), visit: 0, since: None };
+    let other =
+        Ask::Join { room: "new".into(), user: "cat".into(), client: nonce("cat"), visit: 0, since: None };
     world.hub.handle_ask(BOB, other, world.now);
     assert_eq!(world.turn().told(1, r#""type":"joined","room":"new""#), 1, "at once");
     let acked: usize = (0..40).map(|_| world.pass(ALIVE_INTERVAL).told(0, "\"ack\"")).sum();
@@ -956,7 +1009,11 @@ fn rings_share_a_bound() {
     let text = "x".repeat(4096);
     let speak = |world: &mut World, said: u32| {
         let (id, text) = (said.to_string().into(), text.as_str().into());
-        world.hub.handle_ask(ANN, Ask::Send { room: "r".into(), user: "ann".into(), id, text }, world.now);
+        world.hub.handle_ask(
+            ANN,
+            Ask::Send { room: "r".into(), user: "ann".into(), client: nonce("ann").key(), id, text },
+            world.now,
+        );
         world.turn();
         let room = world.hub.rooms().next().unwrap();
         assert_eq!(world.hub.ring_bytes - room.ring_bytes(), 0);

@@ -5,9 +5,11 @@ use std::collections::VecDeque;
 use std::hash::BuildHasher;
 
 use foldhash::fast::FixedState;
-use hashbrown::{HashMap, HashTable};
+use hashbrown::HashTable;
+use hashbrown::hash_table::OccupiedEntry;
 use smallvec::SmallVec;
 
+use super::Message;
 use super::limits::Limits;
 use super::mutants::{Mutant, is_on};
 use crate::wire::StreamId;
@@ -26,11 +28,11 @@ pub struct Ring {
     /// How many have gone: the position of `entries[0]`.
     gone: u64,
     bytes: usize,
-    /// Positions by (speaker, id).
+    /// Positions by (client, id). Two servers may have taken different texts under one of those.
     by_id: HashTable<u64>,
-    /// Stamps of messages that have gone, by hash of (speaker, id), and the order of their going.
-    remembered: HashMap<u64, Stamp>,
-    remembered_order: VecDeque<u64>,
+    /// Messages that have gone, by hash of (client, id), and the order of their going.
+    remembered: HashTable<Gone>,
+    remembered_order: VecDeque<Hashes>,
     hasher: FixedState,
     /// See [`Ring::fill`].
     is_filling: bool,
@@ -45,10 +47,27 @@ pub type Evicted = SmallVec<[Entry; 1]>;
 #[derive(Debug)]
 struct Kept {
     entry: Entry,
-    /// Of (speaker, id).
+    /// Of (client, id).
     hash: u64,
     /// It was said in another stream before: kept for servers that miss it, and shown to nobody.
     is_repeat: bool,
+}
+
+/// What is left of a message that has gone.
+#[derive(Debug)]
+struct Gone {
+    hashes: Hashes,
+    stamp: Stamp,
+}
+
+/// The texts of those that have gone are no longer to be compared. With a seed that clients do not know, 64 bits of hash
+/// tell them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Hashes {
+    /// Of (client, id).
+    name: u64,
+    /// Of (client, id, text).
+    whole: u64,
 }
 
 /// Where a message stands.
@@ -76,7 +95,7 @@ impl Ring {
             gone: 0,
             bytes: 0,
             by_id: HashTable::new(),
-            remembered: HashMap::new(),
+            remembered: HashTable::new(),
             remembered_order: VecDeque::new(),
             hasher: FixedState::with_seed(seed),
             is_filling: false,
@@ -112,9 +131,10 @@ impl Ring {
 
     /// Adds a message, and returns those that had to go for it. `is_repeat`: it was said in another stream before.
     pub fn push(&mut self, entry: Entry, is_repeat: bool) -> Evicted {
+        let Message { client, id, .. } = &*entry.message;
+        let hash = self.hash(*client, id);
         self.bytes += entry.message.weight();
         let position = self.gone + self.entries.len() as u64;
-        let hash = self.hash(&entry.message.from, &entry.message.id);
         self.entries.push_back(Kept { entry, hash, is_repeat });
         if !is_repeat {
             let (entries, gone) = (&self.entries, self.gone);
@@ -126,13 +146,16 @@ impl Ring {
 
     /// A message is known by another place from here on, which is about to be added: this one is kept for servers that
     /// miss it.
-    pub fn give_way(&mut self, from: &str, id: &str) {
-        let hash = self.hash(from, id);
-        if let Some(position) = self.position(hash, from, id) {
+    pub fn give_way(&mut self, client: u64, id: &str, text: &str) {
+        let hash = self.hash(client, id);
+        if let Some(position) = self.position(hash, client, id, text) {
             self.entries[(position - self.gone) as usize].is_repeat = true;
             self.forget(hash, position);
-        } else if self.remembered.remove(&hash).is_some() {
-            self.remembered_order.retain(|remembered| *remembered != hash);
+        } else {
+            let hashes = self.hashes(client, id, text);
+            if self.forget_gone(hashes) {
+                self.remembered_order.retain(|remembered| *remembered != hashes);
+            }
         }
     }
 
@@ -146,7 +169,7 @@ impl Ring {
         let ids_max = if bytes_max < self.bytes_max { bytes_max / ID_WEIGHT } else { self.ids_max };
         while self.remembered_order.len() > ids_max {
             let oldest = self.remembered_order.pop_front();
-            oldest.map(|hash| self.remembered.remove(&hash));
+            oldest.map(|hashes| self.forget_gone(hashes));
         }
         evicted
     }
@@ -163,17 +186,34 @@ impl Ring {
         self.bytes + self.remembered.len() * ID_WEIGHT
     }
 
-    /// Where the message of this speaker and id stands, which is known for longer than the message itself is here.
-    pub fn find(&self, from: &str, id: &str) -> Option<(Stamp, Option<&Entry>)> {
+    /// Where the message of this client, id and text stands, which is known for longer than the message itself is here.
+    pub fn find(&self, client: u64, id: &str, text: &str) -> Option<(Stamp, Option<&Entry>)> {
         if is_on(Mutant::NoDedup) {
             return None;
         }
-        let hash = self.hash(from, id);
-        match self.position(hash, from, id).map(|position| self.at(position)) {
-            Some(entry) => Some((entry.into(), Some(entry))),
-            None if is_on(Mutant::ForgetIds) => None,
-            None => self.remembered.get(&hash).map(|stamp| (*stamp, None)),
+        let name = self.hash(client, id);
+        if let Some(position) = self.position(name, client, id, text) {
+            let entry = self.at(position);
+            return Some((entry.into(), Some(entry)));
         }
+        if is_on(Mutant::ForgetIds) {
+            return None;
+        }
+        // Only a text whose client and id are known is hashed.
+        let is_it = |gone: &Gone| gone.hashes.name == name && gone.hashes == self.hashes(client, id, text);
+        self.remembered.find(name, is_it).map(|gone| (gone.stamp, None))
+    }
+
+    /// Whether the client used the id for another text, as far as is known.
+    pub fn is_reused(&self, client: u64, id: &str, text: &str) -> bool {
+        let name = self.hash(client, id);
+        let is_other = |&position: &u64| {
+            let message = &self.at(position).message;
+            message.client == client && *message.id == *id && *message.text != *text
+        };
+        let is_other_gone =
+            |gone: &Gone| gone.hashes.name == name && gone.hashes != self.hashes(client, id, text);
+        self.by_id.find(name, is_other).is_some() || self.remembered.find(name, is_other_gone).is_some()
     }
 
     /// What may be shown, oldest first.
@@ -191,10 +231,10 @@ impl Ring {
         self.entries.iter().map(|kept| &kept.entry)
     }
 
-    fn position(&self, hash: u64, from: &str, id: &str) -> Option<u64> {
+    fn position(&self, hash: u64, client: u64, id: &str, text: &str) -> Option<u64> {
         let is_it = |&position: &u64| {
             let message = &self.at(position).message;
-            *message.from == *from && *message.id == *id
+            message.client == client && *message.id == *id && *message.text == *text
         };
         self.by_id.find(hash, is_it).copied()
     }
@@ -209,8 +249,17 @@ impl Ring {
         &self.entries[(position - self.gone) as usize].entry
     }
 
-    fn hash(&self, from: &str, id: &str) -> u64 {
-        self.hasher.hash_one((from, id))
+    fn forget_gone(&mut self, hashes: Hashes) -> bool {
+        let found = self.remembered.find_entry(hashes.name, |gone| gone.hashes == hashes);
+        found.map(OccupiedEntry::remove).is_ok()
+    }
+
+    fn hash(&self, client: u64, id: &str) -> u64 {
+        self.hasher.hash_one((client, id))
+    }
+
+    fn hashes(&self, client: u64, id: &str, text: &str) -> Hashes {
+        Hashes { name: self.hash(client, id), whole: self.hasher.hash_one((client, id, text)) }
     }
 
     fn evict(&mut self) -> Option<Entry> {
@@ -220,9 +269,10 @@ impl Ring {
         self.bytes -= entry.message.weight();
         if !is_repeat {
             self.forget(hash, position);
-            if self.remembered.insert(hash, (&entry).into()).is_none() {
-                self.remembered_order.push_back(hash);
-            }
+            let Message { client, id, text, .. } = &*entry.message;
+            let gone = Gone { hashes: self.hashes(*client, id, text), stamp: (&entry).into() };
+            self.remembered_order.push_back(gone.hashes);
+            self.remembered.insert_unique(hash, gone, |gone| gone.hashes.name);
         }
         Some(entry)
     }
@@ -233,21 +283,27 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::chat::Message;
 
     const RING_MESSAGES_MAX: usize = 1000;
     const RING_BYTES_MAX: usize = 256 * 1024;
     const IDS_MAX: usize = 4096;
     const STREAM: StreamId = StreamId { origin: 1, generation: 0 };
+    const ANN: u64 = 0xa;
+    const BOB: u64 = 0xb;
 
     fn entry(seq: u64, text: &str) -> Entry {
-        let message =
-            Message { from: "ann".into(), id: seq.to_string().into(), text: text.into(), time: seq };
+        let message = Message {
+            from: "ann".into(),
+            client: ANN,
+            id: seq.to_string().into(),
+            text: text.into(),
+            time: seq,
+        };
         Entry { stream: STREAM, seq, message: Arc::new(message) }
     }
 
     fn push(ring: &mut Ring, entry: Entry) -> Evicted {
-        let is_repeat = ring.find(&entry.message.from, &entry.message.id).is_some();
+        let is_repeat = ring.find(ANN, &entry.message.id, &entry.message.text).is_some();
         ring.push(entry, is_repeat)
     }
 
@@ -259,12 +315,12 @@ mod tests {
         }
         let evicted = push(&mut ring, entry(5000, "x"));
         assert_eq!(evicted.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [0]);
-        assert_eq!(ring.find("ann", "0"), Some((Stamp { stream: STREAM, seq: 0, time: 0 }, None)));
+        assert_eq!(ring.find(ANN, "0", "x"), Some((Stamp { stream: STREAM, seq: 0, time: 0 }, None)));
         for seq in [1, 5000] {
-            let (stamp, kept) = ring.find("ann", &seq.to_string()).unwrap();
+            let (stamp, kept) = ring.find(ANN, &seq.to_string(), "x").unwrap();
             assert_eq!((stamp.seq, kept.unwrap().seq), (seq, seq));
         }
-        assert!(ring.find("bob", "1").is_none());
+        assert!(ring.find(BOB, "1", "x").is_none());
         assert_eq!(ring.iter().count(), RING_MESSAGES_MAX);
         assert_eq!(ring.by_id.len(), RING_MESSAGES_MAX);
     }
@@ -280,7 +336,7 @@ mod tests {
         let all = (RING_MESSAGES_MAX + IDS_MAX + 500) as u64;
         (200..all).for_each(|seq| drop(push(&mut ring, entry(seq, "x"))));
         assert_eq!((ring.remembered.len(), ring.remembered_order.len()), (IDS_MAX, IDS_MAX));
-        assert!(ring.find("ann", "499").is_none() && ring.find("ann", "500").is_some());
+        assert!(ring.find(ANN, "499", "x").is_none() && ring.find(ANN, "500", "x").is_some());
         ring.shrink(ID_WEIGHT * 10);
         assert_eq!(ring.remembered.len(), 10);
     }
@@ -291,15 +347,15 @@ mod tests {
         let first = entry(1, "x");
         let again = Entry { stream: StreamId { origin: 2, generation: 0 }, seq: 9, ..first.clone() };
         push(&mut ring, first);
-        ring.give_way("ann", "1");
+        ring.give_way(ANN, "1", "x");
         push(&mut ring, again.clone());
         assert_eq!(ring.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [9]);
-        assert_eq!((ring.repeats().count(), ring.find("ann", "1").unwrap().0.seq), (1, 9));
+        assert_eq!((ring.repeats().count(), ring.find(ANN, "1", "x").unwrap().0.seq), (1, 9));
         ring.shrink(0);
-        ring.give_way("ann", "1");
-        assert_eq!((ring.find("ann", "1"), ring.remembered_order.len()), (None, 0));
+        ring.give_way(ANN, "1", "x");
+        assert_eq!((ring.find(ANN, "1", "x"), ring.remembered_order.len()), (None, 0));
         push(&mut ring, again);
-        assert_eq!(ring.find("ann", "1").unwrap().0.seq, 9);
+        assert_eq!(ring.find(ANN, "1", "x").unwrap().0.seq, 9);
     }
 
     #[test]
@@ -310,8 +366,49 @@ mod tests {
         push(&mut ring, first);
         push(&mut ring, again);
         assert_eq!((ring.iter().count(), ring.kept().count()), (1, 2));
-        assert_eq!(ring.find("ann", "1").unwrap().0.stream, STREAM);
+        assert_eq!(ring.find(ANN, "1", "x").unwrap().0.stream, STREAM);
         ring.shrink(0);
         assert_eq!((ring.kept().count(), ring.by_id.len()), (0, 0));
+    }
+
+    /// A message said elsewhere under an id of ann's.
+    fn elsewhere(seq: u64, client: u64, id: &str, text: &str) -> Entry {
+        let message = Message { from: "ann".into(), client, id: id.into(), text: text.into(), time: seq };
+        Entry { stream: StreamId { origin: 2, generation: 0 }, seq, message: Arc::new(message) }
+    }
+
+    #[test]
+    fn a_message_is_its_client_its_id_and_its_text() {
+        let mut ring = Ring::new(7, &Limits::default());
+        push(&mut ring, entry(1, "x"));
+        let known = |ring: &Ring, client, id, text| {
+            let found = ring.find(client, id, text).map(|(stamp, _)| stamp.seq);
+            (found, ring.is_reused(client, id, text))
+        };
+        let check = |ring: &Ring| {
+            assert_eq!(known(ring, ANN, "1", "x"), (Some(1), false));
+            assert_eq!(known(ring, ANN, "1", "y"), (None, true), "another text under her id");
+            assert_eq!(known(ring, BOB, "1", "x"), (None, false), "a namesake has ids of his own");
+            assert_eq!(known(ring, ANN, "2", "x"), (None, false));
+        };
+        check(&ring);
+        (0..RING_MESSAGES_MAX as u64).for_each(|seq| drop(push(&mut ring, entry(seq + 9, "x"))));
+        assert_eq!(ring.remembered.len(), 1, "only its hash is left");
+        check(&ring);
+    }
+
+    #[test]
+    fn two_texts_of_two_servers_under_one_id_are_two_messages() {
+        let mut ring = Ring::new(7, &Limits::default());
+        ring.push(entry(1, "x"), false);
+        ring.push(elsewhere(5, ANN, "1", "y"), false);
+        let places =
+            |ring: &Ring| ["x", "y"].map(|text| ring.find(ANN, "1", text).map(|(stamp, _)| stamp.seq));
+        assert_eq!((places(&ring), ring.iter().count()), ([Some(1), Some(5)], 2));
+        (0..RING_MESSAGES_MAX as u64).for_each(|seq| drop(push(&mut ring, entry(seq + 9, "x"))));
+        assert_eq!(places(&ring), [Some(1), Some(5)], "remembered apart");
+        ring.give_way(ANN, "1", "y");
+        assert_eq!((places(&ring), ring.remembered.len()), ([Some(1), None], 1), "one gives way by itself");
+        assert!(ring.is_reused(ANN, "1", "y") && !ring.is_reused(ANN, "1", "x"));
     }
 }

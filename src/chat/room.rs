@@ -159,9 +159,11 @@ impl Room {
         }
     }
 
-    /// What other servers keep of it is here, or is waited for no longer: streams begin, and what can be shown is.
-    pub fn begin_streams(&mut self, now: Now) -> Heard {
-        self.streams.iter_mut().for_each(Stream::begin);
+    /// What other servers keep of it is here, or is waited for no longer: streams begin, and what can be shown is. Only those
+    /// whose origin `may_begin`: while it lives and is silent, it alone may keep what nobody has confirmed.
+    pub fn begin_streams(&mut self, may_begin: impl Fn(u64) -> bool, now: Now) -> Heard {
+        let ready = self.streams.iter_mut().filter(|stream| may_begin(stream.id.origin));
+        ready.for_each(Stream::begin);
         let mut heard = Heard::default();
         for id in self.streams.iter().map(|stream| stream.id).collect::<Vec<_>>() {
             self.take_waiting(id, &mut heard, now);
@@ -185,16 +187,29 @@ impl Room {
         self.own
     }
 
-    /// What this speaker said under this id, and the message as long as it is kept.
-    pub fn said_before(&self, from: &str, id: &str) -> Option<(Stamp, Option<&Arc<Message>>)> {
-        let (stamp, kept) = self.ring.find(from, id)?;
+    /// What this client said under this id with this text, and the message as long as it is kept.
+    pub fn said_before(&self, client: u64, id: &str, text: &str) -> Option<(Stamp, Option<&Arc<Message>>)> {
+        let (stamp, kept) = self.ring.find(client, id, text)?;
         Some((stamp, kept.map(|entry| &entry.message)))
     }
 
+    /// Whether this client used the id for another text.
+    pub fn is_reused(&self, client: u64, id: &str, text: &str) -> bool {
+        self.ring.is_reused(client, id, text)
+    }
+
     /// Gives a message its place in this server's stream. It must not have been said before.
-    pub fn say(&mut self, from: Arc<str>, id: Box<str>, text: Box<str>, sender: Member, now: Now) -> Stamp {
+    pub fn say(
+        &mut self,
+        from: Arc<str>,
+        client: u64,
+        id: Box<str>,
+        text: Box<str>,
+        sender: Member,
+        now: Now,
+    ) -> Stamp {
         let time = self.clock.stamp(now.unix_ms);
-        let message = Arc::new(Message { from, id, text, time });
+        let message = Arc::new(Message { from, client, id, text, time });
         self.append(message, SmallVec::from_elem(sender, 1), false, now)
     }
 
@@ -231,7 +246,7 @@ impl Room {
         let has_any = !rejected.is_empty() || !retries.is_empty();
         for Waiting { message, senders, is_superseded, .. } in rejected {
             if !is_superseded {
-                self.ring.give_way(&message.from, &message.id);
+                self.ring.give_way(message.client, &message.id, &message.text);
             }
             self.append(message, senders, is_superseded, now);
         }
@@ -266,7 +281,8 @@ impl Room {
 
     /// Another server says what it has of a stream. Where that is where the stream begins, what came before it was said can be
     /// shown.
-    pub fn announce(&mut self, span: Span, teller: u64, now: Now) -> Heard {
+    /// `may_begin`: no lower beginning of the stream will be told, since its origin has told, or does not live.
+    pub fn announce(&mut self, span: Span, teller: u64, may_begin: bool, now: Now) -> Heard {
         let mut heard = Heard::default();
         let Span { stream, first, last } = span;
         if stream == self.own {
@@ -276,10 +292,10 @@ impl Room {
         let patience = if is_fetched { Duration::ZERO } else { self.limits.gap_patience };
         let known = self.stream(stream, now.instant);
         known.note_first(first);
-        if !is_fetched {
+        if !is_fetched && may_begin {
             known.begin();
         }
-        known.announce(first, last, teller, now.instant, patience);
+        known.announce(last, teller, now.instant, patience);
         self.take_waiting(stream, &mut heard, now);
         heard
     }
@@ -458,11 +474,11 @@ impl Room {
             .ring
             .repeats()
             .filter(|repeat| repeat.seq <= seen(repeat.stream) && !is_on(Mutant::HistoryIgnoresRepeats))
-            .map(|Entry { message, .. }| (&message.from, &message.id))
+            .map(|Entry { message, .. }| (message.client, &message.id, &message.text))
             .collect();
         let is_news = |entry: &&Entry| {
-            let Message { from, id, .. } = &*entry.message;
-            entry.seq > seen(entry.stream) && !was_shown_elsewhere.contains(&(from, id))
+            let Message { client, id, text, .. } = &*entry.message;
+            entry.seq > seen(entry.stream) && !was_shown_elsewhere.contains(&(*client, id, text))
         };
         let entries = self.ring.iter().filter(is_shown).filter(is_news).collect();
         let all_known = !names_strangers
@@ -622,18 +638,18 @@ impl Room {
 
     /// Keeps the next message of a stream; it is shown unless it was said in another stream before, and shown.
     fn take(&mut self, stream: StreamId, seq: u64, message: Arc<Message>, heard: &mut Heard) {
-        let first = self.ring.find(&message.from, &message.id);
-        let is_same = |kept: Option<&Entry>| kept.is_none_or(|kept| kept.message.text == message.text);
+        // Another text under the same id is another message: both servers show both.
+        let first = self.ring.find(message.client, &message.id, &message.text).map(|(first, _)| first);
         let is_hidden = |first: &Stamp| {
             first.stream == self.own && first.seq > self.shown() && !is_on(Mutant::NoSupersede)
         };
-        let hidden = first.filter(|(first, kept)| is_hidden(first) && is_same(*kept)).map(|(first, _)| first);
+        let hidden = first.filter(is_hidden);
         let is_repeat = first.is_some() && hidden.is_none();
         if let Some(first) = hidden {
             // Whoever sees a stream go past this place has seen the message, wherever it goes on from here: so it cannot
             // wait for our own place to be confirmed.
             self.unconfirmed.supersede(first.seq);
-            self.ring.give_way(&message.from, &message.id);
+            self.ring.give_way(message.client, &message.id, &message.text);
         }
         self.clock.note(message.time, !is_repeat);
         let entry = Entry { stream, seq, message };
@@ -687,7 +703,7 @@ pub fn message_frame<'a>(
     seq: u64,
     message: &'a Message,
 ) -> ServerMessage<'a> {
-    let Message { from, id, text, time } = message;
+    let Message { from, client: _, id, text, time } = message;
     ServerMessage::Message { room, from, text, time: *time, stream, seq, id }
 }
 

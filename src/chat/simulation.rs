@@ -20,9 +20,9 @@ use super::hub::{Effect, Hub, Settings};
 use super::limits::{PRESENCE_INTERVAL_MAX, PRESENCE_REFRESH};
 use super::room::Room;
 use super::{Ask, BusEvent, Member, Notice, Now, RoomId};
-use crate::wire::Envelope;
 use crate::wire::client_message::Since;
 use crate::wire::envelope::{Position, Span, Word};
+use crate::wire::{ClientNonce, Envelope};
 use client::{Client, Told};
 use network::{LANES, Network, Node};
 
@@ -247,7 +247,8 @@ impl World {
         let (id, room, live) = (self.born, self.rng.usize(0..ROOMS.len()), self.live());
         let server = live[self.rng.usize(0..live.len())];
         self.clients.insert(id, Client::new(id, room, server));
-        let ask = Ask::Join { room: ROOMS[room].into(), user: user(id), visit: 0, since: None };
+        let ask =
+            Ask::Join { room: ROOMS[room].into(), user: user(id), client: nonce(id), visit: 0, since: None };
         self.ask(server, id, ask);
     }
 
@@ -307,7 +308,11 @@ impl World {
 
     fn send(&mut self, server: usize, id: u64, room: usize, message: String) {
         let (room, text) = (ROOMS[room].into(), message.as_str().into());
-        self.ask(server, id, Ask::Send { room, user: user(id), id: message.into(), text });
+        self.ask(
+            server,
+            id,
+            Ask::Send { room, user: user(id), client: nonce(id).key(), id: message.into(), text },
+        );
     }
 
     fn any_client(&mut self) -> Option<u64> {
@@ -470,7 +475,8 @@ impl World {
                 client.positions.iter().map(|(stream, seq)| (stream.parse().unwrap(), *seq)).collect();
             let since = client.was_in_before.then_some(Since { streams, names_strangers: false });
             let (room, unacked) = (client.room, client.unacked.clone());
-            let ask = Ask::Join { room: ROOMS[room].into(), user: user(id), visit: 0, since };
+            let ask =
+                Ask::Join { room: ROOMS[room].into(), user: user(id), client: nonce(id), visit: 0, since };
             self.ask(server, id, ask);
             unacked.into_iter().for_each(|message| self.send(server, id, room, message));
         }
@@ -663,6 +669,10 @@ fn user(id: u64) -> Arc<str> {
     format!("user {id}").into()
 }
 
+fn nonce(id: u64) -> ClientNonce {
+    ClientNonce::from_seed(id.into())
+}
+
 /// The ids of what a server hears are made unknown to it, so that it cannot know a message again.
 fn forget(event: BusEvent, rng: &mut Rng) -> BusEvent {
     let BusEvent::Received(Envelope { origin, word }) = event else { return event };
@@ -671,7 +681,7 @@ fn forget(event: BusEvent, rng: &mut Rng) -> BusEvent {
             let strange = |message: &Arc<super::Message>| {
                 let id = rng.u64(..).to_string().into();
                 let (from, text) = (Arc::clone(&message.from), message.text.clone());
-                Arc::new(super::Message { from, id, text, time: message.time })
+                Arc::new(super::Message { from, client: message.client, id, text, time: message.time })
             };
             let messages = messages.iter().map(strange).collect();
             Word::Messages { room, stream, first_seq, witness, messages }

@@ -158,8 +158,8 @@ impl Stream {
         Some((seq, message))
     }
 
-    /// `teller` says that it keeps `first` to `last`; what is missing is asked for after `patience`.
-    pub fn announce(&mut self, first: u64, last: u64, teller: u64, now: Instant, patience: Duration) {
+    /// `teller` has dealt with every number up to `last`; what is missing is asked for after `patience`.
+    pub fn announce(&mut self, last: u64, teller: u64, now: Instant, patience: Duration) {
         if last > self.known {
             self.known = last;
             self.changed = now;
@@ -169,7 +169,7 @@ impl Stream {
         }
         let next = self.last + 1;
         if let Some(gap) = &mut self.gap
-            && (first..=last).contains(&next)
+            && next <= last
         {
             // What a server has said before is older than what it says now.
             gap.lacked_by.retain(|lack| lack.server != teller);

@@ -17,7 +17,7 @@ impl World {
     }
 
     fn offer(&mut self, seq: u64) -> Offer {
-        let message = Message { from: "ann".into(), id: "1".into(), text: "hi".into(), time: 1 };
+        let message = Message { from: "ann".into(), client: 1, id: "1".into(), text: "hi".into(), time: 1 };
         self.stream.offer(seq, &Arc::new(message), 1, self.now, &self.limits)
     }
 
@@ -26,8 +26,8 @@ impl World {
         std::iter::from_fn(|| stream.take_next(*now, limits).map(|(seq, _)| seq)).collect()
     }
 
-    fn announce(&mut self, first: u64, last: u64, teller: u64) {
-        self.stream.announce(first, last, teller, self.now, PATIENCE);
+    fn announce(&mut self, last: u64, teller: u64) {
+        self.stream.announce(last, teller, self.now, PATIENCE);
     }
 
     fn lack(&mut self, first: u64, last: u64, server: u64, is_expired: bool) {
@@ -84,9 +84,9 @@ fn a_hole_is_asked_for_after_a_while_and_ever_more_seldom() {
 fn a_tail_that_was_only_announced_is_a_hole_too() {
     let mut world = World::new();
     world.offer(1);
-    world.announce(1, 1, 9);
+    world.announce(1, 9);
     assert!(world.stream.due().is_none());
-    world.announce(1, 3, 9);
+    world.announce(3, 9);
     assert_eq!(world.want(world.now + PATIENCE).unwrap(), [span(2, 3)]);
 }
 
@@ -118,9 +118,9 @@ fn a_parked_hole_is_asked_for_again_once_somebody_may_have_it() {
         assert_eq!(world.judge(&[5]), Verdict::Parked);
     };
     parked(&mut world);
-    world.announce(1, 1, 5);
-    assert_eq!(world.stream.due(), None, "it does not say that it has 2");
-    world.announce(1, 2, 5);
+    world.announce(1, 5);
+    assert_eq!(world.stream.due(), None, "it has not come to 2");
+    world.announce(2, 5);
     assert!(world.stream.due().is_some(), "what it says now is newer than what it said before");
     assert_eq!(world.judge(&[5]), Verdict::Ask);
     parked(&mut world);
@@ -153,10 +153,10 @@ fn a_stream_begins_at_the_lowest_number_that_anybody_keeps() {
     assert_eq!(world.claim(), None, "nothing is claimed before it has begun");
     world.stream.note_first(92);
     world.stream.note_first(93);
-    world.announce(92, 95, 2);
+    world.announce(95, 2);
     assert_eq!(world.offer(92), Offer::Held, "a lower one may come");
     world.stream.note_first(91);
-    world.announce(91, 95, 3);
+    world.announce(95, 3);
     assert_eq!(world.want(world.now + PATIENCE).unwrap(), [span(91, 91), span(93, 95)]);
     [91, 93, 94].into_iter().for_each(|seq| assert_eq!(world.offer(seq), Offer::Held));
     assert!(world.stream.has_open_gap());

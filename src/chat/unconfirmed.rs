@@ -278,7 +278,8 @@ mod tests {
     }
 
     fn push(unconfirmed: &mut Unconfirmed, seq: u64, now: Instant) {
-        let message = Message { from: "ann".into(), id: seq.to_string().into(), text: "x".into(), time: 1 };
+        let message =
+            Message { from: "ann".into(), client: 1, id: seq.to_string().into(), text: "x".into(), time: 1 };
         unconfirmed.push(seq, Arc::new(message), SmallVec::from_elem(ANN, 1), now);
     }
 

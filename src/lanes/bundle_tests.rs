@@ -705,7 +705,7 @@ fn people_are_told_what_they_set_up_wrong() {
 fn what_is_no_envelope_is_counted_and_hurts_nobody() {
     let mut world = World::settled(1, 1);
     let subscriber = world.nodes[0].connections.get_mut(&(0, true)).unwrap();
-    for payload in [&b""[..], b"\x02", b"\x09rest", &vec![1; ENVELOPE_BYTES_MAX + 1]] {
+    for payload in [&b""[..], b"\x02", b"\x09rest", &vec![2; ENVELOPE_BYTES_MAX + 1]] {
         put_push(&mut subscriber.to_server, "smessage", b"distr:all:{L0}");
         put_bulk(&mut subscriber.to_server, payload);
     }

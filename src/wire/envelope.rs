@@ -10,7 +10,9 @@ use super::StreamId;
 pub struct Message {
     /// The speaker.
     pub from: Arc<str>,
-    /// The client's id for it; unique per speaker and room.
+    /// Whose it is: [`super::ClientNonce::key`].
+    pub client: u64,
+    /// The client's id for it; unique per client and room.
     pub id: Box<str>,
     /// What is said.
     pub text: Box<str>,
@@ -21,7 +23,7 @@ pub struct Message {
 impl Message {
     /// Bytes that it keeps in memory, roughly.
     pub fn weight(&self) -> usize {
-        const OVERHEAD: usize = 96;
+        const OVERHEAD: usize = 104;
         self.from.len() + self.id.len() + self.text.len() + OVERHEAD
     }
 }

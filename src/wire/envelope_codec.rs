@@ -12,6 +12,7 @@
 //! text           length in 2 bytes, then UTF-8
 //! number         of a message in its stream: an integer from 1 to 2^53
 //! stream         origin in 8 bytes, generation in 4
+//! message        name of its speaker, client in 8 bytes, id, text, time in 8
 //! list           count in 4 bytes, then its items
 //! ```
 //! Nothing may follow. The version is that of the whole format: a release that cannot read another's says so.
@@ -194,6 +195,7 @@ fn put_span(out: &mut Vec<u8>, span: &Span) {
 
 fn put_message(out: &mut Vec<u8>, message: &Message) {
     put_name(out, &message.from);
+    put_u64(out, message.client);
     put_name(out, &message.id);
     debug_assert!(message.text.len() <= usize::from(u16::MAX), "texts are checked where they come in");
     out.extend_from_slice(&(message.text.len() as u16).to_be_bytes());
@@ -281,13 +283,14 @@ impl<'a> Reader<'a> {
 
     fn message(&mut self) -> Read<Message> {
         let from = self.name(Kind::User)?.into();
+        let client = self.u64()?;
         let id = self.name(Kind::Id)?.into();
         let length = usize::from(u16::from_be_bytes(self.array()?));
         let text = self.text(length)?;
         if text.len() > TEXT_BYTES_MAX {
             return Err(EnvelopeError::Malformed);
         }
-        Ok(Message { from, id, text: text.into(), time: self.u64()? })
+        Ok(Message { from, client, id, text: text.into(), time: self.u64()? })
     }
 
     /// A span is never inside out.

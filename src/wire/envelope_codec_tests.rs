@@ -3,7 +3,8 @@ use proptest::prelude::*;
 use super::*;
 
 fn message(id: &str, text: &str) -> Arc<Message> {
-    Arc::new(Message { from: "安".into(), id: id.into(), text: text.into(), time: 1_700_000_000_000 })
+    let (from, client) = ("安".into(), 0x5f2c_9a41_7be0_d836);
+    Arc::new(Message { from, client, id: id.into(), text: text.into(), time: 1_700_000_000_000 })
 }
 
 fn stream() -> StreamId {
@@ -111,8 +112,8 @@ fn every_cut_and_every_addition_is_refused() {
 #[test]
 fn another_version_says_so_and_an_unknown_kind_is_malformed() {
     let mut bytes = bytes(&examples()[0]);
-    bytes[0] = 1;
-    assert_eq!(Envelope::parse(&bytes), Err(EnvelopeError::Version(1)));
+    bytes[0] = VERSION + 1;
+    assert_eq!(Envelope::parse(&bytes), Err(EnvelopeError::Version(VERSION + 1)));
     bytes[0] = VERSION;
     bytes[1] = 11;
     assert_eq!(Envelope::parse(&bytes), Err(EnvelopeError::Malformed));

@@ -36,6 +36,8 @@ pub struct Member {
     /// Where it is, was, or wants to be first.
     server: usize,
     shared: Arc<Shared>,
+    /// What it is known by at every server.
+    nonce: String,
     rng: Rng,
     /// How far it has seen each stream; `None`: it has not been in the room yet.
     positions: Option<BTreeMap<String, u64>>,
@@ -54,10 +56,11 @@ struct Visit {
 }
 
 impl Member {
-    pub fn new(number: usize, room: usize, server: usize, shared: Arc<Shared>, rng: Rng) -> Self {
+    pub fn new(number: usize, room: usize, server: usize, shared: Arc<Shared>, mut rng: Rng) -> Self {
+        let nonce = format!("{:032x}", rng.u128(..));
         let speaks_at = Instant::now();
         let (positions, unacked, left) = (None, BTreeMap::new(), None);
-        Self { number, room, server, shared, rng, positions, unacked, speaks_at, left }
+        Self { number, room, server, shared, nonce, rng, positions, unacked, speaks_at, left }
     }
 
     /// Comes when it is time, and stays until all is over.
@@ -107,7 +110,9 @@ impl Member {
         stream.set_write_timeout(Some(OPEN_MAX)).ok()?;
         let (socket, _) = tungstenite::client(format!("ws://{address}/ws"), stream).ok()?;
         let mut visit = Visit { socket, told: None, heard: Instant::now() };
-        let mut join = json!({"type": "join", "room": self.room_name(), "user": self.name()});
+        let mut join = json!({
+            "type": "join", "room": self.room_name(), "user": self.name(), "client": self.nonce
+        });
         if let Some(positions) = &self.positions {
             join["since"] = json!(positions);
         }

@@ -14,7 +14,7 @@ use crate::chat::{Ask, Member, Message, Notice, Now, RoomId};
 use crate::wire::client_message::{ErrorCode, Since};
 use crate::wire::envelope::{Span, Word};
 use crate::wire::server_message::Streams;
-use crate::wire::{ServerMessage, StreamId};
+use crate::wire::{ClientNonce, ServerMessage, StreamId};
 
 impl Hub {
     pub(super) fn carry_out(&mut self, member: Member, ask: Ask, now: Now) {
@@ -27,10 +27,12 @@ impl Hub {
 
     pub(super) fn admit(&mut self, member: Member, ask: Ask, now: Now) {
         match ask {
-            Ask::Join { room, user, visit, since } => {
-                self.join(member, &room, &user, visit, since.as_ref(), now);
+            Ask::Join { room, user, client, visit, since } => {
+                self.join(member, &room, &user, &client, visit, since.as_ref(), now);
             }
-            Ask::Send { room, user, id, text } => self.send(member, &room, user, id, text, now),
+            Ask::Send { room, user, client, id, text } => {
+                self.send(member, &room, user, client, id, text, now);
+            }
             Ask::Typing { room, user } => self.typing(&room, user),
             Ask::Leave { room, user } => self.leave_room(member, &room, &user, now),
         }
@@ -80,11 +82,13 @@ impl Hub {
         self.effects.push_back(Effect::Tell(reactor, notice));
     }
 
+    #[allow(clippy::too_many_arguments, reason = "they are the fields of one ask")]
     fn join(
         &mut self,
         member: Member,
         name: &Arc<str>,
         user: &Arc<str>,
+        client: &ClientNonce,
         visit: u32,
         since: Option<&Since>,
         now: Now,
@@ -100,7 +104,7 @@ impl Hub {
         let was_empty_since = room.empty_since.take();
         let is_new = room.presence.enter(user);
         let room = &self.rooms[id.0 as usize];
-        let frame = joined_frame(room, user, since, |origin| self.peers.is_known(origin));
+        let frame = joined_frame(room, user, client, since, |origin| self.peers.is_known(origin));
         let (name, user) = (Arc::clone(&room.name), Arc::clone(user));
         let entered = Notice::Entered { connection, visit, room: id, name, user, frame };
         self.effects.push_back(Effect::Tell(reactor, entered));
@@ -118,7 +122,17 @@ impl Hub {
         self.reschedule(id);
     }
 
-    fn send(&mut self, member: Member, name: &str, user: Arc<str>, id: Box<str>, text: Box<str>, now: Now) {
+    #[allow(clippy::too_many_arguments, reason = "they are the fields of one ask")]
+    fn send(
+        &mut self,
+        member: Member,
+        name: &str,
+        user: Arc<str>,
+        client: u64,
+        id: Box<str>,
+        text: Box<str>,
+        now: Now,
+    ) {
         let Member { reactor, connection } = member;
         let room_id = self.by_name.get(name).copied();
         let Some(room_id) = room_id.filter(|id| self.room(*id).here[reactor] > 0) else {
@@ -128,8 +142,8 @@ impl Hub {
             self.effects.push_back(Effect::Tell(reactor, Notice::Reply { connection, frame }));
             return;
         };
-        match self.room(room_id).said_before(&user, &id) {
-            Some((_, Some(message))) if message.text != text => {
+        match self.room(room_id).said_before(client, &id, &text) {
+            None if self.room(room_id).is_reused(client, &id, &text) => {
                 self.counts.id_reused += 1;
                 let message = "this id was used before with another text";
                 let frame = error_frame(ErrorCode::IdReused, message, name, Some(&id));
@@ -141,12 +155,13 @@ impl Hub {
                 self.answer_retry(room_id, member, stamp, (kept, &id), now);
             }
             None if self.room(room_id).unconfirmed.is_full(self.limits()) => {
-                let ask = Ask::Send { room: name.into(), user, id, text };
+                let ask = Ask::Send { room: name.into(), user, client, id, text };
                 self.refuse(member, ask, "too many messages wait for other servers: send this one again");
             }
             None => {
                 self.counts.said += 1;
-                let Stamp { seq, .. } = self.with_ring(room_id, |room| room.say(user, id, text, member, now));
+                let Stamp { seq, .. } =
+                    self.with_ring(room_id, |room| room.say(user, client, id, text, member, now));
                 self.hold_back(room_id, now);
                 if self.is_alone() || is_on(Mutant::AckAtOnce) {
                     self.confirm_all(room_id);
@@ -314,9 +329,7 @@ impl Hub {
     pub(super) fn open(&mut self, id: RoomId, now: Now) {
         let released = self.room_mut(id).fetch.as_deref_mut().and_then(Fetch::release);
         let Some(asks) = released else { return };
-        let heard = self.with_ring(id, |room| room.begin_streams(now));
-        self.gather_heard(id, heard);
-        self.owe_all(id);
+        self.begin_streams(id, now);
         asks.into_iter().for_each(|(member, ask)| self.carry_out(member, ask, now));
         self.note_presence(id, true, now);
         self.reschedule(id);
@@ -335,6 +348,7 @@ impl Hub {
 fn joined_frame(
     room: &Room,
     user: &Arc<str>,
+    client: &ClientNonce,
     since: Option<&Since>,
     is_known: impl Fn(u64) -> bool,
 ) -> Bytes {
@@ -346,6 +360,7 @@ fn joined_frame(
         .map(|entry| message_frame(&room.name, entry.stream, entry.seq, &entry.message))
         .collect();
     let (users, roster, positions) = (view.users, roster.as_deref(), room.positions(since, is_known));
-    let streams = Streams(&positions);
-    ServerMessage::Joined { room: &room.name, users, roster, history: &history, complete, streams }.to_frame()
+    let (client, streams) = (client.as_str(), Streams(&positions));
+    ServerMessage::Joined { room: &room.name, client, users, roster, history: &history, complete, streams }
+        .to_frame()
 }

@@ -4,6 +4,8 @@ use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use super::{BusState, Hub, split, strs};
 use crate::chat::fetch::Fetch;
 use crate::chat::limits::{
@@ -86,11 +88,25 @@ impl Hub {
     pub(super) fn open_if_fetched(&mut self, id: RoomId, now: Now) {
         let room = self.room(id);
         if room.fetch.as_deref().is_some_and(Fetch::is_answered) && room.is_whole() {
+            self.begin_streams(id, now);
             self.open(id, now);
             self.with_ring(id, Room::settle);
             self.room_mut(id).fetch = None;
             self.seek_holder(id, 0);
         }
+    }
+
+    /// Streams begin here whose origin has told where, or is not waited for; then it is told what is held of them.
+    pub(super) fn begin_streams(&mut self, id: RoomId, now: Now) {
+        let live: SmallVec<[u64; 8]> = self.peers.live().collect();
+        let fetch = self.room_mut(id).fetch.take();
+        let has_told = |origin| fetch.as_deref().is_none_or(|fetch| fetch.has_answered(origin));
+        let may_begin =
+            |origin| !live.contains(&origin) || has_told(origin) || is_on(Mutant::BeginAtFirstAnswer);
+        let heard = self.with_ring(id, |room| room.begin_streams(may_begin, now));
+        self.room_mut(id).fetch = fetch;
+        self.gather_heard(id, heard);
+        self.owe_all(id);
     }
 
     /// Asks all servers for rooms that are new here, and for those of which something may have been missed.
@@ -297,6 +313,9 @@ impl Hub {
             if room.presence.forget(origin) {
                 self.note_presence(id, false, now);
                 self.seek_holder(id, 0);
+            }
+            if self.room(id).is_open() {
+                self.begin_streams(id, now);
             }
             self.open_if_fetched(id, now);
             self.reschedule(id);

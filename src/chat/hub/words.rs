@@ -179,7 +179,9 @@ impl Hub {
             room.presence.hear_held(origin, digest.is_held);
         }
         for span in &digest.spans {
-            let heard = self.with_ring(id, |room| room.announce(*span, origin, now));
+            let teller = span.stream.origin;
+            let may_begin = teller == origin || !self.peers.is_live(teller);
+            let heard = self.with_ring(id, |room| room.announce(*span, origin, may_begin, now));
             self.gather_heard(id, heard);
         }
         let room = self.room_mut(id);
