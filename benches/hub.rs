@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use distr_chat::chat::hub::{Effect, Settings};
+use distr_chat::chat::limits::RINGS_BYTES_MAX;
 use distr_chat::chat::{Ask, BusEvent, Hub, Member, Now};
 use divan::{Bencher, black_box, counter::ItemsCount};
 
@@ -20,6 +21,7 @@ fn hub(now: Now, incarnation: u64, rooms: usize) -> Hub {
         seed: 7,
         settle: Duration::ZERO,
         flush_delay: Duration::ZERO,
+        rings_bytes: RINGS_BYTES_MAX,
     };
     let mut hub = Hub::new(settings, now.instant);
     hub.handle_bus_state(true, now);

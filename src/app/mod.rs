@@ -120,6 +120,7 @@ impl App {
             seed: options.seed,
             settle: options.settle,
             flush_delay: options.flush_delay,
+            rings_bytes: options.history_memory,
         };
         let stop = Arc::new(AtomicBool::new(false));
         let waker = poller.waker();

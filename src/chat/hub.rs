@@ -25,7 +25,7 @@ use smallvec::SmallVec;
 
 use super::bus::BusEvent;
 use super::fetch::Fetch;
-use super::limits::{BUS_PAUSE_MAX, BUS_START_MAX, ENVELOPE_BYTES_SOFT, RING_BYTES_MIN, RINGS_BYTES_MAX};
+use super::limits::{BUS_PAUSE_MAX, BUS_START_MAX, ENVELOPE_BYTES_SOFT, RING_BYTES_MIN};
 use super::peers::Peers;
 use super::room::{Heard, Room, message_frame};
 use super::{Ask, Member, Message, Notice, Now, RoomId};
@@ -61,6 +61,8 @@ pub struct Settings {
     pub settle: Duration,
     /// How long what is said may wait for more of its room, so that fewer envelopes carry it.
     pub flush_delay: Duration,
+    /// Bytes that the rings of all rooms may hold together, see [`super::limits::RINGS_BYTES_MAX`].
+    pub rings_bytes: usize,
 }
 
 /// What the hub counted since it was last asked.
@@ -328,7 +330,7 @@ impl Hub {
         let room = &mut self.rooms[id.0 as usize];
         self.ring_bytes -= room.ring_bytes();
         let outcome = change(room);
-        if self.ring_bytes + room.ring_bytes() > RINGS_BYTES_MAX {
+        if self.ring_bytes + room.ring_bytes() > self.settings.rings_bytes {
             room.shrink_ring(RING_BYTES_MIN);
         }
         self.ring_bytes += room.ring_bytes();

@@ -1,7 +1,7 @@
 use super::*;
 use crate::chat::limits::{
     ALIVE_INTERVAL, BUS_PAUSE_MAX, CONFIRM_PATIENCE, FETCH_INTERVAL, FETCH_MAX, GAP_PATIENCE, LEASE,
-    PRESENCE_INTERVAL, PRESENCE_REFRESH, QUIET, RING_MESSAGES_MAX, ROOM_LINGER,
+    PRESENCE_INTERVAL, PRESENCE_REFRESH, QUIET, RING_MESSAGES_MAX, RINGS_BYTES_MAX, ROOM_LINGER,
 };
 use crate::wire::client_message::Since;
 use crate::wire::envelope::{Entry, Span};
@@ -34,6 +34,7 @@ impl World {
             seed: 7,
             settle: Duration::ZERO,
             flush_delay: Duration::ZERO,
+            rings_bytes: RINGS_BYTES_MAX,
         };
         let mut world = Self { hub: Hub::new(settings, now.instant), now };
         world.hub.handle_bus_state(true, now);

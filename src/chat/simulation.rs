@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 
 use super::hub::{Effect, Hub, Settings};
-use super::limits::{LEASE, PRESENCE_INTERVAL_MAX, PRESENCE_REFRESH};
+use super::limits::{LEASE, PRESENCE_INTERVAL_MAX, PRESENCE_REFRESH, RINGS_BYTES_MAX};
 use super::room::Room;
 use super::{Ask, BusEvent, Member, Notice, Now, RoomId};
 use crate::wire::Envelope;
@@ -214,6 +214,7 @@ impl World {
             seed: self.rng.u64(..),
             settle: Duration::from_millis(500),
             flush_delay: Duration::from_millis(if self.rng.u8(..) < 50 { 3 } else { 0 }),
+            rings_bytes: RINGS_BYTES_MAX,
         };
         let hub = Some(Hub::new(settings, self.now.instant));
         self.servers.push(Server { hub, stalled_until: None, members: BTreeMap::new() });

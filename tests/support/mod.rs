@@ -23,6 +23,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use distr_chat::app::{self, App, loopback};
 use distr_chat::balance::table::Weights;
+use distr_chat::chat::limits::RINGS_BYTES_MAX;
 use distr_chat::chat::rate::Rate;
 use distr_chat::lb::{self, Balancer};
 use distr_chat::net::Poller;
@@ -76,6 +77,7 @@ pub fn options(name: &str) -> app::Options {
         seed: fastrand::u64(..),
         settle: Duration::ZERO,
         flush_delay: Duration::ZERO,
+        history_memory: RINGS_BYTES_MAX,
         rate: Rate { per_second: FRAMES_PER_SECOND, burst: FRAMES_BURST },
         limits: Limits { connections_max: 5000, ..Limits::default() },
         cluster_key: None,
