@@ -8,6 +8,7 @@
 
 pub mod beating;
 pub mod client;
+pub mod clock;
 pub mod fleet;
 pub mod http;
 pub mod load;
