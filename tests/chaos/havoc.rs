@@ -273,14 +273,14 @@ impl<'a> Havoc<'a> {
         }
     }
 
-    /// The first is killed under load, the second after the last word, the third stalls together with a node; then as it
-    /// comes.
+    /// The first stalls together with a node, the next is killed under load, the third after the last word; then as it comes.
     fn break_server(&mut self, server: usize, until: Instant) {
         let until = until.max(Instant::now() + SERVER_FAULT_MIN);
         self.servers_broken += 1;
         let ways = if self.freedoms.stalls { 7 } else { 5 };
         let way = match self.servers_broken {
-            3 if self.freedoms.stalls => 7,
+            1 if self.freedoms.stalls => 7,
+            first @ 1..=3 if self.freedoms.stalls => first - 1,
             first @ 1..=2 => first,
             _ => self.rng.usize(1..=ways),
         };

@@ -49,6 +49,8 @@ pub struct Silence {
 pub struct Sums {
     pub said: u64,
     pub acknowledged: u64,
+    /// By server, what it acknowledged to those who said it there.
+    pub acks_at: BTreeMap<usize, u64>,
     /// Sightings that were owed, and those that were made.
     pub owed: u64,
     pub delivered: u64,
@@ -60,6 +62,7 @@ pub struct Sums {
     pub cut_short: u64,
     pub said_anew: u64,
     pub refusals: BTreeMap<String, u64>,
+    pub breaches: BTreeMap<Breach, u64>,
     /// Longest way of a member from one server to another.
     pub worst_return: Duration,
     /// Servers that members left because they stood still.
@@ -208,6 +211,9 @@ impl Ledger {
     /// The member was told that the message is safe, after it had waited on one connection.
     pub fn acknowledged(&self, number: u64, place: &(String, u64), wait: Option<Silence>) {
         let mut state = self.state();
+        if let Some(wait) = &wait {
+            *state.sums.acks_at.entry(wait.server).or_default() += 1;
+        }
         state.waits.extend(wait.filter(|wait| wait.to - wait.from >= SILENCE_MIN));
         state.place(number, place, self.is_memory_short);
         if let Some(open) = state.open.get_mut(&number).filter(|open| !open.is_acknowledged) {
@@ -390,6 +396,7 @@ impl State {
     }
 
     fn breach(&mut self, breach: Breach, words: String) {
+        *self.sums.breaches.entry(breach).or_default() += 1;
         let all = self.breaches.entry(breach).or_default();
         if all.len() < WORDS_MAX {
             all.push(words);

@@ -28,6 +28,7 @@ use fastrand::Rng;
 use crowd::{CALM, Crowd};
 use freedoms::Freedoms;
 use havoc::{Havoc, NODES, SERVERS, TAIL_MAX};
+use ledger::Breach;
 use odometer::Odometer;
 use report::{Outcome, Report};
 use support::fleet::Fleet;
@@ -63,7 +64,10 @@ fn the_promise_is_kept() {
     crowd.shared.ledger.conclude();
     let lanes_up = health::await_lanes(&fleet);
     crowd.pace(CALM);
-    health::await_rest(&fleet, &mut odometer);
+    if !health::comes_to_rest(&fleet, &mut odometer) {
+        let words = "messages are still published again or asked for, long after the last fault";
+        crowd.shared.ledger.breach(Breach::Late, words.to_owned());
+    }
     health::await_subscriptions(&fleet);
     crowd.falls_silent(TAIL_MAX);
     crowd.shared.ledger.conclude();

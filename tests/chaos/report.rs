@@ -146,16 +146,17 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Sums { said, acknowledged, owed, delivered, marked, expired, .. } = &self.sums;
         let Sums { cut_short, said_anew, refusals, worst_return, left, .. } = &self.sums;
-        let count = |breach| self.breaches.get(&breach).map_or(0, Vec::len);
+        let count = |breach| self.sums.breaches.get(&breach).copied().unwrap_or_default();
         writeln!(f, "{:.0?} of chaos, CHAOS_SEED={}", self.chaos, self.seed)?;
         writeln!(f, "  said {said}, acknowledged {acknowledged}; owed {owed}, delivered {delivered}")?;
         writeln!(
             f,
-            "  {} lost, {} doubled, {} out of order, {} resumed with a hole; {marked} numbers told as gaps",
+            "  {} lost, {} doubled, {} out of order, {} resumed with a hole, {} late; {marked} numbers told as gaps",
             count(Breach::Lost) + count(Breach::Unanswered),
             count(Breach::Doubled),
             count(Breach::Disordered) + count(Breach::Confused),
-            count(Breach::Incomplete)
+            count(Breach::Incomplete),
+            count(Breach::Late)
         )?;
         writeln!(
             f,
