@@ -104,8 +104,6 @@ struct Member {
     /// The first number said after it came into the room for the first time.
     since: Option<u64>,
     seen: HashSet<u64>,
-    /// What had been said in the room when it heard of it last, in bytes.
-    heard: u64,
 }
 
 struct Open {
@@ -144,7 +142,7 @@ impl Ledger {
     /// A member that has not come into the room yet. Its number.
     pub fn enroll(&self, room: usize) -> usize {
         let mut state = self.state();
-        state.members.push(Member { room, since: None, seen: HashSet::new(), heard: 0 });
+        state.members.push(Member { room, since: None, seen: HashSet::new() });
         state.members.len() - 1
     }
 
@@ -154,24 +152,25 @@ impl Ledger {
         let next = state.sums.said + 1;
         state.members[member].since.get_or_insert(next);
         state.sums.worst_return = state.sums.worst_return.max(away.unwrap_or_default());
-        state.hear(member);
     }
 
-    /// The member came back and was not told all. That is as it must be if servers need not have kept it for so long.
+    /// The member came back and was not told all. That is as it must be if servers need not have kept what it lacks, or if it
+    /// lacks nothing: numbers that it need not be shown, since it knows the messages, are forgotten as all others are.
     pub fn resumed_with_a_hole(&self, member: usize, words: String) {
         let mut state = self.state();
         let spoken = state.spoken_where(member);
-        if !self.is_memory_short || spoken < state.members[member].heard + KEPT_MIN {
+        let is_owed = |(number, open): (&u64, &Open)| open.owed.contains(&member).then_some(*number);
+        let owed: Vec<_> = state.open.iter().filter_map(is_owed).collect();
+        let is_lawful = owed.first().is_none_or(|oldest| state.is_forgotten(*oldest, spoken));
+        if !self.is_memory_short || !is_lawful {
             state.breach(Breach::Incomplete, words);
             return;
         }
         state.sums.cut_short += 1;
-        let is_old = |(number, open): (&u64, &Open)| {
-            let is_owed = open.owed.contains(&member) && state.is_forgotten(*number, spoken);
-            is_owed.then_some(*number)
-        };
-        for number in state.open.iter().filter_map(is_old).collect::<Vec<_>>() {
-            state.expire(number, member);
+        for number in owed {
+            if state.is_forgotten(number, spoken) {
+                state.expire(number, member);
+            }
         }
     }
 
@@ -227,7 +226,6 @@ impl Ledger {
     pub fn saw(&self, member: usize, number: u64, place: &(String, u64)) {
         let mut state = self.state();
         state.place(number, place, self.is_memory_short);
-        state.hear(member);
         if !state.members[member].seen.insert(number) {
             let spoken = state.spoken_where(member);
             if self.is_memory_short && state.is_forgotten(number, spoken) {
@@ -249,6 +247,7 @@ impl Ledger {
         let spoken = state.spoken_where(member);
         let hole = Hole { member, stream: stream.to_owned(), first, last, is_marked, spoken };
         if is_marked {
+            self.note(&format!("member {member} was told a gap, {stream} {first} to {last}"));
             state.sums.marked += last - first + 1;
         }
         for seq in first..=last {
@@ -362,10 +361,6 @@ impl State {
 
     fn spoken_where(&self, member: usize) -> u64 {
         self.spoken.get(&self.members[member].room).copied().unwrap_or_default()
-    }
-
-    fn hear(&mut self, member: usize) {
-        self.members[member].heard = self.spoken_where(member);
     }
 
     /// Whether no server need have kept it by the time when so much had been said in its room.
