@@ -33,8 +33,10 @@ const SERVER_FAULT_MIN: Duration = Duration::from_millis(500);
 /// A stalled server is dead for its balancers and peers; what it was told waits until it goes on.
 const STALL_MIN: Duration = Duration::from_secs(3);
 const STALL_MAX: Duration = Duration::from_secs(15);
-/// A node that breaks together with it, breaks up to so long before.
-const STALL_LATE: Duration = Duration::from_millis(50);
+/// A lane that breaks together with it, breaks so long before: others have heard on other lanes of what they miss, and
+/// have not got it yet.
+const STALL_LATE_MIN: Duration = Duration::from_millis(50);
+const STALL_LATE_MAX: Duration = Duration::from_millis(300);
 /// A clock is wrong for long enough that a lease ends.
 const BEND_MIN: Duration = Duration::from_secs(4);
 const BEND_MAX: Duration = Duration::from_secs(10);
@@ -251,14 +253,25 @@ impl<'a> Havoc<'a> {
         !self.reliefs.iter().any(is_broken) && Instant::now() >= self.servers_whole_since + BETWEEN_SERVERS
     }
 
-    /// A node that may break, if there is one, breaks.
-    fn break_a_node(&mut self, until: Instant) {
-        let nodes: Vec<_> = (0..NODES)
-            .filter(|node| self.is_whole(*node) && self.leaves_a_way(|_, broken| broken == *node))
-            .collect();
-        if !nodes.is_empty() {
-            let node = nodes[self.rng.usize(0..nodes.len())];
-            self.break_node(node, until);
+    /// A node breaks, or what that server says to nodes is lost, as far as a way is left; mostly under load.
+    fn break_lanes_of(&mut self, server: usize, until: Instant) {
+        if self.rng.u8(0..3) > 0 {
+            self.note(&format!("{RUSH} messages a second"));
+            self.crowd.pace(RUSH);
+            self.remind(Instant::now() + RUSH_AFTER, Relief::Calm);
+        }
+        let (is_node, begin) = (self.rng.u8(0..3) == 0, self.rng.usize(0..NODES));
+        for node in (0..NODES).map(|node| (node + begin) % NODES) {
+            if is_node && self.is_whole(node) && self.leaves_a_way(|_, broken| broken == node) {
+                self.break_node(node, until);
+                return;
+            }
+            let breaks = |cut, broken| (cut, broken) == (server, node);
+            if !is_node && self.is_linked(server, node) && self.leaves_a_way(breaks) {
+                self.fleet.tap(server, node).hold(&[Way::Up]);
+                let relief = Relief::CutAndHeal(server, node);
+                self.begin(Kind::LinkHeld, None, &[server, node], until, relief);
+            }
         }
     }
 
@@ -298,8 +311,9 @@ impl<'a> Havoc<'a> {
             3 => self.kill_server(server, until),
             6.. => {
                 if way == 7 {
-                    self.break_a_node(until);
-                    thread::sleep(STALL_LATE.mul_f32(self.rng.f32()));
+                    self.break_lanes_of(server, until);
+                    let late = (STALL_LATE_MAX - STALL_LATE_MIN).mul_f32(self.rng.f32());
+                    thread::sleep(STALL_LATE_MIN + late);
                 }
                 let until = Instant::now() + STALL_MIN + (STALL_MAX - STALL_MIN).mul_f32(self.rng.f32());
                 self.fleet.servers[server].process.freeze();
