@@ -9,6 +9,7 @@ use distr_chat::app::bus::Bus;
 use distr_chat::app::clock;
 use distr_chat::app::redis::{Options, RedisBus};
 use distr_chat::chat::hub::{Effect, Settings};
+use distr_chat::chat::limits::RINGS_BYTES_MAX;
 use distr_chat::chat::{Ask, Hub, Member, Notice};
 use distr_chat::net::Poller;
 
@@ -53,6 +54,7 @@ impl Server {
             seed: incarnation,
             settle: Duration::from_millis(500),
             flush_delay,
+            rings_bytes: RINGS_BYTES_MAX,
         };
         let options = Options { nodes: nodes.split(',').map(str::to_owned).collect(), credentials: None };
         let bus = RedisBus::new(name, incarnation, options, incarnation, &poller, now);
