@@ -121,7 +121,7 @@ impl App {
             seed: options.seed,
             settle: options.settle,
             flush_delay: options.flush_delay,
-            limits: Arc::new(Limits::default()),
+            limits: Arc::new(Limits { rings_bytes: options.history_memory, ..Limits::default() }),
         };
         let stop = Arc::new(AtomicBool::new(false));
         let waker = poller.waker();

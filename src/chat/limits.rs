@@ -44,7 +44,7 @@ pub const SYNC_ROOMS_PER_STEP: usize = 2000;
 /// Time between such steps.
 pub const SYNC_STEP: Duration = Duration::from_millis(20);
 
-/// Bytes that all rings of a server hold together by default.
+/// Bytes that all rings of a server hold together by default (`--history-memory`).
 pub const HISTORY_BYTES: usize = 512 * 1024 * 1024;
 
 /// What the rules of replication depend on. [`Limits::default`] is what production runs.
