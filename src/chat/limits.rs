@@ -97,6 +97,8 @@ pub struct Limits {
     pub want_interval: Duration,
     /// Longest time between two NACKs.
     pub want_interval_max: Duration,
+    /// What retention took at every server that lives is waited for so long while a server is away that may have it.
+    pub expiry_patience: Duration,
     /// What changed in a room is told to other servers after this time, so that the last message before a fault is missed.
     pub digest_delay: Duration,
     /// A stream that has changed within this time is told.
@@ -156,6 +158,7 @@ impl Default for Limits {
             gap_patience: ms(30),
             want_interval: ms(60),
             want_interval_max: s(1),
+            expiry_patience: s(10),
             digest_delay: ms(50),
             digest_stream_age: s(10),
             confirm_patience: ms(300),

@@ -13,6 +13,7 @@ pub enum Mutant {
     PassOverWhatIsLacked,
     ParkWhenOneLacks,
     StayParked,
+    OldLacksStand,
     NoNack,
     NoDigest,
     NoDigestRepeats,

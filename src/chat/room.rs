@@ -13,7 +13,7 @@ use super::limits::{DELIVER_BYTES_MAX, DIGEST_GRID_MS, DIGEST_REPEATS, Limits, P
 use super::mutants::{Mutant, is_on};
 use super::presence::Presence;
 use super::ring::{Entry, Ring, Stamp};
-use super::stream::{Offer, Stream, Verdict};
+use super::stream::{Lack, Offer, Stream, Verdict};
 use super::unconfirmed::{Retry, Unconfirmed, Waiting};
 use super::{Member, Message, Now};
 use crate::wire::client_message::Since;
@@ -237,6 +237,12 @@ impl Room {
         Stamp { stream: own, seq, time }
     }
 
+    /// A client sends again what another server appended and no ring has any more: it gets a place here, at which nobody is
+    /// shown it who knows it.
+    pub fn append_again(&mut self, message: Message, sender: Member, now: Now) -> Stamp {
+        self.append(Arc::new(message), SmallVec::from_elem(sender, 1), true, now)
+    }
+
     /// Our own messages that no replica will hold at their places, since every one begins behind them, are appended anew.
     /// Nobody else has them there. The rest of what `holders` reject are other servers' messages, of which this server has
     /// the only copy: they get a second place in our stream.
@@ -300,10 +306,10 @@ impl Room {
         heard
     }
 
-    /// Another server does not have these. `is_expired`: it had them once, or may have.
-    pub fn lack(&mut self, span: Span, teller: u64, is_expired: bool) {
+    /// Another server does not have these.
+    pub fn lack(&mut self, span: Span, lack: Lack, question: u64, now: Instant) {
         if let Some(stream) = self.streams.iter_mut().find(|stream| stream.id == span.stream) {
-            stream.lack(span, teller, is_expired);
+            stream.lack(span, lack, question, now);
         }
     }
 
@@ -321,14 +327,20 @@ impl Room {
     }
 
     /// Decides about the hole of a stream, which no server in `live` has if each has said so; and what can be shown at last.
-    pub fn judge(&mut self, stream: StreamId, live: &[u64], now: Now) -> (Verdict, Heard) {
+    pub fn judge(
+        &mut self,
+        stream: StreamId,
+        live: &[u64],
+        is_any_missing: bool,
+        now: Now,
+    ) -> (Verdict, Heard) {
         let mut heard = Heard::default();
         let is_open = self.is_open();
         let limits = Arc::clone(&self.limits);
         let Some(known) = self.streams.iter_mut().find(|known| known.id == stream) else {
             return (Verdict::Ask, heard);
         };
-        let verdict = known.judge(live, now.instant, &limits);
+        let verdict = known.judge(live, is_any_missing, now.instant, &limits);
         if matches!(verdict, Verdict::Expired { .. }) {
             if is_open {
                 known.begin();

@@ -183,8 +183,9 @@ fn what_is_lost_or_gone_makes_history_incomplete() {
     let mut room = room();
     hear(&mut room, OTHER, 1, "1");
     hear(&mut room, OTHER, 4, "4");
-    room.lack(Span { stream: OTHER, first: 2, last: 3 }, 2, true);
-    let (verdict, heard) = room.judge(OTHER, &[2], now());
+    let lack = Lack { server: 2, is_expired: true };
+    room.lack(Span { stream: OTHER, first: 2, last: 3 }, lack, u64::MAX, Instant::now());
+    let (verdict, heard) = room.judge(OTHER, &[2], false, now());
     assert_eq!(verdict, Verdict::Expired { first: 2, last: 3, is_told: true });
     assert_eq!(heard.shown.len(), 1);
     let span = |first, last| Span { stream: OTHER, first, last };

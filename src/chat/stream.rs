@@ -31,6 +31,8 @@ pub struct Stream {
     /// The highest number that is known to have been given.
     known: u64,
     beginning: Beginning,
+    /// The number of the last question for what is missing.
+    question: u64,
     held: BTreeMap<u64, Arc<Message>>,
     /// Boxed, since there is hardly ever one.
     gap: Option<Box<Gap>>,
@@ -50,6 +52,9 @@ enum Beginning {
 /// A hole behind `last`.
 #[derive(Debug)]
 struct Gap {
+    since: Instant,
+    /// Answers to earlier questions do not count: they may be older than what made the hole, or than an `is_expired`.
+    valid_from: u64,
     /// When it is asked for next; `None`: it is parked, since every live server has said that it lacks it.
     due: Option<Instant>,
     tries: u32,
@@ -62,10 +67,24 @@ struct Gap {
 
 /// A server does not have a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Lack {
-    server: u64,
+pub struct Lack {
+    /// Which server.
+    pub server: u64,
     /// It had it once, or began behind it: retention has taken it.
-    is_expired: bool,
+    pub is_expired: bool,
+}
+
+/// A NACK: what is missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// Counts those of the stream.
+    pub number: u64,
+    /// The missing numbers, or the first of them.
+    pub spans: SmallVec<[Span; 2]>,
+    /// How often was asked before.
+    pub attempt: usize,
+    /// Who told of the numbers.
+    pub announcer: u64,
 }
 
 /// What became of a message.
@@ -108,6 +127,7 @@ impl Stream {
             held_from: 1,
             known: 0,
             beginning: Beginning::Unknown,
+            question: 0,
             held: BTreeMap::new(),
             gap: None,
         }
@@ -254,25 +274,34 @@ impl Stream {
         self.gap.as_ref().and_then(|gap| gap.due)
     }
 
-    /// What is missing, as a question that goes out now: which try it is, and who told of the numbers.
-    pub fn want(&mut self, now: Instant, limits: &Limits) -> Option<(SmallVec<[Span; 2]>, usize, u64)> {
+    /// What is missing, as a question that goes out now.
+    pub fn want(&mut self, now: Instant, limits: &Limits) -> Option<Question> {
         let gap = self.gap.as_mut().filter(|gap| gap.due.is_some_and(|due| due <= now))?;
         let wait = limits.want_interval * 2u32.saturating_pow(gap.tries.min(10));
         gap.due = Some(now + wait.min(limits.want_interval_max));
         gap.tries += 1;
+        self.question += 1;
         let (attempt, announcer) = (gap.tries as usize - 1, gap.announcer);
-        Some((self.missing(), attempt, announcer))
+        Some(Question { number: self.question, spans: self.missing(), attempt, announcer })
     }
 
-    /// `server` does not have these numbers.
-    pub fn lack(&mut self, span: Span, server: u64, is_expired: bool) {
+    /// A server's answer to a question: it does not have these numbers.
+    pub fn lack(&mut self, span: Span, lack: Lack, question: u64, now: Instant) {
         let next = self.first_missing();
-        let Some(gap) = self.gap.as_mut().filter(|_| (span.first..=span.last).contains(&next)) else {
+        let Some(gap) = self.gap.as_mut().filter(|gap| question >= gap.valid_from) else { return };
+        if !(span.first..=span.last).contains(&next) {
             return;
-        };
+        }
+        let is_first_expiry = lack.is_expired && !gap.lacked_by.iter().any(|lack| lack.is_expired);
+        if is_first_expiry && !is_on(Mutant::OldLacksStand) {
+            // Whoever lacked it before may have received it since, from the one that had it: everybody is asked again.
+            gap.lacked_by.clear();
+            gap.valid_from = self.question + 1;
+            gap.due = Some(now);
+        }
         gap.lacked_to = if gap.lacked_by.is_empty() { span.last } else { gap.lacked_to.min(span.last) };
-        gap.lacked_by.retain(|lack| lack.server != server);
-        gap.lacked_by.push(Lack { server, is_expired });
+        gap.lacked_by.retain(|known| known.server != lack.server);
+        gap.lacked_by.push(lack);
     }
 
     /// Whether this server has said that it lacks the first missing number.
@@ -280,13 +309,8 @@ impl Stream {
         self.gap.as_ref().is_some_and(|gap| gap.lacked_by.iter().any(|lack| lack.server == server))
     }
 
-    /// Whether retention may have taken the first missing number.
-    pub fn may_have_expired(&self) -> bool {
-        self.gap.as_ref().is_some_and(|gap| gap.lacked_by.iter().any(|lack| lack.is_expired))
-    }
-
-    /// Decides about a hole: `live` are all that live.
-    pub fn judge(&mut self, live: &[u64], now: Instant, limits: &Limits) -> Verdict {
+    /// Decides about a hole: `live` are all that live. `is_any_missing`: a server is away that may come back with it.
+    pub fn judge(&mut self, live: &[u64], is_any_missing: bool, now: Instant, limits: &Limits) -> Verdict {
         let Some(gap) = self.gap.as_ref() else { return Verdict::Ask };
         let has_lacked = |server: &u64| gap.lacked_by.iter().any(|lack| lack.server == *server);
         if !live.iter().all(has_lacked) && !is_on(Mutant::ParkWhenOneLacks) {
@@ -298,6 +322,10 @@ impl Stream {
                 gap.due = None;
             }
             return Verdict::Parked;
+        }
+        let may_come = is_any_missing && now.saturating_duration_since(gap.since) < limits.expiry_patience;
+        if may_come && !is_on(Mutant::PassOverWhatIsLacked) {
+            return Verdict::Ask;
         }
         let first = self.first_missing();
         let before_held = self.held.range(first..).next().map_or(self.known, |(&seq, _)| seq - 1);
@@ -367,7 +395,9 @@ impl Stream {
         if self.gap.is_none() && self.has_gap() {
             let due = Some(now + patience);
             let lacked_by = SmallVec::new();
-            self.gap = Some(Box::new(Gap { due, tries: 0, announcer, lacked_by, lacked_to: 0 }));
+            let valid_from = self.question + 1;
+            let gap = Gap { since: now, valid_from, due, tries: 0, announcer, lacked_by, lacked_to: 0 };
+            self.gap = Some(Box::new(gap));
         }
     }
 }

@@ -30,16 +30,23 @@ impl World {
         self.stream.announce(last, teller, self.now, PATIENCE);
     }
 
+    /// A server's answer to a question that is asked now.
     fn lack(&mut self, first: u64, last: u64, server: u64, is_expired: bool) {
-        self.stream.lack(span(first, last), server, is_expired);
+        self.now += Duration::from_secs(2);
+        let question = self.stream.want(self.now, &self.limits).map_or(u64::MAX, |question| question.number);
+        self.answer(first, last, server, is_expired, question);
+    }
+
+    fn answer(&mut self, first: u64, last: u64, server: u64, is_expired: bool, question: u64) {
+        self.stream.lack(span(first, last), Lack { server, is_expired }, question, self.now);
     }
 
     fn judge(&mut self, live: &[u64]) -> Verdict {
-        self.stream.judge(live, self.now, &self.limits)
+        self.stream.judge(live, false, self.now, &self.limits)
     }
 
     fn want(&mut self, at: Instant) -> Option<Vec<Span>> {
-        self.stream.want(at, &self.limits).map(|(spans, ..)| spans.to_vec())
+        self.stream.want(at, &self.limits).map(|question| question.spans.to_vec())
     }
 
     fn claim(&self) -> Option<(u64, u64)> {
@@ -140,10 +147,39 @@ fn a_hole_is_passed_over_once_retention_took_it_everywhere_and_it_is_not_claimed
     assert_eq!(world.judge(&[5, 6]), Verdict::Expired { first: 2, last: 3, is_told: true });
     assert_eq!((world.stream.last, world.stream.kept_from), (3, 1), "1 is still kept");
     assert_eq!(world.judge(&[5, 6]), Verdict::Ask, "6 may have 4");
-    world.lack(4, 4, 6, false);
     world.lack(4, 4, 5, true);
+    world.lack(4, 4, 6, false);
     assert_eq!(world.judge(&[5, 6]), Verdict::Expired { first: 4, last: 4, is_told: true });
     assert_eq!((world.rest(), world.claim()), (vec![5], Some((5, 5))));
+}
+
+#[test]
+fn whoever_lacked_it_before_retention_took_it_elsewhere_is_asked_once_more() {
+    let mut world = World::new();
+    world.offer(1);
+    world.offer(3);
+    world.now += PATIENCE;
+    let early = world.stream.want(world.now, &world.limits).unwrap().number;
+    world.answer(2, 2, 6, false, early);
+    world.answer(2, 2, 5, true, early);
+    assert_eq!(world.judge(&[5, 6]), Verdict::Ask, "6 may have it from 5 by now");
+    assert_eq!(world.want(world.now).unwrap(), [span(2, 2)], "at once");
+    world.answer(2, 2, 6, false, early);
+    assert_eq!(world.judge(&[5, 6]), Verdict::Ask, "an answer to an earlier question is older");
+    world.answer(2, 2, 6, false, early + 1);
+    assert_eq!(world.judge(&[5, 6]), Verdict::Expired { first: 2, last: 2, is_told: true });
+}
+
+#[test]
+fn a_server_that_is_away_is_waited_for_before_a_number_is_passed_over() {
+    let mut world = World::new();
+    world.offer(1);
+    world.offer(3);
+    world.lack(2, 2, 5, true);
+    let judge = |world: &mut World| world.stream.judge(&[5], true, world.now, &world.limits);
+    assert_eq!(judge(&mut world), Verdict::Ask);
+    world.now += world.limits.expiry_patience;
+    assert_eq!(judge(&mut world), Verdict::Expired { first: 2, last: 2, is_told: true });
 }
 
 #[test]

@@ -102,6 +102,15 @@ impl Unconfirmed {
         true
     }
 
+    /// A client sent again what waits here in a second place. True: it will be answered when that is confirmed.
+    pub fn repeat_of(&mut self, message: &Message, sender: Member) -> bool {
+        let key = |message: &Message| (message.client, message.id.clone(), message.text.clone());
+        let wanted = key(message);
+        let found =
+            self.waiting.iter().find(|waiting| key(&waiting.message) == wanted).map(|waiting| waiting.seq);
+        found.is_some_and(|seq| self.repeat(seq, sender))
+    }
+
     /// A client sent again what another server had appended.
     pub fn push_retry(&mut self, stamp: Stamp, message: Arc<Message>, sender: Member, now: Instant) {
         let is_same = |retry: &Retry| retry.stamp == stamp && retry.sender == sender;

@@ -161,6 +161,8 @@ pub enum Word {
         to: u64,
         /// The room.
         room: Arc<str>,
+        /// The number of the question, which the answer names.
+        question: u64,
         /// Which.
         spans: Arc<[Span]>,
     },
@@ -170,6 +172,8 @@ pub enum Word {
         to: u64,
         /// The room.
         room: Arc<str>,
+        /// The question that it answers.
+        question: u64,
         /// Some of those wanted, in the order in which the sender heard them.
         entries: Arc<[Entry]>,
         /// Those that the sender never had.

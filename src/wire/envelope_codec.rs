@@ -138,14 +138,16 @@ fn put_word(out: &mut Vec<u8>, word: &Word) {
                 put_list(out, spans, put_span);
             });
         }
-        Word::Want { to, room, spans } => {
+        Word::Want { to, room, question, spans } => {
             put_u64(out, *to);
             put_name(out, room);
+            put_u64(out, *question);
             put_list(out, spans, put_span);
         }
-        Word::Repair { to, room, entries, lacks, expired } => {
+        Word::Repair { to, room, question, entries, lacks, expired } => {
             put_u64(out, *to);
             put_name(out, room);
+            put_u64(out, *question);
             put_list(out, entries, |out, Entry { stream, seq, message }| {
                 put_stream(out, *stream);
                 put_u64(out, *seq);
@@ -250,11 +252,13 @@ impl<'a> Reader<'a> {
             7 => Word::Want {
                 to: self.u64()?,
                 room: self.name(Kind::Room)?.into(),
+                question: self.u64()?,
                 spans: self.list(Self::span)?.into(),
             },
             8 => Word::Repair {
                 to: self.u64()?,
                 room: self.name(Kind::Room)?.into(),
+                question: self.u64()?,
                 entries: self.list(Self::entry)?.into(),
                 lacks: self.list(Self::span)?.into(),
                 expired: self.list(Self::span)?.into(),

@@ -60,10 +60,11 @@ fn examples() -> Vec<Envelope> {
             ]
             .into(),
         },
-        Word::Want { to: 9, room: room.clone(), spans: [span()].into() },
+        Word::Want { to: 9, room: room.clone(), question: 3, spans: [span()].into() },
         Word::Repair {
             to: 9,
             room: room.clone(),
+            question: 4,
             entries: [Entry { stream: stream(), seq: 3, message: message("3", "") }].into(),
             lacks: [Span { stream: stream(), first: 4, last: 3 }].into(),
             expired: [span()].into(),
@@ -131,14 +132,14 @@ fn what_breaks_a_rule_is_refused() {
     refused(Word::Typing { room: "r".into(), user: "".into() });
     refused(Word::Hold { to: 1, room: "r".repeat(65).into() });
     let inside_out = Span { stream: stream(), first: 5, last: 3 };
-    refused(Word::Want { to: 1, room: "r".into(), spans: [inside_out].into() });
+    refused(Word::Want { to: 1, room: "r".into(), question: 1, spans: [inside_out].into() });
     let messages = Arc::new([message("1", "hi")]);
     for first_seq in [0, SEQ_MAX + 1, u64::MAX] {
         let (room, messages) = ("r".into(), messages.clone());
         refused(Word::Messages { room, stream: stream(), first_seq, witness: 0, messages });
     }
     let endless = Span { stream: stream(), first: 1, last: u64::MAX };
-    refused(Word::Want { to: 1, room: "r".into(), spans: [endless].into() });
+    refused(Word::Want { to: 1, room: "r".into(), question: 1, spans: [endless].into() });
 }
 
 #[test]

@@ -152,7 +152,8 @@ impl Hub {
             Some((stamp, kept)) => {
                 let kept = kept.map(Arc::clone);
                 self.counts.duplicates += 1;
-                self.answer_retry(room_id, member, stamp, (kept, &id), now);
+                let message = Message { from: user, client, id, text, time: stamp.time };
+                self.answer_retry(room_id, member, (stamp, kept), message, now);
             }
             None if self.room(room_id).unconfirmed.is_full(self.limits()) => {
                 let ask = Ask::Send { room: name.into(), user, client, id, text };
@@ -183,13 +184,13 @@ impl Hub {
     }
 
     /// A client sends again what was said: it is acknowledged once a replica acks it, whoever said it first. At once only if
-    /// one did already, or if so much was said since that no ring has it any more.
+    /// one did already.
     fn answer_retry(
         &mut self,
         id: RoomId,
         member: Member,
-        stamp: Stamp,
-        (kept, retried): (Option<Arc<Message>>, &str),
+        (stamp, kept): (Stamp, Option<Arc<Message>>),
+        message: Message,
         now: Now,
     ) {
         let is_live = self.peers.is_live(stamp.stream.origin) && is_on(Mutant::AckRetryOnLease);
@@ -200,12 +201,17 @@ impl Hub {
             return;
         }
         match kept {
-            Some(message) if !is_own && !is_safe => {
+            _ if is_own || is_safe => self.acknowledge(id, member, &message.id, stamp),
+            Some(message) => {
                 room.unconfirmed.push_retry(stamp, Arc::clone(&message), member, now.instant);
                 let witness = self.witness(id, 0).unwrap_or(0);
                 self.publish_messages(id, stamp.stream, stamp.seq, witness, &[message]);
             }
-            _ => self.acknowledge(id, member, retried, stamp),
+            None if room.unconfirmed.repeat_of(&message, member) => {}
+            None => {
+                self.with_ring(id, |room| room.append_again(message, member, now));
+                self.hold_back(id, now);
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Hub, split};
 use crate::chat::mutants::{Mutant, is_on};
 use crate::chat::room::Supply;
-use crate::chat::stream::Verdict;
+use crate::chat::stream::{Lack, Question, Verdict};
 use crate::chat::{Now, RoomId};
 use crate::wire::envelope::{Entry, Span, Word};
 use crate::wire::{ServerMessage, StreamId};
@@ -25,16 +25,17 @@ impl Hub {
             .due_gaps(now.instant)
             .filter_map(|stream| Some((stream.id, stream.want(now.instant, &limits)?)))
             .collect();
-        for (stream, (spans, attempt, announcer)) in wanted {
-            for to in self.to_be_asked(id, stream, attempt, announcer) {
+        for (stream, question) in wanted {
+            for to in self.to_be_asked(id, stream, &question) {
                 self.counts.wants += 1;
-                self.publish_want(id, to, &spans);
+                self.publish_want(id, to, &question);
             }
         }
     }
 
     /// Which servers are asked in that attempt.
-    fn to_be_asked(&self, id: RoomId, stream: StreamId, attempt: usize, announcer: u64) -> Vec<u64> {
+    fn to_be_asked(&self, id: RoomId, stream: StreamId, question: &Question) -> Vec<u64> {
+        let Question { attempt, announcer, .. } = *question;
         let room = self.room(id);
         let may_have = |server: &u64| {
             self.peers.is_live(*server) && room.gap_of(stream).is_some_and(|gap| !gap.is_lacked_by(*server))
@@ -50,18 +51,18 @@ impl Hub {
         }
     }
 
-    fn publish_want(&mut self, id: RoomId, to: u64, spans: &[Span]) {
+    fn publish_want(&mut self, id: RoomId, to: u64, question: &Question) {
         if is_on(Mutant::NoNack) {
             return;
         }
-        for spans in split(spans, |_| size_of::<Span>()) {
+        for spans in split(&question.spans, |_| size_of::<Span>()) {
             let (room, spans) = (Arc::clone(&self.room(id).name), spans.into());
-            self.publish(Word::Want { to, room, spans });
+            self.publish(Word::Want { to, room, question: question.number, spans });
         }
     }
 
     /// Sends what another server misses, in parts, and says what is not here either.
-    pub(super) fn supply(&mut self, to: u64, room: &Arc<str>, wanted: &[Span]) {
+    pub(super) fn supply(&mut self, to: u64, room: &Arc<str>, question: u64, wanted: &[Span]) {
         let supply = match self.held(room) {
             Some(id) => self.room(id).supply(wanted),
             None => Supply { lacks: wanted.to_vec(), ..Supply::default() },
@@ -70,7 +71,7 @@ impl Hub {
         self.counts.repaired += entries.len() as u64;
         let repair = |entries: &[Entry], lacks: &[Span], expired: &[Span]| {
             let (entries, lacks, expired) = (entries.into(), lacks.into(), expired.into());
-            Word::Repair { to, room: Arc::clone(room), entries, lacks, expired }
+            Word::Repair { to, room: Arc::clone(room), question, entries, lacks, expired }
         };
         for part in split(&entries, |entry: &Entry| entry.message.weight()) {
             self.publish(repair(part, &[], &[]));
@@ -88,6 +89,7 @@ impl Hub {
         &mut self,
         origin: u64,
         room: &Arc<str>,
+        question: u64,
         entries: &[Entry],
         [lacks, expired]: [&[Span]; 2],
         now: Now,
@@ -102,8 +104,10 @@ impl Hub {
                 self.owe_have(id, stream.origin, *stream);
             }
         }
-        lacks.iter().for_each(|span| self.room_mut(id).lack(*span, origin, false));
-        expired.iter().for_each(|span| self.room_mut(id).lack(*span, origin, true));
+        for (spans, is_expired) in [(lacks, false), (expired, true)] {
+            let lack = Lack { server: origin, is_expired };
+            spans.iter().for_each(|span| self.room_mut(id).lack(*span, lack, question, now.instant));
+        }
         self.judge_gaps(id, lacks.iter().chain(expired).map(|span| span.stream).collect(), now);
         self.open_if_fetched(id, now);
         self.reschedule(id);
@@ -113,8 +117,9 @@ impl Hub {
     /// told of the latter.
     pub(super) fn judge_gaps(&mut self, id: RoomId, streams: Vec<StreamId>, now: Now) {
         let live: Vec<_> = self.peers.live().collect();
+        let is_any_missing = self.peers.is_any_missing();
         for stream in streams {
-            let (verdict, heard) = self.with_ring(id, |room| room.judge(stream, &live, now));
+            let (verdict, heard) = self.with_ring(id, |room| room.judge(stream, &live, is_any_missing, now));
             if let Verdict::Expired { first, last, is_told: true } = verdict
                 && self.room(id).is_open()
             {

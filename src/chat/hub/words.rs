@@ -49,9 +49,11 @@ impl Hub {
             Word::Digest { to, rooms } if self.is_for_us(to) => {
                 rooms.iter().for_each(|digest| self.hear_digest(origin, to != 0, digest, now));
             }
-            Word::Want { to, room, spans } if self.is_for_us(to) => self.supply(origin, &room, &spans),
-            Word::Repair { to, room, entries, lacks, expired } if self.is_for_us(to) => {
-                self.hear_repair(origin, &room, &entries, [&lacks, &expired], now);
+            Word::Want { to, room, question, spans } if self.is_for_us(to) => {
+                self.supply(origin, &room, question, &spans);
+            }
+            Word::Repair { to, room, question, entries, lacks, expired } if self.is_for_us(to) => {
+                self.hear_repair(origin, &room, question, &entries, [&lacks, &expired], now);
             }
             Word::Have { to, positions } if self.is_for_us(to) => {
                 positions.iter().for_each(|position| self.hear_have(origin, position, now));
@@ -214,8 +216,9 @@ impl Hub {
             }
             self.confirm_retries(id, *span);
         }
-        let has_moved =
-            !is_on(Mutant::NoReappend) && self.with_ring(id, |room| room.append_rejected(&replicas, now));
+        // A server that is away may hold it, and have shown it.
+        let may_move = !self.peers.is_any_missing() && !is_on(Mutant::NoReappend);
+        let has_moved = may_move && self.with_ring(id, |room| room.append_rejected(&replicas, now));
         if has_moved {
             self.mark_dirty(id);
         }
