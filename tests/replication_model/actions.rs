@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::invariants::Breach;
-use crate::rules::{Alone, Have, Hole, Retry, Rules, Shown, Waiting};
+use crate::rules::{Alone, Answers, Evicted, Have, Hole, Lacks, Retry, Rules, Shown, Unparks, Waiting};
 use crate::state::{NUMBERS, Packet, Place, SERVERS, Set, State, Status, TEXTS, Word, has, members, name, only};
 
 /// One step of one server, of the network, of a client, or one fault.
@@ -269,7 +269,13 @@ fn may_pass_over(rules: Rules, state: &State, server: u8, stream: u8) -> bool {
     }
     let have_all_answered = node.live & !view.lacked & !view.expired == 0;
     match rules.hole {
-        Hole::Expired => have_all_answered && view.expired != 0,
+        Hole::Expired => {
+            let may_return = match rules.answers {
+                Answers::OfAll => state.alive() & !only(server) & !node.live,
+                Answers::OfLive => 0,
+            };
+            have_all_answered && view.expired != 0 && may_return == 0
+        }
         Hole::GivenUp => have_all_answered,
     }
 }
@@ -340,7 +346,7 @@ impl Step {
             }
             Action::Start(server) => {
                 self.state.trouble.starts -= 1;
-                self.node(server).status = Status::Up;
+                self.start(server);
             }
             Action::Open(server) => self.node(server).is_open = true,
             Action::Evict { server, stream } => {
@@ -354,6 +360,17 @@ impl Step {
                 self.state.cut = Some(server);
             }
             Action::Heal => self.state.cut = None,
+        }
+    }
+
+    /// It asks for rooms only when it has heard of all that run.
+    fn start(&mut self, server: u8) {
+        self.node(server).status = Status::Up;
+        for peer in (0..SERVERS as u8).filter(|&peer| peer != server) {
+            if self.state.node(peer).is_up() {
+                self.node(server).live |= only(peer);
+                self.node(peer).live |= only(server);
+            }
         }
     }
 
@@ -392,10 +409,12 @@ impl Step {
     }
 
     fn say_again(&mut self, server: u8, text: u8, witness: Option<u8>) {
-        let known = self.state.places(text).find(|place| {
-            has(self.state.view(server, place.stream).held, place.number)
-                && place.number <= self.state.view(server, place.stream).cursor
-        });
+        let is_known = |place: &Place| {
+            let view = self.state.view(server, place.stream);
+            has(view.held, place.number) && place.number <= view.cursor
+        };
+        // Its own place comes first: what was appended anew is not appended again.
+        let known = self.state.places(text).filter(is_known).max_by_key(|place| place.stream == server);
         let Some(place) = known else { return self.append(server, text, witness) };
         if place.stream == server {
             if !has(self.state.node(server).unconfirmed, place.number) {
@@ -405,6 +424,10 @@ impl Step {
         }
         if self.rules.retry == Retry::Lease && has(self.state.node(server).live, place.stream) {
             return self.acknowledge(server, text, None);
+        }
+        let is_kept = has(self.state.view(server, place.stream).kept, place.number);
+        if !is_kept && self.rules.evicted == Evicted::Appended {
+            return self.append(server, text, witness);
         }
         self.node(server).retries[usize::from(place.stream)] |= only(place.number);
         self.publish_retry(server, place, witness.map_or(0, only));
@@ -450,8 +473,16 @@ impl Step {
                 }
             }
             Word::Expired { place } => {
+                let voids_lacks = self.rules.lacks != Lacks::Stand;
+                if self.rules.lacks == Lacks::Void && self.state.view(to, place.stream).expired == 0 {
+                    let is_old = |packet: &Packet| packet.to == to && packet.word == Word::Lack { place };
+                    self.state.packets.retain(|packet| !is_old(packet));
+                }
                 let view = self.view(to, place.stream);
                 if view.hole() == Some(place.number) {
+                    if voids_lacks && view.expired == 0 {
+                        view.lacked = 0;
+                    }
                     view.expired |= only(from);
                 }
             }
@@ -589,6 +620,9 @@ impl Step {
         } else if holders.count_ones() < 2 && state.cut == Some(server) && others != 0 {
             self.break_rule(Breach::AckedCutOff { server, text });
         }
+        if witness.is_none() && is_alone && !has(self.state.acked, text) {
+            self.state.acked_by[usize::from(text)] = Some(server);
+        }
         self.state.acked |= only(text);
     }
 
@@ -638,6 +672,7 @@ impl Step {
 
     fn tell(&mut self, from: u8, to: u8) {
         let is_open = self.state.node(to).is_open;
+        let unparks = self.rules.unparks;
         for stream in (0..SERVERS as u8).filter(|&stream| stream != to) {
             let told = *self.state.view(from, stream);
             if told.cursor == 0 {
@@ -657,7 +692,8 @@ impl Step {
                 view.kept &= !before;
             }
             view.known = view.known.max(last).max(view.cursor);
-            if view.hole().is_some_and(|hole| (first..=last).contains(&hole)) {
+            let is_kept_or_past = |hole| hole <= last && (unparks == Unparks::Past || first <= hole);
+            if view.hole().is_some_and(is_kept_or_past) {
                 view.lacked &= !only(from);
             }
             self.advance(to, stream);

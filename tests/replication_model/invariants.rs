@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::actions::{Action, Step, enabled};
 use crate::rules::Rules;
-use crate::state::{Place, SERVERS, State, Status, has, members, name, only};
+use crate::state::{Place, SERVERS, State, Status, has, members, name};
 
 /// Rounds in which everybody is heard, asked and answered: many more than are needed.
 const ROUNDS_MAX: usize = 40;
@@ -129,18 +129,26 @@ fn breach_at_rest(rules: Rules, state: &State) -> Option<Breach> {
     let up: Vec<u8> = (0..SERVERS as u8).filter(|&server| state.node(server).is_up()).collect();
     for text in 0..state.said {
         if !has(state.acked, text) {
-            return (!up.is_empty()).then_some(Breach::NeverAcked { text });
+            if up.is_empty() {
+                continue;
+            }
+            return Some(Breach::NeverAcked { text });
         }
         let is_kept = up.iter().any(|&s| state.places(text).any(|p| has(state.view(s, p.stream).kept, p.number)));
         for &server in &up {
             let is_before = state.places(text).any(|p| p.number < state.view(server, p.stream).begin);
             let is_seen = state.node(server).shown[usize::from(text)].is_some();
-            if is_kept && !is_seen && !is_before {
+            if is_kept && !is_seen && !is_before && !has_died_alone(state, text) {
                 return Some(Breach::NeverSeen { server, text });
             }
         }
     }
     None
+}
+
+/// A server that was alone acknowledged it, and died before another one could take it: what the promise excepts.
+fn has_died_alone(state: &State, text: u8) -> bool {
+    state.acked_by[usize::from(text)].is_some_and(|server| state.node(server).status == Status::Dead)
 }
 
 /// Each server does all that it may, once, and all that is under way arrives.
@@ -169,5 +177,4 @@ fn round(step: &mut Step) {
     while let Some(&packet) = step.state.packets.iter().find(|packet| step.state.node(packet.to).is_up()) {
         step.take(Action::Deliver(packet));
     }
-    let _ = only;
 }

@@ -54,6 +54,44 @@ pub enum Waiting {
     Ring,
 }
 
+/// What an "it has expired" makes of the "I lack it" that others said before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lacks {
+    /// They are asked again: they may have got it since. What they answer to an earlier question does not count.
+    Void,
+    /// They are asked again, and any answer counts, also one that was under way.
+    VoidOnce,
+    /// They stand.
+    Stand,
+}
+
+/// Which digests make a server that lacked a number worth asking again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unparks {
+    /// Those that go past the number: the teller has dealt with it since.
+    Past,
+    /// Those that say it is kept.
+    Covering,
+}
+
+/// Whose answers are needed before a number is passed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answers {
+    /// Those of all that were started and are not gone for good: who stalls is waited for.
+    OfAll,
+    /// Those of all whose lease runs.
+    OfLive,
+}
+
+/// What becomes of a retry of a message that another server said, and that is no longer kept here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evicted {
+    /// It is appended anew, from what the client sent, and shown to nobody who has seen it.
+    Appended,
+    /// It waits for a replica, to which it cannot be sent.
+    Waits,
+}
+
 /// One value a rule.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
@@ -77,6 +115,14 @@ pub struct Rules {
     pub knows_again: bool,
     /// R5: a server that had a number, or began behind it, says so; else it says that it lacks it.
     pub says_expired: bool,
+    /// R5.
+    pub lacks: Lacks,
+    /// R4.
+    pub unparks: Unparks,
+    /// R5.
+    pub answers: Answers,
+    /// R9.
+    pub evicted: Evicted,
 }
 
 impl Rules {
@@ -92,5 +138,9 @@ impl Rules {
         asks_returned: true,
         knows_again: true,
         says_expired: true,
+        lacks: Lacks::Void,
+        unparks: Unparks::Past,
+        answers: Answers::OfAll,
+        evicted: Evicted::Appended,
     };
 }

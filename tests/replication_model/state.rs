@@ -204,6 +204,8 @@ pub struct State {
     pub said: u8,
     /// Which of them were acknowledged.
     pub acked: Set,
+    /// Which of them a server acknowledged by itself, and that server.
+    pub acked_by: [Option<u8>; TEXTS],
     /// Under way, sorted. One of a kind: what is sent twice before it arrives is one packet here.
     pub packets: Vec<Packet>,
     /// A server that is cut off from the others.
@@ -233,6 +235,7 @@ impl State {
             texts: [[u8::MAX; NUMBERS]; SERVERS],
             said: 0,
             acked: 0,
+            acked_by: [None; TEXTS],
             packets: Vec::new(),
             cut: None,
             trouble,
