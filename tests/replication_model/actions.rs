@@ -4,51 +4,95 @@ use std::fmt;
 
 use crate::invariants::Breach;
 use crate::rules::{Alone, Answers, Evicted, Have, Hole, Lacks, Retry, Rules, Shown, Unparks, Waiting};
-use crate::state::{NUMBERS, Packet, Place, SERVERS, Set, State, Status, TEXTS, Word, has, members, name, only};
+use crate::state::{
+    NUMBERS, Packet, Place, SERVERS, Set, State, Status, TEXTS, Word, has, members, name, only,
+};
 
 /// One step of one server, of the network, of a client, or one fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// A client says the next message; the origin publishes it.
-    Say { server: u8, witness: Option<u8> },
+    Say {
+        server: u8,
+        witness: Option<u8>,
+    },
     /// A client sends again, at another server, what was not acknowledged.
-    SayAgain { server: u8, text: u8, witness: Option<u8> },
+    SayAgain {
+        server: u8,
+        text: u8,
+        witness: Option<u8>,
+    },
     /// What waits for its confirmation is published again.
-    Republish { server: u8, witness: u8 },
+    Republish {
+        server: u8,
+        witness: u8,
+    },
     Deliver(Packet),
     Lose(Packet),
     /// A NACK for the number behind the cursor; it is answered at once, and the answer is under way.
-    Ask { server: u8, stream: u8, of: u8 },
-    PassOver { server: u8, stream: u8 },
+    Ask {
+        server: u8,
+        stream: u8,
+        of: u8,
+    },
+    PassOver {
+        server: u8,
+        stream: u8,
+    },
     /// A server tells another how far it has each stream.
-    Tell { from: u8, to: u8 },
-    LeaseEnds { server: u8, peer: u8 },
-    Returned { server: u8, peer: u8 },
+    Tell {
+        from: u8,
+        to: u8,
+    },
+    LeaseEnds {
+        server: u8,
+        peer: u8,
+    },
+    Returned {
+        server: u8,
+        peer: u8,
+    },
     /// With nobody else alive, everything that waits is acknowledged.
-    ConfirmAlone { server: u8 },
+    ConfirmAlone {
+        server: u8,
+    },
     /// Members at the origin see what waits: the server is isolated, or the old rule's second is over.
-    ShowUnconfirmed { server: u8 },
+    ShowUnconfirmed {
+        server: u8,
+    },
     /// What no replica can hold is appended anew.
-    AppendAnew { server: u8 },
+    AppendAnew {
+        server: u8,
+    },
     Stall(u8),
     Thaw(u8),
     Die(u8),
     Start(u8),
     Open(u8),
-    Evict { server: u8, stream: u8 },
+    Evict {
+        server: u8,
+        stream: u8,
+    },
     Cut(u8),
     Heal,
 }
 
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let witness = |witness: Option<u8>| witness.map_or("nobody".into(), |witness| name(witness).to_string());
+        let witness =
+            |witness: Option<u8>| witness.map_or("nobody".into(), |witness| name(witness).to_string());
         match *self {
             Self::Say { server, witness: w } => {
                 write!(f, "a client says a message at {}; witness is {}", name(server), witness(w))
             }
             Self::SayAgain { server, text, witness: w } => {
-                write!(f, "the client sends m{} again, at {}; witness is {}", text + 1, name(server), witness(w))
+                write!(
+                    f,
+                    "the client sends m{} again, at {}; witness is {}",
+                    text + 1,
+                    name(server),
+                    witness(w)
+                )
             }
             Self::Republish { server, witness } => {
                 write!(f, "{} publishes again what waits; witness is {}", name(server), name(witness))
@@ -62,9 +106,13 @@ impl fmt::Display for Action {
                 write!(f, "{} passes over the hole in stream {}: gap", name(server), name(stream))
             }
             Self::Tell { from, to } => write!(f, "digest of {} reaches {}", name(from), name(to)),
-            Self::LeaseEnds { server, peer } => write!(f, "the lease of {} ends at {}", name(peer), name(server)),
+            Self::LeaseEnds { server, peer } => {
+                write!(f, "the lease of {} ends at {}", name(peer), name(server))
+            }
             Self::Returned { server, peer } => write!(f, "{} lives again for {}", name(peer), name(server)),
-            Self::ConfirmAlone { server } => write!(f, "{} is alone and acknowledges what waits", name(server)),
+            Self::ConfirmAlone { server } => {
+                write!(f, "{} is alone and acknowledges what waits", name(server))
+            }
             Self::ShowUnconfirmed { server } => write!(f, "{} shows what nobody confirmed", name(server)),
             Self::AppendAnew { server } => write!(f, "{} appends anew what nobody can hold", name(server)),
             Self::Stall(server) => write!(f, "{} STALLS", name(server)),
@@ -156,9 +204,11 @@ fn repairs(rules: Rules, state: &State, server: u8, actions: &mut Vec<Action>) {
         actions.push(Action::ConfirmAlone { server });
     }
     if waits {
-        actions.extend(members(node.live).map(|witness| Action::Republish { server, witness }).filter(
-            |&action| is_republish_due(state, server) && apply(rules, state, action).0 != *state,
-        ));
+        actions.extend(
+            members(node.live)
+                .map(|witness| Action::Republish { server, witness })
+                .filter(|&action| is_republish_due(state, server) && apply(rules, state, action).0 != *state),
+        );
     }
     if node.front < state.view(server, server).cursor
         && (rules.shown == Shown::Patience || node.live == 0 && !is_alone(rules, state, server))
@@ -546,7 +596,8 @@ impl Step {
     }
 
     fn hear_have(&mut self, server: u8, from: u8, stream: u8, first: u8, last: u8) {
-        let covered = |numbers: Set| members(numbers).filter(|n| (first..=last).contains(n)).map(only).sum::<Set>();
+        let covered =
+            |numbers: Set| members(numbers).filter(|n| (first..=last).contains(n)).map(only).sum::<Set>();
         if stream == server {
             self.node(server).first_at[usize::from(from)] = first;
             let numbers = covered(self.state.node(server).unconfirmed);

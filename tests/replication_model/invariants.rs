@@ -57,7 +57,12 @@ impl fmt::Display for Breach {
                 write!(f, "who moves from {} to {} sees m{} twice", name(from), name(to), text + 1)
             }
             Self::NeverSeen { server, text } => {
-                write!(f, "m{} was acknowledged and is kept, and members of {} never see it", text + 1, name(server))
+                write!(
+                    f,
+                    "m{} was acknowledged and is kept, and members of {} never see it",
+                    text + 1,
+                    name(server)
+                )
             }
             Self::NeverAcked { text } => write!(f, "m{} is never acknowledged", text + 1),
             Self::Restless => write!(f, "servers never come to rest"),
@@ -134,7 +139,8 @@ fn breach_at_rest(rules: Rules, state: &State) -> Option<Breach> {
             }
             return Some(Breach::NeverAcked { text });
         }
-        let is_kept = up.iter().any(|&s| state.places(text).any(|p| has(state.view(s, p.stream).kept, p.number)));
+        let is_kept =
+            up.iter().any(|&s| state.places(text).any(|p| has(state.view(s, p.stream).kept, p.number)));
         for &server in &up {
             let is_before = state.places(text).any(|p| p.number < state.view(server, p.stream).begin);
             let is_seen = state.node(server).shown[usize::from(text)].is_some();

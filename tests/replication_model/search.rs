@@ -16,6 +16,8 @@ pub struct Outcome {
     pub states: usize,
     pub depth: usize,
     pub took: Duration,
+    /// No state was left out.
+    pub is_complete: bool,
     pub failure: Option<Failure>,
 }
 
@@ -83,7 +85,8 @@ pub fn search(rules: Rules, start: State, states_max: usize, counts: impl Fn(&Br
         level = next_level;
         depth += 1;
     }
-    Outcome { states: parents.len(), depth, took: began.elapsed(), failure }
+    let is_complete = level.is_empty() && failure.is_none();
+    Outcome { is_complete, states: parents.len(), depth, took: began.elapsed(), failure }
 }
 
 /// Walks back by the parents, and forward again to learn the actions.

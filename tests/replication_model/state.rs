@@ -163,7 +163,9 @@ impl fmt::Display for Packet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (from, to) = (name(self.from), name(self.to));
         match self.word {
-            Word::Message { place, is_witness: true } => write!(f, "message {place} ({from} to witness {to})"),
+            Word::Message { place, is_witness: true } => {
+                write!(f, "message {place} ({from} to witness {to})")
+            }
             Word::Message { place, .. } => write!(f, "message {place} ({from} to {to})"),
             Word::Have { stream, first, last } => {
                 write!(f, "Have {first}..={last} of {} ({from} to {to})", name(stream))
@@ -193,6 +195,25 @@ pub struct Trouble {
     pub cuts: u8,
     /// Leases that end because everything of a server that runs is late.
     pub hiccups: u8,
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named = [
+            (self.messages, "messages"),
+            (self.losses, "losses"),
+            (self.stalls, "stalls"),
+            (self.deaths, "deaths"),
+            (self.retries, "retries"),
+            (self.evictions, "evictions"),
+            (self.starts, "starts"),
+            (self.cuts, "cuts"),
+            (self.hiccups, "hiccups"),
+        ];
+        let parts =
+            named.iter().filter(|(count, _)| *count > 0).map(|(count, name)| format!("{count} {name}"));
+        f.write_str(&parts.collect::<Vec<_>>().join(", "))
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -256,7 +277,8 @@ impl State {
 
     /// All places of a message.
     pub fn places(&self, text: u8) -> impl Iterator<Item = Place> {
-        let all = (0..SERVERS as u8).flat_map(|stream| (1..NUMBERS as u8).map(move |number| Place { stream, number }));
+        let all = (0..SERVERS as u8)
+            .flat_map(|stream| (1..NUMBERS as u8).map(move |number| Place { stream, number }));
         all.filter(move |&place| self.text(place) == text)
     }
 
