@@ -3,7 +3,9 @@
 use std::fmt;
 
 use crate::invariants::Breach;
-use crate::rules::{Alone, Answers, Evicted, Have, Hole, Lacks, Retry, Rules, Shown, Unparks, Waiting};
+use crate::rules::{
+    Alone, Answers, Begin, Evicted, Have, Hole, Lacks, Retry, Rules, Shown, Unparks, Waiting,
+};
 use crate::state::{
     NUMBERS, Packet, Place, SERVERS, Set, State, Status, TEXTS, Word, has, members, name, only,
 };
@@ -215,7 +217,7 @@ fn repairs(rules: Rules, state: &State, server: u8, actions: &mut Vec<Action>) {
     {
         actions.push(Action::ShowUnconfirmed { server });
     }
-    if rules.appends_rejected && rejected(state, server).is_some() {
+    if rules.appends_rejected && rejected(rules, state, server).is_some() {
         actions.push(Action::AppendAnew { server });
     }
     if !node.is_open && node.told_by != 0 && (node.live & !node.told_by).count_ones() <= 1 {
@@ -340,11 +342,16 @@ fn evicted(rules: Rules, state: &State, server: u8, stream: u8) -> Option<u8> {
 }
 
 /// The first number that waits, if all that live say that they hold only later ones.
-fn rejected(state: &State, server: u8) -> Option<u8> {
+fn rejected(rules: Rules, state: &State, server: u8) -> Option<u8> {
     let node = state.node(server);
     let number = members(node.unconfirmed).next()?;
     let is_behind = |peer: u8| node.first_at[usize::from(peer)] > number;
-    (node.live != 0 && members(node.live).all(is_behind)).then_some(number)
+    let may_return = match rules.answers {
+        Answers::OfAll => state.alive() & !only(server) & !node.live,
+        Answers::OfLive => 0,
+    };
+    let is_nowhere = node.live != 0 && may_return == 0 && members(node.live).all(is_behind);
+    is_nowhere.then_some(number)
 }
 
 impl Step {
@@ -709,7 +716,10 @@ impl Step {
             let waits = other == stream && has(self.state.node(other).unconfirmed, number);
             has(view.kept, number) || waits
         };
-        if let Some(keeper) = members(self.state.alive()).find(|&other| is_kept(other)) {
+        // What a server acknowledged alone may be under way to others while its ring has evicted it already.
+        let text = self.state.text(Place { stream, number });
+        let was_alone = self.state.acked_by[usize::from(text)].is_some();
+        if let Some(keeper) = members(self.state.alive()).find(|&other| is_kept(other) && !was_alone) {
             self.break_rule(Breach::GapOverKept { server, place: Place { stream, number }, keeper });
         }
         let view = self.view(server, stream);
@@ -724,6 +734,8 @@ impl Step {
     fn tell(&mut self, from: u8, to: u8) {
         let is_open = self.state.node(to).is_open;
         let unparks = self.rules.unparks;
+        let live = self.state.node(to).live;
+        let begins_at_any = self.rules.begin == Begin::AtAny;
         for stream in (0..SERVERS as u8).filter(|&stream| stream != to) {
             let told = *self.state.view(from, stream);
             if told.cursor == 0 {
@@ -732,7 +744,8 @@ impl Step {
             let (first, last) = (told.first(), told.cursor);
             let view = self.view(to, stream);
             let is_untouched = view.cursor + 1 == view.begin;
-            if !is_open && is_untouched && (!view.has_begun || first < view.begin) {
+            let may_begin = begins_at_any || from == stream || !has(live, stream);
+            if !is_open && may_begin && is_untouched && (!view.has_begun || first < view.begin) {
                 view.has_begun = true;
                 view.begin = first;
                 view.cursor = first - 1;
@@ -767,7 +780,7 @@ impl Step {
     }
 
     fn append_anew(&mut self, server: u8) {
-        let Some(number) = rejected(&self.state, server) else { return };
+        let Some(number) = rejected(self.rules, &self.state, server) else { return };
         let text = self.state.text(Place { stream: server, number });
         let witness = members(self.state.node(server).live).next();
         let node = self.node(server);

@@ -144,7 +144,7 @@ fn breach_at_rest(rules: Rules, state: &State) -> Option<Breach> {
         for &server in &up {
             let is_before = state.places(text).any(|p| p.number < state.view(server, p.stream).begin);
             let is_seen = state.node(server).shown[usize::from(text)].is_some();
-            if is_kept && !is_seen && !is_before && !has_died_alone(state, text) {
+            if is_kept && !is_seen && !is_before && !is_excepted(state, text) {
                 return Some(Breach::NeverSeen { server, text });
             }
         }
@@ -152,9 +152,12 @@ fn breach_at_rest(rules: Rules, state: &State) -> Option<Breach> {
     None
 }
 
-/// A server that was alone acknowledged it, and died before another one could take it: what the promise excepts.
-fn has_died_alone(state: &State, text: u8) -> bool {
-    state.acked_by[usize::from(text)].is_some_and(|server| state.node(server).status == Status::Dead)
+/// A server that was alone acknowledged it, and died or evicted it before others could take it: what the promise excepts.
+fn is_excepted(state: &State, text: u8) -> bool {
+    state.acked_by[usize::from(text)].is_some_and(|server| {
+        let keeps = |place: Place| has(state.view(server, place.stream).kept, place.number);
+        state.node(server).status == Status::Dead || !state.places(text).any(keeps)
+    })
 }
 
 /// Each server does all that it may, once, and all that is under way arrives.

@@ -83,6 +83,15 @@ pub enum Answers {
     OfLive,
 }
 
+/// Who tells a newcomer where a stream begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// Its origin, while that lives: it alone keeps what nobody has confirmed. Else whoever keeps most.
+    AtOrigin,
+    /// Whoever keeps most of those heard so far.
+    AtAny,
+}
+
 /// What becomes of a retry of a message that another server said, and that is no longer kept here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Evicted {
@@ -121,6 +130,8 @@ pub struct Rules {
     pub unparks: Unparks,
     /// R5.
     pub answers: Answers,
+    /// R2 and R6.
+    pub begin: Begin,
     /// R9.
     pub evicted: Evicted,
 }
@@ -141,6 +152,7 @@ impl Rules {
         lacks: Lacks::Void,
         unparks: Unparks::Past,
         answers: Answers::OfAll,
+        begin: Begin::AtOrigin,
         evicted: Evicted::Appended,
     };
 }
