@@ -27,7 +27,7 @@ const NONE: Trouble = Trouble {
 };
 
 fn explore(rules: Rules, servers: u8, trouble: Trouble, counts: impl Fn(&Breach) -> bool) -> Outcome {
-    let outcome = search(rules, State::new(servers, trouble), STATES_MAX, counts);
+    let outcome = search(rules, &State::new(servers, trouble), STATES_MAX, counts);
     println!("{servers} servers, {trouble}: {outcome}");
     if let Some(failure) = &outcome.failure {
         println!("{failure}");

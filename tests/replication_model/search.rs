@@ -51,9 +51,9 @@ fn fingerprint(state: &State) -> u64 {
 }
 
 /// Explores everything that can be reached, up to the first breach that counts.
-pub fn search(rules: Rules, start: State, states_max: usize, counts: impl Fn(&Breach) -> bool) -> Outcome {
+pub fn search(rules: Rules, start: &State, states_max: usize, counts: impl Fn(&Breach) -> bool) -> Outcome {
     let began = Instant::now();
-    let origin = fingerprint(&start);
+    let origin = fingerprint(start);
     let mut parents = HashMap::from([(origin, origin)]);
     let mut level = vec![start.clone()];
     let mut depth = 0;
@@ -67,7 +67,7 @@ pub fn search(rules: Rules, start: State, states_max: usize, counts: impl Fn(&Br
                 let breach = broken.filter(&counts);
                 let Entry::Vacant(entry) = parents.entry(fingerprint(&next)) else {
                     if let Some(breach) = breach {
-                        let steps = trace(rules, &start, &parents, parent, Some(action));
+                        let steps = trace(rules, start, &parents, parent, Some(action));
                         failure = Some(Failure { breach, steps });
                         break 'levels;
                     }
@@ -75,7 +75,7 @@ pub fn search(rules: Rules, start: State, states_max: usize, counts: impl Fn(&Br
                 };
                 entry.insert(parent);
                 if let Some(breach) = breach.or_else(|| breach_of(rules, &next).filter(&counts)) {
-                    let steps = trace(rules, &start, &parents, parent, Some(action));
+                    let steps = trace(rules, start, &parents, parent, Some(action));
                     failure = Some(Failure { breach, steps });
                     break 'levels;
                 }
