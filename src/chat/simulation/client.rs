@@ -1,148 +1,241 @@
-//! A client as docs/protocol.md wants it: it remembers how far it has seen each stream, repeats what was not
-//! acknowledged under the same id, and comes back elsewhere. It checks what must hold for everything that it is sent.
+//! A client that does what docs/protocol.md says: it keeps a position for each stream, drops what is at or below it,
+//! forgets streams that `joined` does not name, comes back with `since`, and repeats what has no `ack`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use serde_json::Value;
+use fastrand::Rng;
 
-/// What happened to a client because of a frame.
-#[derive(Debug, PartialEq, Eq)]
+use super::frame::{Frame, Place, Shown};
+use super::kinds::Kind;
+use super::plan::{Ms, Plan};
+use super::story::Check;
+use crate::wire::StreamId;
+
+/// What a frame means to whoever watches.
+#[derive(Debug)]
 pub enum Told {
     Joined {
         is_complete: bool,
+        came_back: bool,
+        /// How far it had seen.
+        before: BTreeMap<StreamId, u64>,
+        waited: Ms,
     },
-    Saw(String),
-    /// A message, and the stream and number that it was given.
+    Saw(Shown),
     Acked {
-        message: String,
-        place: (String, u64),
+        text: u64,
+        place: Place,
+        waited: Ms,
     },
-    /// A hole, marked or not: of messages that the client must have seen under another number, or that are lost.
-    Hole {
-        stream: String,
+    Gap {
+        stream: StreamId,
         first: u64,
         last: u64,
-        is_marked: bool,
     },
+    /// Numbers that were not shown and not spoken of: of messages that it must have seen in another place.
+    Hole {
+        stream: StreamId,
+        first: u64,
+        last: u64,
+    },
+    Broken(Check, String),
+}
+
+/// A message without an acknowledgement.
+#[derive(Clone, Debug)]
+pub struct Unacked {
+    pub id: String,
+    pub text: u64,
+    pub said: Ms,
+    /// When it was sent last.
+    pub sent: Ms,
+}
+
+/// A connection to a server.
+#[derive(Debug)]
+pub struct Line {
+    pub connection: u64,
+    pub server: usize,
+    pub is_in: bool,
+    pub asked: Ms,
+    /// The last number that came on it, for each stream.
+    told: BTreeMap<StreamId, u64>,
 }
 
 #[derive(Debug)]
 pub struct Client {
-    pub id: u64,
+    pub index: usize,
     pub room: usize,
-    /// Where it is; `None` while it is on its way.
-    pub server: Option<usize>,
-    pub has_entered: bool,
-    pub was_in_before: bool,
-    pub positions: BTreeMap<String, u64>,
-    pub seen: BTreeSet<String>,
-    /// Messages that were not acknowledged, in their order.
-    pub unacked: Vec<String>,
+    pub user: Arc<str>,
+    pub nonce: u64,
+    pub leg: Ms,
+    /// How long a server may be silent, and how long an acknowledgement may take.
+    pub patience: Ms,
+    pub retry_after: Ms,
+    pub sends_behind_join: bool,
+    /// The one to be used last.
+    pub lines: Vec<Line>,
+    pub was_in: bool,
+    pub positions: BTreeMap<StreamId, u64>,
+    pub seen: BTreeSet<u64>,
+    /// What was seen while it had two lines: the next server may show it in another place.
+    seen_on_two: BTreeSet<u64>,
+    pub unacked: Vec<Unacked>,
     pub users: u64,
     pub roster: BTreeSet<String>,
+    /// Of all that it has seen, what stands last.
+    pub lowest: Option<(u64, Place)>,
+    /// Messages that were told again and dropped.
+    pub resent: u64,
+    pub is_retrying: bool,
+    said: u64,
 }
 
 impl Client {
-    pub fn new(id: u64, room: usize, server: usize) -> Self {
+    pub fn new(index: usize, plan: &Plan) -> Self {
+        let mut rng = Rng::with_seed(plan.seed ^ (index as u64 + 1) << 40);
+        let has_namesakes = plan.kinds.has(Kind::SameNames) || plan.kinds.has(Kind::SameIds);
+        let name = if has_namesakes { index % 3 } else { index };
         Self {
-            id,
-            room,
-            server: Some(server),
-            has_entered: false,
-            was_in_before: false,
+            index,
+            room: rng.usize(0..plan.rooms),
+            user: format!("user {name}").into(),
+            nonce: rng.u64(..),
+            leg: rng.u64(0..=plan.client_leg),
+            patience: rng.u64(1000..=3000),
+            retry_after: rng.u64(2000..=5000),
+            sends_behind_join: rng.bool(),
+            lines: Vec::new(),
+            was_in: false,
             positions: BTreeMap::new(),
             seen: BTreeSet::new(),
+            seen_on_two: BTreeSet::new(),
             unacked: Vec::new(),
             users: 0,
             roster: BTreeSet::new(),
+            lowest: None,
+            resent: 0,
+            is_retrying: false,
+            said: 0,
         }
     }
 
-    /// Takes whole frames.
-    pub fn receive(&mut self, mut frames: &[u8]) -> Vec<Told> {
+    pub fn open(&mut self, connection: u64, server: usize, now: Ms) {
+        let told = BTreeMap::new();
+        self.lines.push(Line { connection, server, is_in: false, asked: now, told });
+    }
+
+    pub fn close(&mut self, connection: u64) {
+        self.lines.retain(|line| line.connection != connection);
+    }
+
+    /// What it sends in `since`.
+    pub fn since(&self) -> Option<Vec<Place>> {
+        self.was_in.then(|| self.positions.iter().map(|(stream, seq)| (*stream, *seq)).collect())
+    }
+
+    /// The line that it speaks on: the newest that is in, or else the only one.
+    pub fn speaks_on(&self) -> Option<&Line> {
+        self.lines.iter().rev().find(|line| line.is_in).or(self.lines.last())
+    }
+
+    /// A new message's id.
+    pub fn next_id(&mut self, text: u64, kinds: super::kinds::Kinds) -> String {
+        self.said += 1;
+        if kinds.has(Kind::SameIds) { format!("c-{}", self.said) } else { format!("m{text}") }
+    }
+
+    /// Takes a frame that came on one of its lines.
+    pub fn receive(&mut self, connection: u64, frame: &Frame, now: Ms) -> Vec<Told> {
         let mut told = Vec::new();
-        while let Some((frame, rest)) = next_frame(frames) {
-            frames = rest;
-            self.take(&serde_json::from_slice(frame).expect("frames are JSON"), &mut told);
+        let Some(line) = self.lines.iter().position(|line| line.connection == connection) else {
+            return told;
+        };
+        match frame {
+            Frame::Joined { users, roster, history, is_complete, streams } => {
+                let before = self.positions.clone();
+                self.users = *users;
+                self.roster = roster.iter().cloned().collect();
+                let goes_on = self.was_in && *is_complete;
+                for shown in history {
+                    self.see(line, shown, goes_on, &mut told);
+                }
+                if self.lines.len() == 1 {
+                    self.positions.retain(|stream, _| streams.iter().any(|(named, _)| named == stream));
+                }
+                for (stream, last) in streams {
+                    let position = self.positions.entry(*stream).or_default();
+                    *position = (*position).max(*last);
+                    let told = self.lines[line].told.entry(*stream).or_default();
+                    *told = (*told).max(*last);
+                }
+                let line = &mut self.lines[line];
+                line.is_in = true;
+                let came_back = std::mem::replace(&mut self.was_in, true);
+                let waited = now - line.asked;
+                told.push(Told::Joined { is_complete: *is_complete, came_back, before, waited });
+            }
+            Frame::Message(shown) => self.see(line, shown, true, &mut told),
+            Frame::Gap { stream, first, last } => {
+                self.advance(line, *stream, *first, *last, &mut told);
+                let position = self.positions.entry(*stream).or_default();
+                if *last > *position {
+                    let first = (*first).max(*position + 1);
+                    *position = *last;
+                    told.push(Told::Gap { stream: *stream, first, last: *last });
+                }
+            }
+            Frame::Ack { id, place } => {
+                if let Some(index) = self.unacked.iter().position(|unacked| unacked.id == *id) {
+                    let unacked = self.unacked.remove(index);
+                    let waited = now - unacked.said;
+                    told.push(Told::Acked { text: unacked.text, place: *place, waited });
+                }
+            }
+            Frame::Presence { users, joined, left } if line + 1 == self.lines.len() => {
+                self.users = *users;
+                self.roster.extend(joined.iter().cloned());
+                self.roster.retain(|name| !left.contains(name));
+            }
+            Frame::Presence { .. } | Frame::Other => {}
+            Frame::Error(error) => told.push(Told::Broken(Check::NoError, error.clone())),
         }
         told
     }
 
-    fn take(&mut self, frame: &Value, told: &mut Vec<Told>) {
-        match frame["type"].as_str().unwrap() {
-            "message" => self.see(frame, true, told),
-            "joined" => {
-                self.users = frame["users"].as_u64().unwrap();
-                self.roster = names(&frame["roster"]).collect();
-                // The history of a first visit begins somewhere; that of a return goes on where it ended.
-                let history = frame["history"].as_array().unwrap();
-                let is_complete = frame["complete"].as_bool().unwrap();
-                let goes_on = self.was_in_before && is_complete;
-                history.iter().for_each(|message| self.see(message, goes_on, told));
-                for (stream, last) in frame["streams"].as_object().unwrap() {
-                    let position = self.positions.entry(stream.clone()).or_default();
-                    *position = (*position).max(last.as_u64().unwrap());
-                }
-                self.was_in_before = true;
-                told.push(Told::Joined { is_complete });
-            }
-            "presence" => {
-                self.users = frame["users"].as_u64().unwrap();
-                self.roster.extend(names(&frame["joined"]));
-                self.roster = &self.roster - &names(&frame["left"]).collect();
-            }
-            "ack" => {
-                let message = frame["id"].as_str().unwrap().to_owned();
-                self.unacked.retain(|unacked| *unacked != message);
-                told.push(Told::Acked { message, place: place(frame) });
-            }
-            "gap" => {
-                let stream = frame["stream"].as_str().unwrap().to_owned();
-                let (first, last) = (frame["first"].as_u64().unwrap(), frame["last"].as_u64().unwrap());
-                let position = self.positions.entry(stream.clone()).or_default();
-                if last > *position {
-                    let first = first.max(*position + 1);
-                    *position = last;
-                    told.push(Told::Hole { stream, first, last, is_marked: true });
-                }
-            }
-            "degraded" => {}
-            other => panic!("unexpected {other}: {frame}"),
+    /// On one connection the numbers of a stream rise.
+    fn advance(&mut self, line: usize, stream: StreamId, first: u64, last: u64, told: &mut Vec<Told>) {
+        let Line { told: before, connection, .. } = &mut self.lines[line];
+        let before = before.entry(stream).or_default();
+        if first <= *before {
+            let what = format!("{stream} {first} after {before} on connection {connection}");
+            told.push(Told::Broken(Check::Order, what));
         }
+        *before = last.max(*before);
     }
 
-    fn see(&mut self, message: &Value, goes_on: bool, told: &mut Vec<Told>) {
-        let (stream, seq) = place(message);
-        let position = self.positions.entry(stream.clone()).or_default();
+    fn see(&mut self, line: usize, shown: &Shown, goes_on: bool, told: &mut Vec<Told>) {
+        let (stream, seq) = shown.place;
+        self.advance(line, stream, seq, seq, told);
+        let position = self.positions.entry(stream).or_default();
         if seq <= *position {
+            self.resent += 1;
             return;
         }
         if goes_on && seq > *position + 1 {
-            let (first, last) = (*position + 1, seq - 1);
-            told.push(Told::Hole { stream, first, last, is_marked: false });
+            told.push(Told::Hole { stream, first: *position + 1, last: seq - 1 });
         }
         *position = seq;
-        // The text is the id: also of a message whose id was made unknown.
-        let id = message["text"].as_str().unwrap().to_owned();
-        assert!(self.seen.insert(id.clone()), "client {} saw {id} twice: {message}", self.id);
-        told.push(Told::Saw(id));
+        let has_two = self.lines.len() > 1;
+        if has_two {
+            self.seen_on_two.insert(shown.text);
+        }
+        if self.seen.insert(shown.text) {
+            self.lowest = self.lowest.max(Some((shown.time, shown.place)));
+            told.push(Told::Saw(shown.clone()));
+        } else if !self.seen_on_two.contains(&shown.text) {
+            told.push(Told::Broken(Check::Once, format!("{} again, at {stream} {seq}", shown.text)));
+        }
     }
-}
-
-fn place(frame: &Value) -> (String, u64) {
-    (frame["stream"].as_str().unwrap().to_owned(), frame["seq"].as_u64().unwrap())
-}
-
-fn names(list: &Value) -> impl Iterator<Item = String> {
-    list.as_array().into_iter().flatten().map(|name| name.as_str().unwrap().to_owned())
-}
-
-/// The payload of the first frame of a server, and what follows it.
-fn next_frame(frames: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (start, length) = match *frames.get(1)? {
-        126 => (4, usize::from(u16::from_be_bytes([frames[2], frames[3]]))),
-        127 => (10, u64::from_be_bytes(frames[2..10].try_into().unwrap()) as usize),
-        short => (2, usize::from(short)),
-    };
-    Some(frames[start..].split_at(length))
 }

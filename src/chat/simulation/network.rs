@@ -1,33 +1,30 @@
 //! Lanes as bad as real ones: nodes that die, freeze and thaw, links that are cut in one direction, packets that are
-//! lost. What a bus does about it (suspect, resend, give up, connect again) is modelled with the timings of the real
-//! one.
+//! lost, late or overtaken. What a bus does about it (suspect, resend, give up, connect again) is modelled with the
+//! timings of the real one (`lanes::timings`).
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 
-use crate::chat::{BusEvent, Carrying};
+use super::plan::Ms;
+use crate::chat::BusEvent;
 use crate::wire::Envelope;
 use crate::wire::envelope::{Target, Word};
 
 pub const LANES: usize = 3;
-const SUSPECT: Duration = Duration::from_millis(150);
-const DEAD: Duration = Duration::from_millis(600);
-const RETRY: Duration = Duration::from_millis(100);
-const CANARY_MAX: Duration = Duration::from_millis(1500);
+const SUSPECT: Ms = 150;
+const DEAD: Ms = 600;
+const RETRY: Ms = 100;
+const CANARY_MAX: Ms = 1500;
 /// A peer's lanes are known for this long after it was heard.
-const MASK_AGE: Duration = Duration::from_secs(3);
-
-/// Where a packet is: on its way from a server to a node, or back.
-#[derive(Debug)]
-struct Packet {
-    at: Instant,
-    envelope: Envelope,
-    /// Of which connection of its sender; a node executes what a connection that was closed has left behind.
-    number: u64,
-}
+const MASK_AGE: Ms = 3000;
+/// How often a server looks at lanes that are not well.
+const WATCH: Ms = 10;
+/// A packet that is overtaken is late by up to this.
+const OVERTAKEN_MAX: Ms = 60;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Node {
@@ -41,19 +38,35 @@ pub enum Node {
 enum Sight {
     Up,
     Suspect,
-    Down { retry: Instant },
+    Down { retry: Ms },
+}
+
+/// On its way: to a node, or from there to a server.
+#[derive(Debug)]
+struct Packet {
+    at: Ms,
+    number: u64,
+    lane: usize,
+    /// Of the node's life, or of the receiver's connection.
+    life: u64,
+    to: Option<usize>,
+    from: usize,
+    envelope: Envelope,
 }
 
 /// One server's connection to one node.
 #[derive(Debug)]
 struct Link {
     sight: Sight,
-    /// Which life of the node it is connected to.
+    /// Which life of the node it is connected to, and how often it was connected.
     life: u64,
-    /// When it was last known to answer.
-    answered: Instant,
-    up: VecDeque<Packet>,
-    down: VecDeque<Packet>,
+    connection: u64,
+    /// Since when nothing is answered.
+    silent: Option<Ms>,
+    /// From when on a server has heard itself on it.
+    proven: Ms,
+    last_up: Ms,
+    last_down: Ms,
     in_flight: VecDeque<(u64, Envelope)>,
     no_up: bool,
     no_down: bool,
@@ -61,13 +74,15 @@ struct Link {
 
 /// One server's end.
 #[derive(Debug)]
-pub struct End {
-    pub incarnation: u64,
+struct End {
+    incarnation: u64,
     links: Vec<Link>,
-    rooms: BTreeSet<Arc<str>>,
-    confirmations: VecDeque<(Instant, Arc<str>)>,
-    masks: BTreeMap<u64, (u64, Instant)>,
-    events: VecDeque<BusEvent>,
+    /// Rooms, each from when on the nodes know.
+    rooms: BTreeMap<Arc<str>, Ms>,
+    confirmations: VecDeque<(Ms, Arc<str>)>,
+    masks: BTreeMap<u64, (u64, Ms)>,
+    /// What has arrived in its sockets.
+    inbox: VecDeque<BusEvent>,
     rotation: usize,
     is_dead: bool,
     is_stalled: bool,
@@ -75,94 +90,143 @@ pub struct End {
 
 #[derive(Debug)]
 pub struct Network {
-    pub nodes: [Node; LANES],
+    nodes: [Node; LANES],
     /// How often each node has died.
     lives: [u64; LANES],
-    pub ends: Vec<End>,
+    /// What has arrived at nodes that stand still.
+    backlogs: [Vec<Packet>; LANES],
+    ends: Vec<End>,
+    packets: BinaryHeap<Reverse<Packet>>,
+    watch_due: Ms,
     pub loss: f32,
-    published: u64,
+    leg: RangeInclusive<Ms>,
+    reorders: bool,
+    count: u64,
     rng: Rng,
 }
 
 impl Network {
-    pub fn new(seed: u64) -> Self {
-        let rng = Rng::with_seed(seed);
-        Self { nodes: [Node::Up; LANES], lives: [0; LANES], ends: Vec::new(), loss: 0.0, published: 0, rng }
+    pub fn new(seed: u64, leg: RangeInclusive<Ms>, reorders: bool) -> Self {
+        Self {
+            nodes: [Node::Up; LANES],
+            lives: [0; LANES],
+            backlogs: [const { Vec::new() }; LANES],
+            ends: Vec::new(),
+            packets: BinaryHeap::new(),
+            watch_due: 0,
+            loss: 0.0,
+            leg,
+            reorders,
+            count: 0,
+            rng: Rng::with_seed(seed),
+        }
     }
 
-    pub fn add(&mut self, incarnation: u64, now: Instant) -> usize {
-        let links = (0..LANES)
-            .map(|_| Link {
-                sight: Sight::Down { retry: now },
-                life: 0,
-                answered: now,
-                up: VecDeque::new(),
-                down: VecDeque::new(),
-                in_flight: VecDeque::new(),
-                no_up: false,
-                no_down: false,
-            })
-            .collect();
+    pub fn add(&mut self, incarnation: u64, now: Ms) {
+        let link = |_| Link {
+            sight: Sight::Down { retry: now },
+            life: 0,
+            connection: 0,
+            silent: None,
+            proven: Ms::MAX,
+            last_up: 0,
+            last_down: 0,
+            in_flight: VecDeque::new(),
+            no_up: false,
+            no_down: false,
+        };
         self.ends.push(End {
             incarnation,
-            links,
-            rooms: BTreeSet::new(),
+            links: (0..LANES).map(link).collect(),
+            rooms: BTreeMap::new(),
             confirmations: VecDeque::new(),
             masks: BTreeMap::new(),
-            events: VecDeque::new(),
+            inbox: VecDeque::new(),
             rotation: 0,
             is_dead: false,
             is_stalled: false,
         });
-        self.ends.len() - 1
+        self.watch_due = now;
     }
 
     /// The process is gone. What it had sent may still be executed.
     pub fn kill(&mut self, server: usize) {
-        self.ends[server].is_dead = true;
-        self.ends[server].rooms.clear();
+        let end = &mut self.ends[server];
+        end.is_dead = true;
+        end.rooms.clear();
+        end.inbox.clear();
     }
 
     /// The process stands still, or goes on: how long it stood is not taken for the silence of others.
-    pub fn stall(&mut self, server: usize, is_stalled: bool, now: Instant) {
+    pub fn stall(&mut self, server: usize, is_stalled: bool, now: Ms) {
         let end = &mut self.ends[server];
         end.is_stalled = is_stalled;
-        end.links.iter_mut().for_each(|link| link.answered = now);
+        end.links.iter_mut().for_each(|link| link.silent = None);
+        self.watch_due = now;
     }
 
-    pub fn carrying(&self, server: usize, now: Instant) -> Carrying {
+    /// How many lanes bring a server back what it says.
+    pub fn carrying(&self, server: usize, now: Ms) -> usize {
         let carries = |link: &&Link| {
-            link.sight == Sight::Up && now.saturating_duration_since(link.answered) < CANARY_MAX
+            !matches!(link.sight, Sight::Down { .. })
+                && link.proven <= now
+                && link.silent.is_none_or(|since| now < since + CANARY_MAX)
         };
-        Carrying { lanes: self.ends[server].links.iter().filter(carries).count(), of: LANES }
+        self.ends[server].links.iter().filter(carries).count()
     }
 
-    pub fn cut(&mut self, server: usize, lane: usize, no_up: bool, no_down: bool) {
+    /// Whether what one of two says on some lane comes to the other.
+    pub fn share_a_lane(&self, one: usize, other: usize) -> bool {
+        let works = |server: usize, lane: usize| {
+            self.ends[server].links[lane].sight == Sight::Up && self.answers(server, lane)
+        };
+        (0..LANES).any(|lane| works(one, lane) && works(other, lane))
+    }
+
+    fn answers(&self, server: usize, lane: usize) -> bool {
+        let link = &self.ends[server].links[lane];
+        self.nodes[lane] == Node::Up && !link.no_up && !link.no_down
+    }
+
+    pub fn cut(&mut self, server: usize, lane: usize, no_up: bool, no_down: bool, now: Ms) {
         let link = &mut self.ends[server].links[lane];
         (link.no_up, link.no_down) = (no_up, no_down);
+        self.watch_due = now;
     }
 
-    /// The node's memory is gone with it.
-    pub fn kill_node(&mut self, lane: usize) {
-        self.nodes[lane] = Node::Dead;
-        self.lives[lane] += 1;
-        for end in &mut self.ends {
-            end.links[lane].up.clear();
-            end.links[lane].down.clear();
+    /// A node that dies forgets all.
+    pub fn set_node(&mut self, lane: usize, node: Node, now: Ms) {
+        self.watch_due = now;
+        self.nodes[lane] = node;
+        match node {
+            Node::Dead => {
+                self.lives[lane] += 1;
+                self.backlogs[lane].clear();
+            }
+            Node::Up => {
+                for packet in std::mem::take(&mut self.backlogs[lane]) {
+                    self.execute(packet, now);
+                }
+            }
+            Node::Frozen => {}
         }
     }
 
-    pub fn subscribe(&mut self, server: usize, room: Arc<str>, now: Instant) {
+    pub fn subscribe(&mut self, server: usize, room: Arc<str>, now: Ms) {
+        let (there, back) = (self.latency(), self.latency());
         let end = &mut self.ends[server];
-        end.confirmations.push_back((now + Duration::from_millis(1), Arc::clone(&room)));
-        end.rooms.insert(room);
+        end.confirmations.push_back((now + there + back, Arc::clone(&room)));
+        end.rooms.insert(room, now + there);
+        self.watch_due = self.watch_due.min(now + there + back);
     }
 
     pub fn unsubscribe(&mut self, server: usize, room: &Arc<str>) {
-        self.ends[server].rooms.remove(room);
+        let end = &mut self.ends[server];
+        end.rooms.remove(room);
+        end.confirmations.retain(|(_, waiting)| waiting != room);
     }
 
-    pub fn publish(&mut self, server: usize, mut envelope: Envelope, now: Instant) {
+    pub fn publish(&mut self, server: usize, mut envelope: Envelope, now: Ms) {
         let mask = self.ends[server].mask();
         if let Word::Alive { lanes, .. } = &mut envelope.word {
             *lanes = mask;
@@ -172,23 +236,28 @@ impl Network {
         }
     }
 
-    fn send(&mut self, server: usize, lane: usize, envelope: Envelope, now: Instant) {
-        let latency = self.latency();
-        self.published += 1;
-        let number = self.published;
+    fn send(&mut self, server: usize, lane: usize, envelope: Envelope, now: Ms) {
+        self.count += 1;
+        let number = self.count;
+        let mut at = now + self.latency();
         let link = &mut self.ends[server].links[lane];
         link.in_flight.push_back((number, envelope.clone()));
-        if !link.no_up {
-            let at = link.up.back().map_or(now, |last| last.at.max(now)) + latency;
-            link.up.push_back(Packet { at, envelope, number });
+        if link.no_up {
+            return;
         }
+        at = in_order(&mut link.last_up, at, self.reorders, &mut self.rng);
+        let life = link.life;
+        self.packets.push(Reverse(Packet { at, number, lane, life, to: None, from: server, envelope }));
     }
 
     /// The first lane that everybody hears; else as few as reach everybody.
-    fn route(&mut self, server: usize, envelope: &Envelope, now: Instant) -> Vec<usize> {
+    fn route(&mut self, server: usize, envelope: &Envelope, now: Ms) -> Vec<usize> {
         let end = &mut self.ends[server];
-        end.masks.retain(|_, (_, heard)| now.saturating_duration_since(*heard) < MASK_AGE);
-        let up: Vec<_> = (0..LANES).filter(|lane| end.links[*lane].sight == Sight::Up).collect();
+        end.masks.retain(|_, (_, heard)| now.saturating_sub(*heard) < MASK_AGE);
+        let mut up: Vec<_> = (0..LANES).filter(|lane| end.links[*lane].sight == Sight::Up).collect();
+        if up.is_empty() {
+            up = (0..LANES).filter(|lane| end.links[*lane].sight == Sight::Suspect).collect();
+        }
         match envelope.target() {
             Target::All => up,
             Target::Server(to) => {
@@ -201,15 +270,13 @@ impl Network {
             Target::Room(room) => {
                 let start = room.len() + room.as_bytes()[0] as usize;
                 let order: Vec<_> =
-                    up.iter().map(|lane| (lane + start) % LANES).filter(|lane| up.contains(lane)).collect();
-                let order = if order.len() == up.len() { order } else { up.clone() };
+                    (0..LANES).map(|lane| (lane + start) % LANES).filter(|lane| up.contains(lane)).collect();
                 let mut unreached: Vec<u64> = end.masks.values().map(|(mask, _)| *mask).collect();
-                let mut chosen = Vec::new();
-                for lane in &order {
-                    if unreached.iter().all(|mask| mask >> lane & 1 == 1) {
-                        return vec![*lane];
-                    }
+                let common = order.iter().find(|lane| unreached.iter().all(|mask| mask >> **lane & 1 == 1));
+                if let Some(lane) = common {
+                    return vec![*lane];
                 }
+                let mut chosen = Vec::new();
                 for lane in order {
                     let before = unreached.len();
                     unreached.retain(|mask| mask >> lane & 1 == 0);
@@ -222,98 +289,102 @@ impl Network {
         }
     }
 
-    fn latency(&mut self) -> Duration {
-        Duration::from_micros(self.rng.u64(100..1500))
+    fn latency(&mut self) -> Ms {
+        self.rng.u64(self.leg.clone())
     }
 
-    /// Time passes at the nodes and on the links.
-    pub fn pass(&mut self, now: Instant) {
-        for lane in 0..LANES {
-            if self.nodes[lane] == Node::Up {
-                self.execute(lane, now);
+    /// When there is something to do.
+    pub fn due(&self) -> Ms {
+        self.packets.peek().map_or(Ms::MAX, |Reverse(packet)| packet.at).min(self.watch_due)
+    }
+
+    /// Time passes at the nodes and on the links. True: servers have looked at their lanes.
+    pub fn pass(&mut self, now: Ms) -> bool {
+        while self.packets.peek().is_some_and(|Reverse(packet)| packet.at <= now) {
+            let Some(Reverse(packet)) = self.packets.pop() else { break };
+            match packet.to {
+                Some(to) => self.arrive(to, packet),
+                None if self.lives[packet.lane] != packet.life || self.nodes[packet.lane] == Node::Dead => {}
+                None if self.nodes[packet.lane] == Node::Frozen => self.backlogs[packet.lane].push(packet),
+                None => self.execute(packet, now),
             }
         }
+        if self.watch_due > now {
+            return false;
+        }
+        self.watch_due = Ms::MAX;
         for server in 0..self.ends.len() {
             if !self.ends[server].is_dead && !self.ends[server].is_stalled {
-                self.arrive(server, now);
                 self.watch(server, now);
             }
         }
+        true
     }
 
-    /// A node hands on what has reached it, in the order of its arrival.
-    fn execute(&mut self, lane: usize, now: Instant) {
-        let mut arrived = Vec::new();
-        for (server, end) in self.ends.iter_mut().enumerate() {
-            let link = &mut end.links[lane];
-            while link.up.front().is_some_and(|packet| packet.at <= now) {
-                arrived.extend(link.up.pop_front().map(|packet| (packet.at, server, packet)));
+    /// A node hands on what has reached it.
+    fn execute(&mut self, packet: Packet, now: Ms) {
+        let Packet { number, lane, from, envelope, .. } = packet;
+        for to in 0..self.ends.len() {
+            let end = &self.ends[to];
+            let hears = match envelope.target() {
+                Target::All => true,
+                Target::Server(incarnation) => end.incarnation == incarnation,
+                Target::Room(room) => end.rooms.get(room).is_some_and(|from| *from <= now),
+            };
+            let link = &end.links[lane];
+            let is_connected = !matches!(link.sight, Sight::Down { .. }) && link.life == self.lives[lane];
+            if !hears || end.is_dead || end.incarnation == envelope.origin || !is_connected || link.no_down {
+                continue;
             }
+            let at = now + self.latency();
+            if self.rng.f32() < self.loss {
+                continue;
+            }
+            let link = &mut self.ends[to].links[lane];
+            let at = in_order(&mut link.last_down, at, self.reorders, &mut self.rng);
+            let life = link.connection;
+            self.count += 1;
+            let (to, envelope) = (Some(to), envelope.clone());
+            self.packets.push(Reverse(Packet { at, number: self.count, lane, life, to, from, envelope }));
         }
-        arrived.sort_by_key(|(at, server, _)| (*at, *server));
-        for (_, from, packet) in arrived {
-            for to in 0..self.ends.len() {
-                let latency = self.latency();
-                let is_lost = self.rng.f32() < self.loss;
-                let end = &mut self.ends[to];
-                let hears = match packet.envelope.target() {
-                    Target::All => true,
-                    Target::Server(incarnation) => end.incarnation == incarnation,
-                    Target::Room(room) => end.rooms.contains(room),
-                };
-                let link = &mut end.links[lane];
-                let is_connected = !matches!(link.sight, Sight::Down { .. }) && !end.is_dead;
-                if hears && is_connected && !link.no_down && !is_lost {
-                    let at = link.down.back().map_or(now, |last| last.at.max(now)) + latency;
-                    let (envelope, number) = (packet.envelope.clone(), packet.number);
-                    link.down.push_back(Packet { at, envelope, number });
-                }
-            }
-            // The integer reply.
-            let link = &mut self.ends[from].links[lane];
-            if !link.no_down {
-                link.in_flight.retain(|(number, _)| *number != packet.number);
-            }
+        // The integer reply.
+        let link = &mut self.ends[from].links[lane];
+        if !link.no_down {
+            link.in_flight.retain(|(sent, _)| *sent != number);
         }
     }
 
-    fn arrive(&mut self, server: usize, now: Instant) {
+    fn arrive(&mut self, server: usize, packet: Packet) {
         let end = &mut self.ends[server];
-        for link in &mut end.links {
-            while link.down.front().is_some_and(|packet| packet.at <= now) {
-                let Some(packet) = link.down.pop_front() else { break };
-                if packet.envelope.origin == end.incarnation {
-                    continue;
-                }
-                if let Word::Alive { lanes, .. } = &packet.envelope.word {
-                    end.masks.insert(packet.envelope.origin, (*lanes, now));
-                }
-                end.events.push_back(BusEvent::Received(packet.envelope));
-            }
-        }
-        let is_subscribed = end.links.iter().any(|link| link.sight == Sight::Up);
-        while is_subscribed && end.confirmations.front().is_some_and(|(at, _)| *at <= now) {
-            let room = end.confirmations.pop_front().map(|(_, room)| room);
-            end.events.extend(room.map(BusEvent::Subscribed));
+        if !end.is_dead && end.links[packet.lane].connection == packet.life {
+            end.inbox.push_back(BusEvent::Received(packet.envelope));
         }
     }
 
     /// A server's own watch over its lanes.
-    fn watch(&mut self, server: usize, now: Instant) {
+    fn watch(&mut self, server: usize, now: Ms) {
         for lane in 0..LANES {
-            let (node, life) = (self.nodes[lane], self.lives[lane]);
+            let answers = self.answers(server, lane);
+            let life = self.lives[lane];
+            let connected = now + 2 * self.leg.end();
             let link = &mut self.ends[server].links[lane];
-            let answers = node == Node::Up && !link.no_up && !link.no_down;
             if answers {
-                link.answered = now;
+                link.silent = None;
+            } else {
+                link.silent.get_or_insert(now);
             }
-            let silence = now.saturating_duration_since(link.answered);
+            let silence = link.silent.map_or(0, |since| now - since);
             match link.sight {
                 Sight::Down { retry } if retry <= now => {
                     link.sight = if answers { Sight::Up } else { Sight::Down { retry: now + RETRY } };
                     if answers {
-                        link.life = life;
-                        link.down.clear();
+                        (link.life, link.proven) = (life, connected);
+                        link.connection += 1;
+                        let ups =
+                            self.ends[server].links.iter().filter(|link| link.sight == Sight::Up).count();
+                        if ups == 1 {
+                            self.ends[server].inbox.push_back(BusEvent::Lost);
+                        }
                     }
                 }
                 Sight::Down { .. } => {}
@@ -325,18 +396,34 @@ impl Network {
                 Sight::Suspect if answers => link.sight = Sight::Up,
                 Sight::Up | Sight::Suspect => {}
             }
+            let link = &self.ends[server].links[lane];
+            if link.sight != Sight::Up || link.silent.is_some() {
+                self.watch_due = self.watch_due.min(now + WATCH);
+            } else if link.proven > now {
+                self.watch_due = self.watch_due.min(link.proven);
+            }
+        }
+        let end = &mut self.ends[server];
+        let is_up = end.links.iter().any(|link| link.sight == Sight::Up);
+        while is_up && end.confirmations.front().is_some_and(|(at, _)| *at <= now) {
+            let room = end.confirmations.pop_front().map(|(_, room)| room);
+            end.inbox.extend(room.map(BusEvent::Subscribed));
+        }
+        if let Some((at, _)) = end.confirmations.front() {
+            self.watch_due = self.watch_due.min(*at).max(now + 1);
         }
     }
 
-    fn give_up(&mut self, server: usize, lane: usize, now: Instant) {
+    fn give_up(&mut self, server: usize, lane: usize, now: Ms) {
         let link = &mut self.ends[server].links[lane];
         link.sight = Sight::Down { retry: now + RETRY };
-        link.down.clear();
+        link.connection += 1;
+        link.proven = Ms::MAX;
         self.resend(server, lane, now);
-        self.ends[server].events.push_back(BusEvent::Lost);
+        self.ends[server].inbox.push_back(BusEvent::Lost);
     }
 
-    fn resend(&mut self, server: usize, lane: usize, now: Instant) {
+    fn resend(&mut self, server: usize, lane: usize, now: Ms) {
         let in_flight = std::mem::take(&mut self.ends[server].links[lane].in_flight);
         let next = (0..LANES).find(|next| self.ends[server].links[*next].sight == Sight::Up);
         for (_, envelope) in in_flight {
@@ -348,14 +435,59 @@ impl Network {
         }
     }
 
-    pub fn poll_event(&mut self, server: usize) -> Option<BusEvent> {
-        self.ends[server].events.pop_front()
+    pub fn has_event(&self, server: usize) -> bool {
+        !self.ends[server].inbox.is_empty()
     }
+
+    /// The server reads what has come.
+    pub fn poll_event(&mut self, server: usize, now: Ms) -> Option<BusEvent> {
+        let end = &mut self.ends[server];
+        let event = end.inbox.pop_front()?;
+        if let BusEvent::Received(Envelope { origin, word: Word::Alive { lanes, .. } }) = &event {
+            end.masks.insert(*origin, (*lanes, now));
+        }
+        Some(event)
+    }
+}
+
+/// When a packet arrives that must not overtake the one before it, or may.
+fn in_order(last: &mut Ms, at: Ms, reorders: bool, rng: &mut Rng) -> Ms {
+    if reorders && rng.u8(..) < 40 {
+        return at + rng.u64(1..=OVERTAKEN_MAX);
+    }
+    *last = at.max(*last);
+    *last
 }
 
 impl End {
     fn mask(&self) -> u64 {
         let is_up = |(_, link): &(usize, &Link)| link.sight == Sight::Up;
         self.links.iter().enumerate().filter(is_up).fold(0, |mask, (lane, _)| mask | 1 << lane)
+    }
+}
+
+impl Packet {
+    fn key(&self) -> (Ms, u64) {
+        (self.at, self.number)
+    }
+}
+
+impl PartialEq for Packet {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Packet {}
+
+impl PartialOrd for Packet {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Packet {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.key().cmp(&other.key())
     }
 }

@@ -1,0 +1,293 @@
+//! What must hold, at every step and at the end. Each check is a question to the oracle and to the hubs' public state.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::frame::{Place, Shown};
+use super::plan::Ms;
+use super::server;
+use super::story::Check;
+use super::world::{ROOMS, World};
+use crate::wire::StreamId;
+use crate::wire::envelope::Word;
+
+/// The core has a hybrid logical clock: an answer stands below what its author had seen.
+const ANSWERS_STAND_BELOW: bool = true;
+/// In calm.
+const ACK_MAX: Ms = 1000;
+const JOIN_MAX: Ms = 2000;
+const LANES_OF_A_MAJORITY: usize = 2;
+
+impl World {
+    /// At the moment of an acknowledgement two living servers hold the message; or the server is rightly alone; or
+    /// another one had said so, and died while its word was under way.
+    pub fn check_ack(&mut self, server: usize, connection: u64, id: &str, place: Place) {
+        let Some(person) = self.lines.get(&connection).and_then(|client| self.clients.get(client)) else {
+            return;
+        };
+        let Some(unacked) = person.unacked.iter().find(|unacked| unacked.id == id) else { return };
+        let (text, room) = (unacked.text, ROOMS[person.room]);
+        let said = self.oracle.get(text);
+        if said.is_promised {
+            return;
+        }
+        let (holders, confirmers, places) = (said.holders, said.confirmers, said.places.clone());
+        let holds = |other: &usize| {
+            holders >> other & 1 == 1
+                || self.servers[*other].keeps(room, place)
+                || places.iter().any(|place| self.servers[*other].keeps(room, *place))
+        };
+        let held_by: Vec<_> = self.live().into_iter().filter(holds).collect();
+        let is_confirmed_by_dead = (0..self.servers.len())
+            .any(|other| confirmers >> other & 1 == 1 && !self.servers[other].is_alive());
+        let leg = self.plan.leg_max();
+        let has_majority = self.network.carrying(server, self.now) >= LANES_OF_A_MAJORITY;
+        let is_alone = self.reach.may_be_alone(server, &self.servers, leg, self.now);
+        if held_by.len() < 2 {
+            self.reach.note_fragile(self.now);
+            if !(is_alone && has_majority) && !is_confirmed_by_dead {
+                let check = if is_alone { Check::AckOfMinority } else { Check::AckHeld };
+                let what = format!("server {server} acknowledges {text}, which only {held_by:?} hold");
+                self.fail(check, Some(text), what);
+            }
+        }
+        self.oracle.get_mut(text).is_promised = true;
+    }
+
+    /// A confirmation is true when it is published, as far as somebody waits for it.
+    pub fn check_have(&mut self, server: usize, word: &Word) {
+        for (room, stream, range) in server::claims(word) {
+            for place in self.oracle.unconfirmed(stream, range) {
+                let Some(text) = self.oracle.text_at(place) else { continue };
+                let origin = self.server_of(stream.origin);
+                if !self.servers[origin].waits_for_have(&room, place) {
+                    self.oracle.settle(place);
+                    continue;
+                }
+                let said = self.oracle.get_mut(text);
+                said.confirmers |= 1 << server;
+                let holds = said.holders >> server & 1 == 1 || self.servers[server].keeps(&room, place);
+                self.story
+                    .tell(self.now, Some(text), || format!("server {server} says that it holds {text}"));
+                if !holds {
+                    let what = format!("server {server} says that it holds {text}, and does not");
+                    self.fail(Check::HaveTrue, Some(text), what);
+                }
+            }
+        }
+    }
+
+    /// A gap covers nothing acknowledged that a living server still keeps.
+    pub fn check_gap(&mut self, client: usize, place: Place) {
+        let Some(text) = self.oracle.text_at(place) else { return };
+        let said = self.oracle.get(text);
+        let has_seen = self.clients[&client].seen.contains(&text);
+        if !said.acked_places.contains(&place) || has_seen || !said.audience.contains(&client) {
+            return;
+        }
+        let room = ROOMS[said.room];
+        let kept_by: Vec<_> =
+            self.live().into_iter().filter(|server| self.servers[*server].keeps(room, place)).collect();
+        if !kept_by.is_empty() || self.plan.sizes.are_roomy() {
+            let what = format!("client {client} is told a gap over {text}, which {kept_by:?} keep");
+            self.fail(Check::GapTrue, Some(text), what);
+        }
+        self.oracle.get_mut(text).audience.remove(&client);
+    }
+
+    /// Who is told that nothing is missing has seen, or will see, all that was acknowledged.
+    pub fn check_joined(&mut self, client: usize, connection: u64, is_said_to_be_all: bool, waited: Ms) {
+        let person = &self.clients[&client];
+        let room = person.room;
+        self.story.tell(self.now, None, || {
+            format!("client {client} is in on connection {connection}; complete: {is_said_to_be_all}")
+        });
+        if self.is_calm() && waited > JOIN_MAX + 10 * self.plan.leg_max() + 2 * self.plan.client_leg {
+            self.fail(Check::QuickJoin, None, format!("client {client} waited {waited} ms to come in"));
+            return;
+        }
+        if !is_said_to_be_all {
+            return;
+        }
+        let is_past = |(stream, seq): &Place| person.positions.get(stream).is_some_and(|last| seq <= last);
+        let missed = self.oracle.all().find(|(text, said)| {
+            said.room == room
+                && said.is_acked
+                && said.audience.contains(&client)
+                && !person.seen.contains(text)
+                && said.places.iter().all(is_past)
+        });
+        if let Some((text, said)) = missed {
+            let what =
+                format!("client {client} is told that it has all, without {text} at {:?}", said.places);
+            self.fail(Check::CompleteTrue, Some(text), what);
+        }
+    }
+
+    /// Who is told that something is missing misses something: where nothing is evicted, what was given up.
+    pub fn check_incomplete(&mut self, client: usize, connection: u64, before: &BTreeMap<StreamId, u64>) {
+        let person = &self.clients[&client];
+        let room = ROOMS[person.room];
+        let line = person.lines.iter().find(|line| line.connection == connection);
+        let Some(server) = line.map(|line| line.server) else { return };
+        let digest = self.servers[server].room(room).map(|room| room.digest(None)).unwrap_or_default();
+        let is_fine = !self.plan.sizes.are_roomy() || !self.is_calm() || {
+            let lost = digest.iter().flat_map(|span| {
+                let seen = before.get(&span.stream).copied().unwrap_or(0);
+                (seen + 1..span.first).map(|seq| (span.stream, seq))
+            });
+            let lost: Vec<_> = lost.collect();
+            let is_acked = |place: &Place| {
+                let text = self.oracle.text_at(*place);
+                text.is_some_and(|text| self.oracle.get(text).acked_places.contains(place))
+            };
+            !lost.is_empty() && !lost.iter().any(is_acked)
+        };
+        if !is_fine {
+            let what = format!("client {client}, at {before:?}, is told that not all is there: {digest:?}");
+            self.fail(Check::IncompleteTrue, None, what);
+        }
+        // It knows that it misses something, and what it is past of is not owed to it any more where things are evicted.
+        if !self.plan.sizes.are_roomy() {
+            let person = &self.clients[&client];
+            let is_past =
+                |(stream, seq): &Place| person.positions.get(stream).is_some_and(|last| seq <= last);
+            let missed = self.oracle.all().filter(|(text, said)| {
+                !person.seen.contains(text) && !said.places.is_empty() && said.places.iter().all(is_past)
+            });
+            let missed: Vec<_> = missed.map(|(text, _)| text).collect();
+            for text in missed {
+                self.oracle.get_mut(text).audience.remove(&client);
+            }
+        }
+    }
+
+    /// An answer stands below what its author had seen.
+    pub fn check_answer(&mut self, shown: &Shown) {
+        let floor = self.oracle.get(shown.text).floor;
+        if ANSWERS_STAND_BELOW && floor.is_some_and(|floor| (shown.time, shown.place) < floor) {
+            let what = format!("{shown:?} stands above {floor:?}, which its author had seen");
+            self.fail(Check::AnswerBelow, Some(shown.text), what);
+        }
+    }
+
+    pub fn check_quick_ack(&mut self, text: u64, waited: Ms) {
+        let said = self.oracle.get(text).at;
+        let max = ACK_MAX + 8 * self.plan.leg_max() + 2 * self.plan.client_leg;
+        let was_calm = self.is_calm() && said + 2000 >= self.now;
+        if was_calm && waited > max {
+            self.fail(Check::QuickAck, Some(text), format!("{text} was acknowledged after {waited} ms"));
+        }
+    }
+
+    pub fn check_broken(&mut self, client: usize, connection: u64, check: Check, what: &str) {
+        let text = (check == Check::Once).then(|| super::frame::number(what));
+        if text.is_some_and(|text| self.oracle.get(text).is_tainted) {
+            return;
+        }
+        self.fail(check, text, format!("client {client} on connection {connection}: {what}"));
+    }
+
+    /// Everything is bounded.
+    pub fn check_bounds(&mut self) {
+        let broken = self.live().into_iter().find_map(|server| {
+            self.servers[server].rooms().find_map(|room| {
+                let streams = room.digest(None).len();
+                let limits = self.plan.sizes.limits();
+                let waiting = room.unconfirmed.messages().count();
+                (streams > limits.streams.max(self.servers.len() + 1) || waiting > limits.unconfirmed)
+                    .then(|| format!("server {server}: {streams} streams, {waiting} messages wait"))
+            })
+        });
+        if let Some(what) = broken {
+            self.fail(Check::Bounds, None, what);
+        }
+    }
+
+    pub fn check_end(&mut self) {
+        self.check_deliveries();
+        self.check_hubs();
+    }
+
+    /// Every acknowledged message reached everybody who was in its room, and nobody waits.
+    fn check_deliveries(&mut self) {
+        let owed = self.oracle.all().filter(|(_, said)| said.is_acked).find_map(|(text, said)| {
+            let lacks = |client: &&usize| !self.clients[*client].seen.contains(&text);
+            said.audience.iter().find(lacks).map(|client| (text, *client, said.places.clone()))
+        });
+        if let Some((text, client, places)) = owed {
+            let what = format!("{text} at {places:?} was acknowledged and never reached client {client}");
+            self.fail(Check::Delivered, Some(text), what);
+        }
+        let hole = self.oracle.holes.iter().find_map(|(client, place)| {
+            let text = self.oracle.text_at(*place)?;
+            let is_owed = self.oracle.get(text).audience.contains(client);
+            let has_seen = self.clients.get(client).is_none_or(|person| person.seen.contains(&text));
+            (is_owed && !has_seen).then_some((*client, text, *place))
+        });
+        if let Some((client, text, (stream, seq))) = hole.filter(|_| self.plan.sizes.are_roomy()) {
+            let what = format!("client {client} was not shown {text} at {stream} {seq}, and not told");
+            self.fail(Check::Holes, Some(text), what);
+        }
+        let waits = self.clients.values().find_map(|person| {
+            let is_in = person.lines.len() == 1 && person.lines[0].is_in;
+            let what = match person.unacked.first() {
+                _ if !is_in => format!("client {} is nowhere: {:?}", person.index, person.lines),
+                Some(unacked) => format!("client {} waits for {unacked:?}", person.index),
+                None => return None,
+            };
+            Some((person.unacked.first().map(|unacked| unacked.text), what))
+        });
+        if let Some((text, what)) = waits {
+            self.fail(Check::NobodyWaits, text, what);
+        }
+    }
+
+    /// All servers that hold a room have the same of it, nothing waits any more, and every room is held twice.
+    fn check_hubs(&mut self) {
+        let live = self.live();
+        for name in ROOMS {
+            let rooms: Vec<_> =
+                live.iter().filter_map(|server| Some((*server, self.servers[*server].room(name)?))).collect();
+            let members: u32 = rooms.iter().map(|(_, room)| room.members()).sum();
+            if members > 0 && live.len() > 1 && rooms.len() < 2 {
+                let what = format!("{name} is held once, of {live:?} by {:?}", rooms[0].0);
+                return self.fail(Check::HeldTwice, None, what);
+            }
+            for (server, room) in &rooms {
+                if !room.is_whole() || !room.unconfirmed.is_empty() || room.fetch.is_some() {
+                    let what = format!("server {server} still waits for something in {room:?}");
+                    return self.fail(Check::NobodyWaits, None, what);
+                }
+                for (other, theirs) in &rooms {
+                    for span in room.digest(None) {
+                        let last = theirs.position(span.stream);
+                        if last != Some(span.last) && self.plan.sizes.are_roomy() {
+                            let what =
+                                format!("{name}: server {server} has {span:?}, server {other} {last:?}");
+                            return self.fail(Check::Digests, None, what);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// What each client was told of its room is what is true.
+    pub fn check_presence(&mut self) {
+        let wrong = self.clients.values().find_map(|person| {
+            let here: BTreeSet<_> = self
+                .clients
+                .values()
+                .filter(|other| other.room == person.room)
+                .map(|other| other.user.to_string())
+                .collect();
+            let is_right = (person.users as usize, &person.roster) == (here.len(), &here);
+            (!is_right).then(|| {
+                format!("client {} was told {} {:?}, not {here:?}", person.index, person.users, person.roster)
+            })
+        });
+        if let Some(what) = wrong {
+            self.fail(Check::Presence, None, what);
+        }
+    }
+}
