@@ -53,7 +53,7 @@ impl World {
             seed: 7,
             settle: Duration::ZERO,
             flush_delay: Duration::ZERO,
-            limits: Arc::new(Limits { alone_at_start: Duration::ZERO, ..Limits::default() }),
+            limits: Arc::default(),
         };
         let hub = Hub::new(settings, now.instant);
         let mut world = Self { hub, now, carrying: UP, beat: 0, beats: 0 };

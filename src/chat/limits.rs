@@ -85,9 +85,6 @@ pub struct Limits {
     pub lease: Duration,
     /// A server that is gone is shown and remembered for this long.
     pub shown_when_gone: Duration,
-    /// A server that never heard of another one is alone after a majority of lanes has carried for this long: longer
-    /// than the longest time between two attempts to connect, 1 s, so that whoever connects anew is heard before.
-    pub alone_at_start: Duration,
     /// A server that has run for this long and was not known has been out of reach: it is asked for all rooms.
     pub newcomer_age: Duration,
 
@@ -144,7 +141,7 @@ impl Default for Limits {
             streams: 64,
             ids: 4096,
             unconfirmed: 1000,
-            unconfirmed_bytes: 256 * 1024,
+            unconfirmed_bytes: 1024 * 1024,
             held: 1000,
             asks_waiting: 1024,
             forerunners: 1024,
@@ -153,7 +150,6 @@ impl Default for Limits {
             suspect_max: ms(375),
             lease: s(3),
             shown_when_gone: s(60),
-            alone_at_start: ms(1500),
             newcomer_age: s(10),
             gap_patience: ms(30),
             want_interval: ms(60),

@@ -249,6 +249,13 @@ impl Member {
         // The history of a first visit begins somewhere; that of a return goes on where it ended.
         let history = joined["history"].as_array().unwrap();
         history.iter().for_each(|message| self.see(message, is_back && is_complete));
+        // Where it had seen as far elsewhere, what it has seen may come here again.
+        let is_echo = |(stream, last): (&String, &u64)| {
+            self.positions.as_ref().and_then(|seen| seen.get(stream)).is_some_and(|seen| seen >= last)
+        };
+        let told =
+            streams.iter().filter(|told| !is_echo(*told)).map(|(stream, last)| (stream.clone(), *last));
+        visit.told = Some(told.collect());
         let positions = self.positions.get_or_insert_default();
         positions.retain(|stream, _| streams.contains_key(stream));
         for (stream, last) in &streams {
@@ -259,7 +266,6 @@ impl Member {
             self.shared.ledger.resumed_with_a_hole(self.number, words);
         }
         self.shared.ledger.entered(self.number, self.left.take().map(|left| left.elapsed()));
-        visit.told = Some(streams);
         let now = Instant::now();
         visit.heard = now;
         for number in self.unacked.keys().copied().collect::<Vec<_>>() {

@@ -11,6 +11,9 @@ use crate::chat::Now;
 use crate::chat::bus::Carrying;
 use crate::chat::mutants::{Mutant, is_on};
 
+/// A server that never heard of another one is alone after so many times `settle`: 3 s, a lease, in production.
+const SETTLES_ALONE: u32 = 6;
+
 impl Hub {
     /// This server stood still: its clock for leases stood still with it. What others sent meanwhile is still unread.
     pub(super) fn excuse_stall(&mut self, now: Now) {
@@ -61,8 +64,8 @@ impl Hub {
         let patience = match is_missing {
             _ if is_on(Mutant::AloneAtOnce) => Duration::ZERO,
             true => limits.lease,
-            // Tests and benches of one server set it to nothing.
-            false => limits.alone_at_start,
+            // Another one would be heard within a lease; where `settle` is shorter, so is everything.
+            false => limits.lease.min(self.settings.settle * SETTLES_ALONE),
         };
         match self.majority_since {
             Some(since) if since + patience <= now.instant => Standing::Alone,

@@ -165,10 +165,12 @@ impl Client {
                     self.positions.retain(|stream, _| streams.iter().any(|(named, _)| named == stream));
                 }
                 for (stream, last) in streams {
+                    // Where it has seen as far elsewhere, what it has seen may come here again.
+                    let is_echo = before.get(stream).is_some_and(|seen| seen >= last);
                     let position = self.positions.entry(*stream).or_default();
                     *position = (*position).max(*last);
                     let told = self.lines[line].told.entry(*stream).or_default();
-                    *told = (*told).max(*last);
+                    *told = (*told).max(if is_echo { 0 } else { *last });
                 }
                 let line = &mut self.lines[line];
                 line.is_in = true;
@@ -199,6 +201,8 @@ impl Client {
                 self.roster.retain(|name| !left.contains(name));
             }
             Frame::Presence { .. } | Frame::Other => {}
+            // The client says it again, as all that it has no acknowledgement for.
+            Frame::Error(error) if error.starts_with("overloaded") => {}
             Frame::Error(error) => told.push(Told::Broken(Check::NoError, error.clone())),
         }
         told

@@ -36,16 +36,18 @@ pub enum Kind {
     Reordering,
     ClientLegs,
     SmallBudget,
-    SmallLimits,
+    SmallRings,
+    FewStreams,
+    ShortLives,
 }
 
 use Kind::{
-    BigTexts, Bursts, ClientLegs, ClockDrift, ClockStep, Cut, Dark, HeavyLoss, Impatience, Kill, KillInTurn,
-    KillWithNode, KillWithSplit, Latency, Leave, LongStall, Loss, Moves, NodeFreeze, NodeKill, Partings,
-    Reordering, SameIds, SameNames, SmallBudget, SmallLimits, Split, Stall, TwoLines,
+    BigTexts, Bursts, ClientLegs, ClockDrift, ClockStep, Cut, Dark, FewStreams, HeavyLoss, Impatience, Kill,
+    KillInTurn, KillWithNode, KillWithSplit, Latency, Leave, LongStall, Loss, Moves, NodeFreeze, NodeKill,
+    Partings, Reordering, SameIds, SameNames, ShortLives, SmallBudget, SmallRings, Split, Stall, TwoLines,
 };
 
-const ALL: [Kind; 29] = [
+const ALL: [Kind; 31] = [
     NodeKill,
     NodeFreeze,
     Cut,
@@ -74,7 +76,9 @@ const ALL: [Kind; 29] = [
     Reordering,
     ClientLegs,
     SmallBudget,
-    SmallLimits,
+    SmallRings,
+    FewStreams,
+    ShortLives,
 ];
 
 /// Those that break something for a while.
@@ -101,7 +105,7 @@ const FAULTS: [Kind; 16] = [
 const OLD: [Kind; 9] = [NodeKill, NodeFreeze, Cut, Split, Loss, Stall, Kill, Moves, Partings];
 
 /// What the core cannot bear yet, whatever its rules: clients have no nonce of their own, limits are constants.
-const NOT_YET: [Kind; 1] = [SmallLimits];
+const NOT_YET: [Kind; 3] = [SmallRings, FewStreams, ShortLives];
 
 /// A set of kinds.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -74,6 +74,21 @@ impl Sizes {
         }
     }
 
+    /// Small where the kinds say so.
+    fn only(self, kinds: Kinds) -> Self {
+        let mut sizes = Self::PRODUCTION;
+        if kinds.has(Kind::SmallRings) {
+            (sizes.ring_messages, sizes.ids) = (self.ring_messages, self.ids);
+        }
+        if kinds.has(Kind::FewStreams) {
+            sizes.streams = self.streams;
+        }
+        if kinds.has(Kind::ShortLives) {
+            (sizes.linger, sizes.hold) = (self.linger, self.hold);
+        }
+        sizes
+    }
+
     /// What servers are given.
     pub fn limits(&self) -> Limits {
         let Self { ring_messages, streams, ids, linger, hold } = *self;
@@ -137,7 +152,7 @@ impl Plan {
             budget: if kinds.has(Kind::SmallBudget) { rng.usize(1..=64) } else { 4096 },
             flush_delay: if rng.u8(..) < 50 { 3 } else { 0 },
             text_bytes: if kinds.has(Kind::BigTexts) { rng.usize(10..=4000) } else { 0 },
-            sizes: if kinds.has(Kind::SmallLimits) { Sizes::draw(&mut rng) } else { Sizes::PRODUCTION },
+            sizes: Sizes::draw(&mut rng).only(kinds),
             is_long: rng.u8(..) < 64,
         }
     }
@@ -170,7 +185,9 @@ impl Plan {
             Kind::ClientLegs => plan.client_leg = 0,
             Kind::SmallBudget => plan.budget = 4096,
             Kind::BigTexts => plan.text_bytes = 0,
-            Kind::SmallLimits => plan.sizes = Sizes::PRODUCTION,
+            Kind::SmallRings | Kind::FewStreams | Kind::ShortLives => {
+                plan.sizes = plan.sizes.only(plan.kinds)
+            }
             _ => {}
         }
         plan

@@ -249,13 +249,13 @@ fn member(connection: u64) -> Member {
 /// A client comes in.
 pub fn join(room: &Arc<str>, user: &Arc<str>, client: u64, since: Option<Vec<Place>>) -> Ask {
     let since = since.map(|streams| Since { streams, names_strangers: false });
-    let client = ClientNonce::from_seed(client);
+    let client = ClientNonce::from_seed(client.into());
     Ask::Join { room: Arc::clone(room), user: Arc::clone(user), client, visit: 0, since }
 }
 
 /// A client says something.
 pub fn send(room: &Arc<str>, user: &Arc<str>, client: u64, id: &str, text: String) -> Ask {
-    let client = ClientNonce::from_seed(client).key();
+    let client = ClientNonce::from_seed(client.into()).key();
     Ask::Send { room: Arc::clone(room), user: Arc::clone(user), client, id: id.into(), text: text.into() }
 }
 
