@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use distr_chat::chat::hub::{Effect, Settings};
-use distr_chat::chat::{Ask, BusEvent, Hub, Member, Now};
+use distr_chat::chat::{Ask, BusEvent, Carrying, Hub, Limits, Member, Now};
 use distr_chat::wire::ClientNonce;
 use divan::{Bencher, black_box, counter::ItemsCount};
 
@@ -21,9 +21,11 @@ fn hub(now: Now, incarnation: u64, rooms: usize) -> Hub {
         seed: 7,
         settle: Duration::ZERO,
         flush_delay: Duration::ZERO,
+        // A server that is alone acknowledges from its first turn on, so that this is measured.
+        limits: Limits { alone_at_start: Duration::ZERO, ..Limits::default() }.into(),
     };
     let mut hub = Hub::new(settings, now.instant);
-    hub.handle_bus_state(true, now);
+    hub.handle_bus_state(Carrying { lanes: 1, of: 1 }, now);
     for room in 0..rooms {
         let (room, user) = (room.to_string().into(), "ann".into());
         hub.handle_ask(

@@ -54,6 +54,7 @@ impl Server {
             seed: incarnation,
             settle: Duration::from_millis(500),
             flush_delay,
+            limits: std::sync::Arc::default(),
         };
         let options = Options { nodes: nodes.split(',').map(str::to_owned).collect(), credentials: None };
         let bus = RedisBus::new(name, incarnation, options, incarnation, &poller, now);
@@ -103,7 +104,7 @@ impl Server {
         self.poller.wait(Some(wait.min(Duration::from_millis(1)))).unwrap();
         let now = clock::now();
         let Self { hub, bus, poller, .. } = self;
-        hub.handle_bus_state(bus.is_ready(), now);
+        hub.handle_bus_state(bus.carrying(), now);
         let mut handle = |event| hub.handle_bus(event, now);
         self.more = bus.poll(poller, now.instant, BATCHES_PER_TURN, &mut handle);
         hub.handle_timeout(now);

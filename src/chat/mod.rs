@@ -10,6 +10,7 @@ pub mod forerunners;
 pub mod hub;
 pub mod limits;
 pub mod members;
+pub mod mutants;
 pub mod peers;
 pub mod presence;
 pub mod rate;
@@ -30,8 +31,9 @@ use crate::wire::ClientNonce;
 use crate::wire::client_message::Since;
 
 pub use crate::wire::envelope::Message;
-pub use bus::BusEvent;
+pub use bus::{BusEvent, Carrying};
 pub use hub::{Effect, Hub};
+pub use limits::Limits;
 pub use members::Members;
 pub use session::Session;
 

@@ -10,7 +10,8 @@ use hashbrown::hash_table::OccupiedEntry;
 use smallvec::SmallVec;
 
 use super::Message;
-use super::limits::{IDS_MAX, RING_BYTES_MAX, RING_MESSAGES_MAX};
+use super::limits::Limits;
+use super::mutants::{Mutant, is_on};
 use crate::wire::StreamId;
 pub use crate::wire::envelope::Entry;
 
@@ -20,7 +21,7 @@ const ID_WEIGHT: usize = 96;
 /// How much more a ring holds while it is fetched. Two servers have at most so much of a room between them.
 const FILLING: usize = 2;
 
-/// Bounded by [`RING_MESSAGES_MAX`] and [`RING_BYTES_MAX`]; the oldest goes first.
+/// Bounded by `ring_messages` and `ring_bytes` of [`Limits`]; the oldest goes first.
 #[derive(Debug)]
 pub struct Ring {
     entries: VecDeque<Kept>,
@@ -35,6 +36,9 @@ pub struct Ring {
     hasher: FixedState,
     /// See [`Ring::fill`].
     is_filling: bool,
+    messages_max: usize,
+    bytes_max: usize,
+    ids_max: usize,
 }
 
 /// What had to go: mostly one.
@@ -85,7 +89,7 @@ impl From<&Entry> for Stamp {
 
 impl Ring {
     /// An empty ring. `seed` makes the hash of what clients choose unpredictable to them.
-    pub fn new(seed: u64) -> Self {
+    pub fn new(seed: u64, limits: &Limits) -> Self {
         Self {
             entries: VecDeque::new(),
             gone: 0,
@@ -95,6 +99,9 @@ impl Ring {
             remembered_order: VecDeque::new(),
             hasher: FixedState::with_seed(seed),
             is_filling: false,
+            messages_max: limits.ring_messages,
+            bytes_max: limits.ring_bytes,
+            ids_max: limits.ids,
         }
     }
 
@@ -109,19 +116,22 @@ impl Ring {
         self.is_filling = false;
         // The messages of one stream stay in their order: their times never go back.
         self.entries.make_contiguous().sort_by_key(|kept| kept.entry.message.time);
+        self.index();
+        self.shrink(self.bytes_max)
+    }
+
+    fn index(&mut self) {
         self.by_id.clear();
         let (entries, gone) = (&self.entries, self.gone);
         let hash_at = |&position: &u64| entries[(position - gone) as usize].hash;
         for (position, kept) in (gone..).zip(entries).filter(|(_, kept)| !kept.is_repeat) {
             self.by_id.insert_unique(kept.hash, position, hash_at);
         }
-        self.shrink(RING_BYTES_MAX)
     }
 
     /// Adds a message, and returns those that had to go for it. `is_repeat`: it was said in another stream before.
     pub fn push(&mut self, entry: Entry, is_repeat: bool) -> Evicted {
-        let Message { client, id, text, .. } = &*entry.message;
-        debug_assert_eq!(is_repeat, self.find(*client, id, text).is_some());
+        let Message { client, id, .. } = &*entry.message;
         let hash = self.hash(*client, id);
         self.bytes += entry.message.weight();
         let position = self.gone + self.entries.len() as u64;
@@ -131,7 +141,7 @@ impl Ring {
             let hash_at = |&position: &u64| entries[(position - gone) as usize].hash;
             self.by_id.insert_unique(hash, position, hash_at);
         }
-        self.shrink(RING_BYTES_MAX)
+        self.shrink(self.bytes_max)
     }
 
     /// A message is known by another place from here on, which is about to be added: this one is kept for servers that
@@ -153,15 +163,22 @@ impl Ring {
     pub fn shrink(&mut self, bytes_max: usize) -> Evicted {
         let mut evicted = Evicted::new();
         let times = if self.is_filling { FILLING } else { 1 };
-        while self.entries.len() > RING_MESSAGES_MAX * times || self.bytes > bytes_max * times {
+        while self.entries.len() > self.messages_max * times || self.bytes > bytes_max * times {
             evicted.extend(self.evict());
         }
-        let ids_max = if bytes_max < RING_BYTES_MAX { bytes_max / ID_WEIGHT } else { IDS_MAX };
+        let ids_max = if bytes_max < self.bytes_max { bytes_max / ID_WEIGHT } else { self.ids_max };
         while self.remembered_order.len() > ids_max {
             let oldest = self.remembered_order.pop_front();
             oldest.map(|hashes| self.forget_gone(hashes));
         }
         evicted
+    }
+
+    /// Drops what is kept of a stream.
+    pub fn forget_stream(&mut self, stream: StreamId) {
+        self.entries.retain(|kept| kept.entry.stream != stream);
+        self.bytes = self.entries.iter().map(|kept| kept.entry.message.weight()).sum();
+        self.index();
     }
 
     /// Bytes held, roughly.
@@ -171,10 +188,16 @@ impl Ring {
 
     /// Where the message of this client, id and text stands, which is known for longer than the message itself is here.
     pub fn find(&self, client: u64, id: &str, text: &str) -> Option<(Stamp, Option<&Entry>)> {
+        if is_on(Mutant::NoDedup) {
+            return None;
+        }
         let name = self.hash(client, id);
         if let Some(position) = self.position(name, client, id, text) {
             let entry = self.at(position);
             return Some((entry.into(), Some(entry)));
+        }
+        if is_on(Mutant::ForgetIds) {
+            return None;
         }
         // Only a text whose client and id are known is hashed.
         let is_it = |gone: &Gone| gone.hashes.name == name && gone.hashes == self.hashes(client, id, text);
@@ -261,6 +284,9 @@ mod tests {
 
     use super::*;
 
+    const RING_MESSAGES_MAX: usize = 1000;
+    const RING_BYTES_MAX: usize = 256 * 1024;
+    const IDS_MAX: usize = 4096;
     const STREAM: StreamId = StreamId { origin: 1, generation: 0 };
     const ANN: u64 = 0xa;
     const BOB: u64 = 0xb;
@@ -283,7 +309,7 @@ mod tests {
 
     #[test]
     fn the_oldest_goes_first_and_its_id_is_remembered() {
-        let mut ring = Ring::new(7);
+        let mut ring = Ring::new(7, &Limits::default());
         for seq in 0..RING_MESSAGES_MAX as u64 {
             assert!(push(&mut ring, entry(seq, "x")).is_empty());
         }
@@ -301,7 +327,7 @@ mod tests {
 
     #[test]
     fn bytes_and_ids_are_bounded_too() {
-        let mut ring = Ring::new(7);
+        let mut ring = Ring::new(7, &Limits::default());
         let text = "x".repeat(4096);
         (0..200).for_each(|seq| drop(push(&mut ring, entry(seq, &text))));
         let bytes: usize = ring.iter().map(|entry| entry.message.weight()).sum();
@@ -317,7 +343,7 @@ mod tests {
 
     #[test]
     fn a_place_that_gives_way_is_kept_and_not_shown() {
-        let mut ring = Ring::new(7);
+        let mut ring = Ring::new(7, &Limits::default());
         let first = entry(1, "x");
         let again = Entry { stream: StreamId { origin: 2, generation: 0 }, seq: 9, ..first.clone() };
         push(&mut ring, first);
@@ -334,7 +360,7 @@ mod tests {
 
     #[test]
     fn what_was_said_before_is_kept_and_not_shown() {
-        let mut ring = Ring::new(7);
+        let mut ring = Ring::new(7, &Limits::default());
         let first = entry(1, "x");
         let again = Entry { stream: StreamId { origin: 2, generation: 0 }, seq: 9, ..first.clone() };
         push(&mut ring, first);
@@ -353,7 +379,7 @@ mod tests {
 
     #[test]
     fn a_message_is_its_client_its_id_and_its_text() {
-        let mut ring = Ring::new(7);
+        let mut ring = Ring::new(7, &Limits::default());
         push(&mut ring, entry(1, "x"));
         let known = |ring: &Ring, client, id, text| {
             let found = ring.find(client, id, text).map(|(stamp, _)| stamp.seq);
@@ -373,7 +399,7 @@ mod tests {
 
     #[test]
     fn two_texts_of_two_servers_under_one_id_are_two_messages() {
-        let mut ring = Ring::new(7);
+        let mut ring = Ring::new(7, &Limits::default());
         ring.push(entry(1, "x"), false);
         ring.push(elsewhere(5, ANN, "1", "y"), false);
         let places =

@@ -17,11 +17,11 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 
 use super::hub::{Effect, Hub, Settings};
-use super::limits::{LEASE, PRESENCE_INTERVAL_MAX, PRESENCE_REFRESH};
+use super::limits::{PRESENCE_INTERVAL_MAX, PRESENCE_REFRESH};
 use super::room::Room;
 use super::{Ask, BusEvent, Member, Notice, Now, RoomId};
 use crate::wire::client_message::Since;
-use crate::wire::envelope::{Position, Word};
+use crate::wire::envelope::{Position, Span, Word};
 use crate::wire::{ClientNonce, Envelope};
 use client::{Client, Told};
 use network::{LANES, Network, Node};
@@ -37,7 +37,7 @@ const QUIET_STEP: Duration = Duration::from_millis(50);
 const TROUBLE: Duration = Duration::from_secs(8);
 const PEACE: Duration = Duration::from_secs(5);
 const QUIET: Duration =
-    Duration::from_secs(PRESENCE_REFRESH.as_secs() + 2 * PRESENCE_INTERVAL_MAX.as_secs() + LEASE.as_secs());
+    Duration::from_secs(PRESENCE_REFRESH.as_secs() + 2 * PRESENCE_INTERVAL_MAX.as_secs() + 3);
 /// The promise is about one server at a time: the next one may die when what the last one held is held twice again.
 const BETWEEN_DEATHS: Duration = Duration::from_secs(6);
 /// A lane counts when it has been whole for so long.
@@ -214,6 +214,7 @@ impl World {
             seed: self.rng.u64(..),
             settle: Duration::from_millis(500),
             flush_delay: Duration::from_millis(if self.rng.u8(..) < 50 { 3 } else { 0 }),
+            limits: Arc::default(),
         };
         let hub = Some(Hub::new(settings, self.now.instant));
         self.servers.push(Server { hub, stalled_until: None, members: BTreeMap::new() });
@@ -486,9 +487,9 @@ impl World {
             return;
         }
         let now = self.now;
-        let is_ready = self.network.is_ready(server, now.instant);
+        let carrying = self.network.carrying(server, now.instant);
         let Some(hub) = &mut self.servers[server].hub else { return };
-        hub.handle_bus_state(is_ready, now);
+        hub.handle_bus_state(carrying, now);
         while let Some(event) = self.network.poll_event(server) {
             let event = match self.sabotage {
                 Sabotage::NoDedupe => forget(event, &mut self.rng),
@@ -517,7 +518,8 @@ impl World {
             }
             if self.sabotage == Sabotage::EarlyAck {
                 let last = first_seq + messages.len() as u64 - 1;
-                let position = Position { room: Arc::clone(room), stream: *stream, last };
+                let span = Span { stream: *stream, first: 1, last };
+                let position = Position { room: Arc::clone(room), span };
                 let peer = self.live().into_iter().find(|other| *other != server);
                 if let (Some(peer), Some(hub)) = (peer, &mut self.servers[server].hub) {
                     let origin = self.network.ends[peer].incarnation;

@@ -20,7 +20,7 @@
 use std::sync::Arc;
 
 use super::StreamId;
-use super::envelope::{Entry, Envelope, Message, Position, RoomDigest, Span, Word};
+use super::envelope::{Echo, Entry, Envelope, Message, Position, RoomDigest, Span, Word};
 use super::limits::{ENVELOPE_BYTES_MAX, TEXT_BYTES_MAX};
 use super::name::{Kind, Name};
 
@@ -114,13 +114,17 @@ fn put_word(out: &mut Vec<u8>, word: &Word) {
             put_name(out, room);
             put_name(out, user);
         }
-        Word::Alive { name, sent_ms, lanes, is_leaving, load } => {
+        Word::Alive { name, beat, lanes, is_leaving, load, echoes } => {
             put_name(out, name);
-            put_u64(out, *sent_ms);
+            put_u64(out, *beat);
             put_u64(out, *lanes);
             out.push(u8::from(*is_leaving));
             out.push(u8::from(load.is_some()));
             out.extend_from_slice(&load.unwrap_or(0).to_be_bytes());
+            put_list(out, echoes, |out, Echo { to, beat }| {
+                put_u64(out, *to);
+                put_u64(out, *beat);
+            });
         }
         Word::Sync { is_fresh, rooms } => {
             out.push(u8::from(*is_fresh));
@@ -134,27 +138,29 @@ fn put_word(out: &mut Vec<u8>, word: &Word) {
                 put_list(out, spans, put_span);
             });
         }
-        Word::Want { to, room, spans } => {
+        Word::Want { to, room, question, spans } => {
             put_u64(out, *to);
             put_name(out, room);
+            put_u64(out, *question);
             put_list(out, spans, put_span);
         }
-        Word::Repair { to, room, entries, lacks } => {
+        Word::Repair { to, room, question, entries, lacks, expired } => {
             put_u64(out, *to);
             put_name(out, room);
+            put_u64(out, *question);
             put_list(out, entries, |out, Entry { stream, seq, message }| {
                 put_stream(out, *stream);
                 put_u64(out, *seq);
                 put_message(out, message);
             });
             put_list(out, lacks, put_span);
+            put_list(out, expired, put_span);
         }
         Word::Have { to, positions } => {
             put_u64(out, *to);
-            put_list(out, positions, |out, Position { room, stream, last }| {
+            put_list(out, positions, |out, Position { room, span }| {
                 put_name(out, room);
-                put_stream(out, *stream);
-                put_u64(out, *last);
+                put_span(out, span);
             });
         }
         Word::Hold { to, room } => {
@@ -232,10 +238,11 @@ impl<'a> Reader<'a> {
             3 => Word::Typing { room: self.name(Kind::Room)?.into(), user: self.name(Kind::User)?.into() },
             ALIVE => Word::Alive {
                 name: self.name(Kind::User)?.into(),
-                sent_ms: self.u64()?,
+                beat: self.u64()?,
                 lanes: self.u64()?,
                 is_leaving: self.flag()?,
                 load: self.load()?,
+                echoes: self.list(|rest| Ok(Echo { to: rest.u64()?, beat: rest.u64()? }))?.into(),
             },
             5 => Word::Sync {
                 is_fresh: self.flag()?,
@@ -245,13 +252,16 @@ impl<'a> Reader<'a> {
             7 => Word::Want {
                 to: self.u64()?,
                 room: self.name(Kind::Room)?.into(),
+                question: self.u64()?,
                 spans: self.list(Self::span)?.into(),
             },
             8 => Word::Repair {
                 to: self.u64()?,
                 room: self.name(Kind::Room)?.into(),
+                question: self.u64()?,
                 entries: self.list(Self::entry)?.into(),
                 lacks: self.list(Self::span)?.into(),
+                expired: self.list(Self::span)?.into(),
             },
             9 => Word::Have { to: self.u64()?, positions: self.list(Self::position)?.into() },
             10 => Word::Hold { to: self.u64()?, room: self.name(Kind::Room)?.into() },
@@ -272,7 +282,7 @@ impl<'a> Reader<'a> {
     }
 
     fn position(&mut self) -> Read<Position> {
-        Ok(Position { room: self.name(Kind::Room)?.into(), stream: self.stream()?, last: self.u64()? })
+        Ok(Position { room: self.name(Kind::Room)?.into(), span: self.span()? })
     }
 
     fn message(&mut self) -> Read<Message> {

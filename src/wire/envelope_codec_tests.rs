@@ -37,12 +37,20 @@ fn examples() -> Vec<Envelope> {
         Word::Typing { room: room.clone(), user: "ann".into() },
         Word::Alive {
             name: "app-1".into(),
-            sent_ms: 1_700_000_000_000,
+            beat: 1_700_000_000_000,
             lanes: 5,
             is_leaving: true,
             load: Some(300),
+            echoes: [Echo { to: 7, beat: 12 }].into(),
         },
-        Word::Alive { name: "app-1".into(), sent_ms: 1, lanes: 0, is_leaving: false, load: None },
+        Word::Alive {
+            name: "app-1".into(),
+            beat: 1,
+            lanes: 0,
+            is_leaving: false,
+            load: None,
+            echoes: [].into(),
+        },
         Word::Sync { is_fresh: true, rooms: [room.clone(), "hall".into()].into() },
         Word::Digest {
             to: 9,
@@ -52,14 +60,16 @@ fn examples() -> Vec<Envelope> {
             ]
             .into(),
         },
-        Word::Want { to: 9, room: room.clone(), spans: [span()].into() },
+        Word::Want { to: 9, room: room.clone(), question: 3, spans: [span()].into() },
         Word::Repair {
             to: 9,
             room: room.clone(),
+            question: 4,
             entries: [Entry { stream: stream(), seq: 3, message: message("3", "") }].into(),
             lacks: [Span { stream: stream(), first: 4, last: 3 }].into(),
+            expired: [span()].into(),
         },
-        Word::Have { to: 9, positions: [Position { room: room.clone(), stream: stream(), last: 4 }].into() },
+        Word::Have { to: 9, positions: [Position { room: room.clone(), span: span() }].into() },
         Word::Hold { to: 9, room },
     ];
     words.into_iter().map(|word| Envelope { origin: 42, word }).collect()
@@ -122,14 +132,14 @@ fn what_breaks_a_rule_is_refused() {
     refused(Word::Typing { room: "r".into(), user: "".into() });
     refused(Word::Hold { to: 1, room: "r".repeat(65).into() });
     let inside_out = Span { stream: stream(), first: 5, last: 3 };
-    refused(Word::Want { to: 1, room: "r".into(), spans: [inside_out].into() });
+    refused(Word::Want { to: 1, room: "r".into(), question: 1, spans: [inside_out].into() });
     let messages = Arc::new([message("1", "hi")]);
     for first_seq in [0, SEQ_MAX + 1, u64::MAX] {
         let (room, messages) = ("r".into(), messages.clone());
         refused(Word::Messages { room, stream: stream(), first_seq, witness: 0, messages });
     }
     let endless = Span { stream: stream(), first: 1, last: u64::MAX };
-    refused(Word::Want { to: 1, room: "r".into(), spans: [endless].into() });
+    refused(Word::Want { to: 1, room: "r".into(), question: 1, spans: [endless].into() });
 }
 
 #[test]

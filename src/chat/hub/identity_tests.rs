@@ -77,8 +77,10 @@ fn mirrored(word: Word) -> Option<Word> {
             Word::Messages { room, stream: other(stream), first_seq, witness: 1, messages }
         }
         Word::Have { positions, .. } => {
-            let mirror =
-                |position: &Position| Position { stream: other(position.stream), ..position.clone() };
+            let mirror = |Position { room, span }: &Position| {
+                let span = Span { stream: other(span.stream), ..*span };
+                Position { room: Arc::clone(room), span }
+            };
             Word::Have { to: 1, positions: positions.iter().map(mirror).collect() }
         }
         _ => return None,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 
-use crate::chat::BusEvent;
+use crate::chat::{BusEvent, Carrying};
 use crate::wire::Envelope;
 use crate::wire::envelope::{Target, Word};
 
@@ -130,11 +130,11 @@ impl Network {
         end.links.iter_mut().for_each(|link| link.answered = now);
     }
 
-    pub fn is_ready(&self, server: usize, now: Instant) -> bool {
-        self.ends[server]
-            .links
-            .iter()
-            .any(|link| link.sight == Sight::Up && now.saturating_duration_since(link.answered) < CANARY_MAX)
+    pub fn carrying(&self, server: usize, now: Instant) -> Carrying {
+        let carries = |link: &&Link| {
+            link.sight == Sight::Up && now.saturating_duration_since(link.answered) < CANARY_MAX
+        };
+        Carrying { lanes: self.ends[server].links.iter().filter(carries).count(), of: LANES }
     }
 
     pub fn cut(&mut self, server: usize, lane: usize, no_up: bool, no_down: bool) {
