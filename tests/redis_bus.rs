@@ -137,7 +137,7 @@ impl Server {
             let name = format!("app-{}", self.incarnation).as_str().into();
             self.beat += 1;
             let (beat, load, echoes) = (self.beat, Some(0), [].into());
-            self.say(Word::Alive { name, beat, lanes: 0, is_leaving: false, load, echoes });
+            self.say(Word::Alive { name, beat, age_ms: 0, lanes: 0, is_leaving: false, load, echoes });
         }
         self.bus.flush(&self.poller, now);
     }

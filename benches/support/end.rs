@@ -99,7 +99,7 @@ impl End {
             let name = Arc::clone(&self.name);
             self.beat += 1;
             let (beat, echoes) = (self.beat, [].into());
-            let word = Word::Alive { name, beat, lanes: 0, is_leaving: false, load: None, echoes };
+            let word = Word::Alive { name, beat, age_ms: 0, lanes: 0, is_leaving: false, load: None, echoes };
             self.bus.publish(Envelope { origin: self.incarnation, word });
         }
         self.more |= self.bus.flush(&self.poller, now.instant);

@@ -133,7 +133,10 @@ pub struct Hub {
     agenda: BTreeSet<(Instant, RoomId)>,
     /// Rooms without members, by since when.
     empty: BTreeSet<(Instant, RoomId)>,
+    started: Instant,
     alive_due: Instant,
+    /// When it began to run, or ran again after it had stood still.
+    resumed: Instant,
     bus: BusState,
     standing: Standing,
     /// Since when a majority of lanes has carried without a pause.
@@ -177,7 +180,9 @@ impl Hub {
             peers: Peers::default(),
             agenda: BTreeSet::new(),
             empty: BTreeSet::new(),
+            started: now,
             alive_due: now,
+            resumed: now,
             bus: BusState::Pausing { until: now + settings.limits.bus_start },
             standing: Standing::Among,
             majority_since: None,
@@ -455,7 +460,8 @@ impl Hub {
         let limits = Arc::clone(&self.settings.limits);
         let beat = self.peers.next_beat(now.instant, &limits);
         let echoes = self.peers.echoes().into();
-        self.publish(Word::Alive { name, beat, lanes: 0, is_leaving, load, echoes });
+        let age_ms = now.instant.saturating_duration_since(self.started).as_millis() as u64;
+        self.publish(Word::Alive { name, beat, age_ms, lanes: 0, is_leaving, load, echoes });
     }
 
     /// The server that is to confirm what is said in a room: a replica, another after each that did not; one that leaves

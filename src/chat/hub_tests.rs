@@ -81,7 +81,7 @@ impl World {
         self.beats += 1;
         let echoes = [Echo { to: 1, beat: self.beat }].into();
         let name = format!("app-{origin}").as_str().into();
-        let word = Word::Alive { name, beat: self.beats, lanes: 0, is_leaving, load, echoes };
+        let word = Word::Alive { name, beat: self.beats, age_ms: 0, lanes: 0, is_leaving, load, echoes };
         self.hub.handle_bus(BusEvent::Received(Envelope { origin, word }), self.now);
     }
 

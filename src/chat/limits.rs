@@ -150,7 +150,7 @@ impl Default for Limits {
             suspect_max: ms(375),
             lease: s(3),
             shown_when_gone: s(60),
-            newcomer_age: s(10),
+            newcomer_age: s(2),
             gap_patience: ms(30),
             want_interval: ms(60),
             want_interval_max: s(1),

@@ -62,6 +62,8 @@ pub struct Beat<'a> {
     pub name: &'a Arc<str>,
     /// Its number.
     pub beat: u64,
+    /// For how long it has run.
+    pub age: Duration,
     /// The number of our beat that it had received last; 0: none.
     pub echo: u64,
     /// It is about to end.

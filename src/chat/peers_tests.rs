@@ -26,13 +26,14 @@ impl View {
 
     fn hear_load(&mut self, origin: u64, beat: u64, echo: u64, load: Option<u32>) -> News {
         let name = "app".into();
-        let sign = Beat { origin, name: &name, beat, echo, is_leaving: false, load };
+        let sign = Beat { origin, name: &name, beat, age: Duration::ZERO, echo, is_leaving: false, load };
         self.peers.hear(sign, self.now, &self.limits)
     }
 
     fn hear_leaving(&mut self, origin: u64, beat: u64) -> News {
         let name = "app".into();
-        let sign = Beat { origin, name: &name, beat, echo: 0, is_leaving: true, load: None };
+        let sign =
+            Beat { origin, name: &name, beat, age: Duration::ZERO, echo: 0, is_leaving: true, load: None };
         self.peers.hear(sign, self.now, &self.limits)
     }
 

@@ -72,27 +72,24 @@ pub struct Room {
 /// A hybrid logical clock (Kulkarni 2014): who has seen a message and answers it stands below it, whatever the clocks say.
 #[derive(Clone, Copy, Debug, Default)]
 struct Clock {
-    /// The newest stamp in the room.
-    newest: u64,
-    /// The newest stamp that members here have seen of another server.
-    seen: u64,
+    /// The newest stamp of our own.
+    own: u64,
+    /// The newest stamp of another server. Of equal stamps the order is the streams', so ours is greater.
+    others: u64,
 }
 
 impl Clock {
     /// The stamp of a message that is appended here, in milliseconds since the epoch.
     fn stamp(&mut self, wall_ms: u64) -> u64 {
         let time =
-            if is_on(Mutant::WallClock) { wall_ms } else { wall_ms.max(self.newest).max(self.seen + 1) };
-        self.newest = self.newest.max(time);
+            if is_on(Mutant::WallClock) { wall_ms } else { wall_ms.max(self.own).max(self.others + 1) };
+        self.own = time;
         time
     }
 
-    /// A message of another server is shown, or only kept.
-    fn note(&mut self, time: u64, is_shown: bool) {
-        self.newest = self.newest.max(time);
-        if is_shown {
-            self.seen = self.seen.max(time);
-        }
+    /// A message of another server is known here.
+    fn note(&mut self, time: u64) {
+        self.others = self.others.max(time);
     }
 }
 
@@ -493,8 +490,10 @@ impl Room {
             entry.seq > seen(entry.stream) && !was_shown_elsewhere.contains(&(*client, id, text))
         };
         let entries = self.ring.iter().filter(is_shown).filter(is_news).collect();
-        let all_known = !names_strangers
-            && streams.iter().all(|(id, _)| self.streams.iter().any(|known| known.id == *id));
+        // Who names a stream that nobody here knows has been in another life of the room, and was told so when it came from
+        // there: not again, once it names one of this life as well.
+        let is_known = |(id, seen): &(StreamId, u64)| *seen > 0 && self.position(*id).is_some();
+        let all_known = !names_strangers && (streams.iter().all(is_known) || streams.iter().any(is_known));
         let all_kept = self.streams.iter().all(|known| {
             let seen = seen(known.id);
             known.last <= seen || known.kept_from.max(known.held_from()) <= seen + 1
@@ -505,7 +504,7 @@ impl Room {
 
     /// How far each stream was shown: where a newcomer stands once it has its history. Where it has seen further elsewhere,
     /// it stands there, so that it is not shown again what comes here later.
-    pub fn positions(&self, since: Option<&Since>, is_known: impl Fn(u64) -> bool) -> Vec<(StreamId, u64)> {
+    pub fn positions(&self, since: Option<&Since>) -> Vec<(StreamId, u64)> {
         let shown = if is_on(Mutant::PositionsAheadOfShown) { u64::MAX } else { self.shown() };
         let position = |known: &Stream| {
             (known.id, if known.id == self.own { known.last.min(shown) } else { known.last })
@@ -514,8 +513,7 @@ impl Room {
         for (stream, seen) in since.into_iter().flat_map(|since| &since.streams) {
             match positions.iter_mut().find(|(id, _)| id == stream) {
                 Some((_, last)) => *last = (*last).max(*seen),
-                None if is_known(stream.origin) => positions.push((*stream, *seen)),
-                None => {}
+                None => positions.push((*stream, *seen)),
             }
         }
         positions.retain(|(_, last)| *last > 0);
@@ -663,7 +661,7 @@ impl Room {
             self.unconfirmed.supersede(first.seq);
             self.ring.give_way(message.client, &message.id, &message.text);
         }
-        self.clock.note(message.time, !is_repeat);
+        self.clock.note(message.time);
         let entry = Entry { stream, seq, message };
         self.keep(entry.clone(), is_repeat);
         if is_repeat {

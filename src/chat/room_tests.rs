@@ -145,10 +145,10 @@ fn what_nobody_has_confirmed_is_in_nobodys_history() {
     say(&mut room, "1");
     room.say("ann".into(), ANN_CLIENT, "2".into(), "x".into(), ANN, now());
     assert_eq!(seqs(&room.history(None).0), [(1, 1)]);
-    assert_eq!(room.positions(None, |_| true), [(OWN, 1)]);
+    assert_eq!(room.positions(None), [(OWN, 1)]);
     assert_eq!(room.digest(None), [Span { stream: OWN, first: 1, last: 2 }], "other servers may have it");
     assert_eq!(room.unconfirmed.show(2).map(|(seq, _)| seq).collect::<Vec<_>>(), [2]);
-    assert_eq!(room.positions(None, |_| true), [(OWN, 2)]);
+    assert_eq!(room.positions(None), [(OWN, 2)]);
 }
 
 #[test]

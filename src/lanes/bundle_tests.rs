@@ -148,6 +148,7 @@ impl World {
             let word = Word::Alive {
                 name: format!("app-{index}").as_str().into(),
                 beat: server.alive_ms,
+                age_ms: 0,
                 lanes: 0,
                 is_leaving: false,
                 load: Some(0),
@@ -685,6 +686,7 @@ fn people_are_told_what_they_set_up_wrong() {
         let word = Word::Alive {
             name: "other".into(),
             beat: tick,
+            age_ms: 0,
             lanes: 0b101,
             is_leaving: false,
             load: Some(0),

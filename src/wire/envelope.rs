@@ -131,6 +131,8 @@ pub enum Word {
         name: Arc<str>,
         /// Counts the server's beats from 1.
         beat: u64,
+        /// For how long it has run, in milliseconds by a clock that is never set.
+        age_ms: u64,
         /// The lanes that it hears, a bit each; filled in by the bus.
         lanes: u64,
         /// It is about to end.

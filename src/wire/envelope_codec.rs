@@ -114,9 +114,10 @@ fn put_word(out: &mut Vec<u8>, word: &Word) {
             put_name(out, room);
             put_name(out, user);
         }
-        Word::Alive { name, beat, lanes, is_leaving, load, echoes } => {
+        Word::Alive { name, beat, age_ms, lanes, is_leaving, load, echoes } => {
             put_name(out, name);
             put_u64(out, *beat);
+            put_u64(out, *age_ms);
             put_u64(out, *lanes);
             out.push(u8::from(*is_leaving));
             out.push(u8::from(load.is_some()));
@@ -239,6 +240,7 @@ impl<'a> Reader<'a> {
             ALIVE => Word::Alive {
                 name: self.name(Kind::User)?.into(),
                 beat: self.u64()?,
+                age_ms: self.u64()?,
                 lanes: self.u64()?,
                 is_leaving: self.flag()?,
                 load: self.load()?,

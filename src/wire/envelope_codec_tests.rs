@@ -38,6 +38,7 @@ fn examples() -> Vec<Envelope> {
         Word::Alive {
             name: "app-1".into(),
             beat: 1_700_000_000_000,
+            age_ms: 77,
             lanes: 5,
             is_leaving: true,
             load: Some(300),
@@ -46,6 +47,7 @@ fn examples() -> Vec<Envelope> {
         Word::Alive {
             name: "app-1".into(),
             beat: 1,
+            age_ms: 77,
             lanes: 0,
             is_leaving: false,
             load: None,

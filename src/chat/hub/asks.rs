@@ -103,8 +103,7 @@ impl Hub {
         room.here[reactor] += 1;
         let was_empty_since = room.empty_since.take();
         let is_new = room.presence.enter(user);
-        let room = &self.rooms[id.0 as usize];
-        let frame = joined_frame(room, user, client, since, |origin| self.peers.is_known(origin));
+        let frame = joined_frame(room, user, client, since);
         let (name, user) = (Arc::clone(&room.name), Arc::clone(user));
         let entered = Notice::Entered { connection, visit, room: id, name, user, frame };
         self.effects.push_back(Effect::Tell(reactor, entered));
@@ -351,13 +350,7 @@ impl Hub {
     }
 }
 
-fn joined_frame(
-    room: &Room,
-    user: &Arc<str>,
-    client: &ClientNonce,
-    since: Option<&Since>,
-    is_known: impl Fn(u64) -> bool,
-) -> Bytes {
+fn joined_frame(room: &Room, user: &Arc<str>, client: &ClientNonce, since: Option<&Since>) -> Bytes {
     let view = room.presence.view_for(user);
     let roster = view.names.as_deref().map(strs);
     let (entries, complete) = room.history(since);
@@ -365,7 +358,7 @@ fn joined_frame(
         .iter()
         .map(|entry| message_frame(&room.name, entry.stream, entry.seq, &entry.message))
         .collect();
-    let (users, roster, positions) = (view.users, roster.as_deref(), room.positions(since, is_known));
+    let (users, roster, positions) = (view.users, roster.as_deref(), room.positions(since));
     let (client, streams) = (client.as_str(), Streams(&positions));
     ServerMessage::Joined { room: &room.name, client, users, roster, history: &history, complete, streams }
         .to_frame()

@@ -34,7 +34,8 @@ impl Hub {
     pub(super) fn lacks_replica(&self, id: RoomId) -> bool {
         let room = self.room(id);
         let is_leaving = self.handover_due.is_some();
-        let is_wanted = room.members() > 0 || is_leaving && room.ring_bytes() > 0;
+        let has_content = !room.unconfirmed.is_empty() || is_leaving && room.ring_bytes() > 0;
+        let is_wanted = room.members() > 0 || has_content;
         let wanted = if is_leaving { REPLICAS_WHEN_LEAVING } else { 1 };
         let stays = |server: &u64| !self.peers.is_draining(*server);
         let candidates = self.peers.responsive().filter(stays).count();

@@ -22,6 +22,7 @@ impl Hub {
             return;
         }
         self.alive_due = now.instant;
+        self.resumed = now.instant;
         self.peers.forgive(stall);
         if !is_on(Mutant::StallCounts) {
             self.majority_since = self.majority_since.map(|since| since + stall);
@@ -67,8 +68,10 @@ impl Hub {
             // Another one would be heard within a lease; where `settle` is shorter, so is everything.
             false => limits.lease.min(self.settings.settle * SETTLES_ALONE),
         };
+        // What was sent while it stood still is to be read first.
+        let has_read = self.resumed + self.settings.settle <= now.instant || is_on(Mutant::AloneAtOnce);
         match self.majority_since {
-            Some(since) if since + patience <= now.instant => Standing::Alone,
+            Some(since) if has_read && since + patience <= now.instant => Standing::Alone,
             None if since + patience <= now.instant => Standing::Isolated,
             _ => Standing::Among,
         }

@@ -1,6 +1,7 @@
 //! What other servers say.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Hub;
 use crate::chat::mutants::{Mutant, is_on};
@@ -16,10 +17,11 @@ impl Hub {
         if origin == self.settings.incarnation {
             return;
         }
-        if let Word::Alive { name, beat, is_leaving, load, echoes, .. } = word {
+        if let Word::Alive { name, beat, age_ms, is_leaving, load, echoes, .. } = word {
             let is_ours = |echo: &&Echo| echo.to == self.settings.incarnation;
             let echo = echoes.iter().find(is_ours).map_or(0, |echo| echo.beat);
-            return self.hear_alive(Beat { origin, name: &name, beat, echo, is_leaving, load }, now);
+            let age = Duration::from_millis(age_ms);
+            return self.hear_alive(Beat { origin, name: &name, beat, age, echo, is_leaving, load }, now);
         }
         // A word of a server that does not answer was under way for long. If it was worth hearing, those who live repair it.
         if !self.peers.is_live(origin) && !is_on(Mutant::BelieveTheDead) {
@@ -80,8 +82,7 @@ impl Hub {
             News::Met => self.alive_due = now.instant,
             News::New => {
                 self.alive_due = now.instant;
-                let age = limits.alive_interval * u32::try_from(sign.beat).unwrap_or(u32::MAX).min(1 << 20);
-                if age > limits.newcomer_age {
+                if sign.age > limits.newcomer_age {
                     self.sync_all(true, now);
                 }
                 self.turn_all_to_others(now);

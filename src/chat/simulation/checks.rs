@@ -87,7 +87,7 @@ impl World {
         let room = ROOMS[said.room];
         let kept_by: Vec<_> =
             self.live().into_iter().filter(|server| self.servers[*server].keeps(room, place)).collect();
-        if !kept_by.is_empty() || self.plan.sizes.are_roomy() {
+        if !kept_by.is_empty() || self.plan.is_roomy() {
             let what = format!("client {client} is told a gap over {text}, which {kept_by:?} keep");
             self.fail(Check::GapTrue, Some(text), what);
         }
@@ -130,7 +130,7 @@ impl World {
         let line = person.lines.iter().find(|line| line.connection == connection);
         let Some(server) = line.map(|line| line.server) else { return };
         let digest = self.servers[server].room(room).map(|room| room.digest(None)).unwrap_or_default();
-        let is_fine = !self.plan.sizes.are_roomy() || !self.is_calm() || {
+        let is_fine = !self.plan.is_roomy() || !self.is_calm() || {
             let lost = digest.iter().flat_map(|span| {
                 let seen = before.get(&span.stream).copied().unwrap_or(0);
                 (seen + 1..span.first).map(|seq| (span.stream, seq))
@@ -147,7 +147,7 @@ impl World {
             self.fail(Check::IncompleteTrue, None, what);
         }
         // It knows that it misses something, and what it is past of is not owed to it any more where things are evicted.
-        if !self.plan.sizes.are_roomy() {
+        if !self.plan.is_roomy() {
             let person = &self.clients[&client];
             let is_past =
                 |(stream, seq): &Place| person.positions.get(stream).is_some_and(|last| seq <= last);
@@ -224,7 +224,7 @@ impl World {
             let has_seen = self.clients.get(client).is_none_or(|person| person.seen.contains(&text));
             (is_owed && !has_seen).then_some((*client, text, *place))
         });
-        if let Some((client, text, (stream, seq))) = hole.filter(|_| self.plan.sizes.are_roomy()) {
+        if let Some((client, text, (stream, seq))) = hole.filter(|_| self.plan.is_roomy()) {
             let what = format!("client {client} was not shown {text} at {stream} {seq}, and not told");
             self.fail(Check::Holes, Some(text), what);
         }
@@ -255,13 +255,21 @@ impl World {
             }
             for (server, room) in &rooms {
                 if !room.is_whole() || !room.unconfirmed.is_empty() || room.fetch.is_some() {
-                    let what = format!("server {server} still waits for something in {room:?}");
+                    let about = (
+                        room.is_whole(),
+                        room.unconfirmed.retries().collect::<Vec<_>>(),
+                        room.unconfirmed.first(),
+                        &room.fetch,
+                    );
+                    let streams: Vec<_> =
+                        room.streams().iter().filter(|stream| stream.has_open_gap()).collect();
+                    let what = format!("server {server} still waits in {name}: {about:?} {streams:?}");
                     return self.fail(Check::NobodyWaits, None, what);
                 }
                 for (other, theirs) in &rooms {
                     for span in room.digest(None) {
                         let last = theirs.position(span.stream);
-                        if last != Some(span.last) && self.plan.sizes.are_roomy() {
+                        if last != Some(span.last) && self.plan.is_roomy() {
                             let what =
                                 format!("{name}: server {server} has {span:?}, server {other} {last:?}");
                             return self.fail(Check::Digests, None, what);

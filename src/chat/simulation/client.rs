@@ -90,6 +90,8 @@ pub struct Client {
     pub resent: u64,
     pub is_retrying: bool,
     said: u64,
+    /// What `joined` said last.
+    pub is_told_all: bool,
 }
 
 impl Client {
@@ -107,6 +109,7 @@ impl Client {
             retry_after: rng.u64(2000..=5000),
             sends_behind_join: rng.bool(),
             lines: Vec::new(),
+            is_told_all: false,
             was_in: false,
             positions: BTreeMap::new(),
             seen: BTreeSet::new(),
@@ -155,6 +158,7 @@ impl Client {
         match frame {
             Frame::Joined { users, roster, history, is_complete, streams } => {
                 let before = self.positions.clone();
+                self.is_told_all = *is_complete;
                 self.users = *users;
                 self.roster = roster.iter().cloned().collect();
                 let goes_on = self.was_in && *is_complete;

@@ -145,7 +145,8 @@ impl World {
         if person.speaks_on().is_none() || person.unacked.len() >= 50 {
             return;
         }
-        let (room, floor) = (person.room, person.lowest);
+        // Who was told that something is missing here may have seen what this server does not know.
+        let (room, floor) = (person.room, person.lowest.filter(|_| person.is_told_all));
         let in_room = |other: &&Client| other.room == room && other.was_in;
         let audience: BTreeSet<_> = self.clients.values().filter(in_room).map(|other| other.index).collect();
         let text = self.oracle.say(Said {
@@ -186,7 +187,8 @@ impl World {
         let (id, text) = (unacked.id.clone(), unacked.text);
         let again = if is_again { " again" } else { "" };
         self.story.tell(now, Some(text), || format!("client {client} says {text} at server {server}{again}"));
-        if self.reach.is_apart(server, self.plan.leg_max(), now) && is_again {
+        let has_place = !self.oracle.get(text).places.is_empty();
+        if self.reach.is_apart(server, self.plan.leg_max(), now) && (is_again || has_place) {
             self.oracle.get_mut(text).is_tainted = true;
         }
         let pad = self.plan.text_bytes.saturating_sub(8);

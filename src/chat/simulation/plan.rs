@@ -96,8 +96,8 @@ impl Sizes {
         Limits { ring_messages, streams, ids, room_linger, hold_time, ..Limits::default() }
     }
 
-    /// Nothing is evicted in the life of a world.
-    pub fn are_roomy(&self) -> bool {
+    /// No number of messages evicts one in the life of a world.
+    fn are_roomy(&self) -> bool {
         self.ring_messages >= Self::PRODUCTION.ring_messages
     }
 }
@@ -155,6 +155,11 @@ impl Plan {
             sizes: Sizes::draw(&mut rng).only(kinds),
             is_long: rng.u8(..) < 64,
         }
+    }
+
+    /// Nothing is evicted in the life of the world.
+    pub fn is_roomy(&self) -> bool {
+        self.sizes.are_roomy() && self.text_bytes == 0
     }
 
     /// The longest way from one server to another.
