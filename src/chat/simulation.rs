@@ -63,7 +63,9 @@ fn worlds_keep_the_promise() {
     }
     if let Some((seed, _)) = failed.first() {
         println!("replay with SIMULATION_SEED={seed}");
-        replay(*seed, allowed);
+        if number("SIMULATION_STORY") != Some(0) {
+            replay(*seed, allowed);
+        }
     }
     assert!(failed.is_empty(), "{} of {worlds} worlds fail", failed.len());
 }

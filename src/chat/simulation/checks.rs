@@ -13,8 +13,6 @@ use crate::wire::envelope::Word;
 
 /// The core has a hybrid logical clock: an answer stands below what its author had seen.
 const ANSWERS_STAND_BELOW: bool = false;
-/// An acknowledgement without a second holder needs a majority of lanes.
-const ALONE_NEEDS_MAJORITY: bool = true;
 /// In calm.
 const ACK_MAX: Ms = 1000;
 const JOIN_MAX: Ms = 2000;
@@ -43,14 +41,19 @@ impl World {
         let is_confirmed_by_dead =
             (0..self.servers.len()).any(|other| confirmers >> other & 1 == 1 && !self.servers[other].is_alive());
         let leg = self.plan.leg_max();
-        let has_majority =
-            !ALONE_NEEDS_MAJORITY || self.network.carrying(server, self.now) >= LANES_OF_A_MAJORITY;
-        let is_alone = has_majority && self.reach.may_be_alone(server, &self.servers, leg, self.now);
+        let has_majority = self.network.carrying(server, self.now) >= LANES_OF_A_MAJORITY;
+        let is_alone = self.reach.may_be_alone(server, &self.servers, leg, self.now);
         if held_by.len() < 2 {
             self.reach.note_fragile(self.now);
-            if !is_alone && !is_confirmed_by_dead {
+            if !(is_alone && has_majority) && !is_confirmed_by_dead {
+                let is_own = place.0.origin == self.servers[server].incarnation;
+                let check = match (is_alone, is_own) {
+                    (true, _) => Check::AckOfMinority,
+                    (false, false) => Check::AckOfRetry,
+                    (false, true) => Check::AckHeld,
+                };
                 let what = format!("server {server} acknowledges {text}, which only {held_by:?} hold");
-                self.fail(Check::AckHeld, Some(text), what);
+                self.fail(check, Some(text), what);
             }
         }
         self.oracle.get_mut(text).is_promised = true;

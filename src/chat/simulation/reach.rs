@@ -22,6 +22,8 @@ const APART_ECHO: Ms = 5000;
 #[derive(Debug, Default)]
 struct Pair {
     cut_since: Option<Ms>,
+    /// The one has never heard the other: it cannot know of it.
+    has_met: bool,
     last_cut: Option<(Ms, Ms)>,
 }
 
@@ -53,8 +55,9 @@ impl Reach {
                 let pair = self.pairs.entry((one, other)).or_default();
                 if !hears {
                     pair.cut_since.get_or_insert(now);
-                } else if let Some(since) = pair.cut_since.take() {
-                    pair.last_cut = Some((since, now));
+                } else {
+                    pair.has_met = true;
+                    pair.last_cut = pair.cut_since.take().map(|since| (since, now)).or(pair.last_cut);
                 }
             }
             if is_apart {
@@ -91,7 +94,8 @@ impl Reach {
             }
             let Some(pair) = self.pairs.get(&(one, other)) else { return false };
             let is_long = |since: Ms, end: Ms| since + GONE_AFTER <= end;
-            pair.cut_since.is_some_and(|since| is_long(since, now))
+            !pair.has_met
+                || pair.cut_since.is_some_and(|since| is_long(since, now))
                 || pair
                     .last_cut
                     .is_some_and(|(since, end)| is_long(since, end) && now < end + HEARD_WITHIN + 4 * leg)
