@@ -74,6 +74,7 @@ pub struct Client {
     pub patience: Ms,
     pub retry_after: Ms,
     pub sends_behind_join: bool,
+    forgets: bool,
     /// The one to be used last.
     pub lines: Vec<Line>,
     pub was_in: bool,
@@ -106,6 +107,7 @@ impl Client {
             patience: rng.u64(1000..=3000),
             retry_after: rng.u64(2000..=5000),
             sends_behind_join: rng.bool(),
+            forgets: plan.kinds.has(Kind::Forgetful),
             lines: Vec::new(),
             was_in: false,
             positions: BTreeMap::new(),
@@ -159,7 +161,7 @@ impl Client {
                 for shown in history {
                     self.see(line, shown, goes_on, &mut told);
                 }
-                if self.lines.len() == 1 {
+                if self.forgets && self.lines.len() == 1 {
                     self.positions.retain(|stream, _| streams.iter().any(|(named, _)| named == stream));
                 }
                 for (stream, last) in streams {

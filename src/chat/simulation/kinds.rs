@@ -25,6 +25,8 @@ pub enum Kind {
     // What clients do.
     Moves,
     TwoLines,
+    /// They forget streams that `joined` does not name, as docs/protocol.md has it.
+    Forgetful,
     Impatience,
     Partings,
     Bursts,
@@ -40,14 +42,14 @@ pub enum Kind {
 }
 
 use Kind::{
-    BigTexts, Bursts, ClientLegs, ClockDrift, ClockStep, Cut, Dark, HeavyLoss, Impatience, Kill, KillInTurn,
+    BigTexts, Bursts, ClientLegs, ClockDrift, ClockStep, Cut, Dark, Forgetful, HeavyLoss, Impatience, Kill, KillInTurn,
     KillWithNode, KillWithSplit, Latency, Leave, LongStall, Loss, Moves, NodeFreeze, NodeKill, Partings,
     Reordering, SameIds, SameNames, SmallBudget, SmallLimits, Split, Stall, TwoLines,
 };
 
-const ALL: [Kind; 29] = [
+const ALL: [Kind; 30] = [
     NodeKill, NodeFreeze, Cut, Split, Dark, Loss, HeavyLoss, Stall, LongStall, Kill, KillInTurn, KillWithNode,
-    KillWithSplit, Leave, ClockStep, ClockDrift, Moves, TwoLines, Impatience, Partings, Bursts, BigTexts,
+    KillWithSplit, Leave, ClockStep, ClockDrift, Moves, TwoLines, Forgetful, Impatience, Partings, Bursts, BigTexts,
     SameNames, SameIds, Latency, Reordering, ClientLegs, SmallBudget, SmallLimits,
 ];
 
