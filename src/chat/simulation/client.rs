@@ -48,8 +48,9 @@ pub struct Unacked {
     pub id: String,
     pub text: u64,
     pub said: Ms,
-    /// When it was sent last.
+    /// When it was sent last, and how often before.
     pub sent: Ms,
+    pub times: u32,
 }
 
 /// A connection to a server.

@@ -197,7 +197,7 @@ impl World {
             };
             for shown in shown {
                 let said: &mut Said = self.oracle.get_mut(shown.text);
-                said.is_tainted |= !said.is_promised;
+                said.is_tainted |= said.promised != Some(shown.place);
             }
         }
     }
