@@ -96,11 +96,11 @@ impl Reach {
             }
             let Some(pair) = self.pairs.get(&(one, other)) else { return false };
             let is_long = |since: Ms, end: Ms| since + GONE_AFTER <= end;
-            pair.met.is_none_or(|met| now < met + HEARD_WITHIN + 4 * leg)
+            // It counts by its own running time.
+            let is_fresh = |heard: Ms| now < heard.max(servers[one].thawed) + HEARD_WITHIN + 4 * leg;
+            pair.met.is_none_or(is_fresh)
                 || pair.cut_since.is_some_and(|since| is_long(since, now))
-                || pair
-                    .last_cut
-                    .is_some_and(|(since, end)| is_long(since, end) && now < end + HEARD_WITHIN + 4 * leg)
+                || pair.last_cut.is_some_and(|(since, end)| is_long(since, end) && is_fresh(end))
         };
         (0..servers.len()).filter(|other| *other != one && servers[*other].is_alive()).all(is_gone)
     }
