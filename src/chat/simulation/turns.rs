@@ -43,8 +43,9 @@ impl World {
 
     /// All effects of a turn, or those before its death.
     pub fn carry_out(&mut self, server: usize) {
-        let mut count = 0;
+        let (mut count, mut had_any) = (0, false);
         while let Some(effect) = self.servers[server].poll_effect() {
+            had_any = true;
             if self.servers[server].dies_after.is_some_and(|last| count >= last) {
                 break;
             }
@@ -59,7 +60,7 @@ impl World {
                 Effect::Publish(envelope) => self.publish(server, envelope),
             }
         }
-        if count > 0 && self.servers[server].dies_after.take().is_some() {
+        if had_any && self.servers[server].dies_after.take().is_some() {
             self.story.tell(self.now, None, || format!("server {server} dies after {count} effects of a turn"));
             self.bury(server, true);
             self.reach.note_death(self.now);
