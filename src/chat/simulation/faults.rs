@@ -203,6 +203,7 @@ impl World {
 
     fn thaw(&mut self, server: usize) {
         if self.servers[server].stalled_since.take().is_some() {
+            self.servers[server].thawed = self.now;
             self.network.stall(server, false, self.now);
         }
     }
