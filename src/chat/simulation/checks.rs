@@ -170,7 +170,8 @@ impl World {
 
     /// An answer stands below what its author had seen.
     pub fn check_answer(&mut self, shown: &Shown) {
-        let floor = self.oracle.get(shown.text).floor;
+        let said = self.oracle.get(shown.text);
+        let floor = said.floor.filter(|_| !said.is_tainted);
         if ANSWERS_STAND_BELOW && floor.is_some_and(|floor| (shown.time, shown.place) < floor) {
             let what = format!("{shown:?} stands above {floor:?}, which its author had seen");
             self.fail(Check::AnswerBelow, Some(shown.text), what);

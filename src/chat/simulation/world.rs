@@ -232,7 +232,13 @@ impl World {
             Event::Return { client } => self.come_back(client),
             Event::Retry { client } => self.retry(client),
             Event::Impatient { connection } => self.lose_patience(connection),
-            Event::Uncross { connection } => self.close_line(connection),
+            Event::Uncross { connection } => {
+                let client = self.lines.get(&connection).and_then(|client| self.clients.get(client));
+                // The next line may have broken meanwhile.
+                if client.is_some_and(|client| client.lines.len() > 1) {
+                    self.close_line(connection);
+                }
+            }
             Event::End { server } => self.end_server(server),
         }
     }
