@@ -44,7 +44,7 @@ impl World {
         let is_alone = self.reach.may_be_alone(server, &self.servers, leg, self.now);
         if held_by.len() < 2 {
             self.reach.note_fragile(self.now);
-            if !(is_alone && has_majority) && !is_confirmed_by_dead {
+            if !(is_confirmed_by_dead || is_alone && has_majority) {
                 let check = if is_alone { Check::AckOfMinority } else { Check::AckHeld };
                 let what = format!("server {server} acknowledges {text}, which only {held_by:?} hold");
                 self.fail(check, Some(text), what);
