@@ -27,7 +27,7 @@ impl World {
         let Some(unacked) = person.unacked.iter().find(|unacked| unacked.id == id) else { return };
         let (text, room) = (unacked.text, ROOMS[person.room]);
         let said = self.oracle.get(text);
-        if said.is_promised {
+        if said.promised.is_some() {
             return;
         }
         let (holders, confirmers, places) = (said.holders, said.confirmers, said.places.clone());
@@ -45,12 +45,17 @@ impl World {
         if held_by.len() < 2 {
             self.reach.note_fragile(self.now);
             if !(is_confirmed_by_dead || is_alone && has_majority) {
-                let check = if is_alone { Check::AckOfMinority } else { Check::AckHeld };
+                let is_own = place.0.origin == self.servers[server].incarnation;
+                let check = match (is_alone, is_own) {
+                    (true, _) => Check::AckOfMinority,
+                    (false, false) => Check::AckOfRetry,
+                    (false, true) => Check::AckHeld,
+                };
                 let what = format!("server {server} acknowledges {text}, which only {held_by:?} hold");
                 self.fail(check, Some(text), what);
             }
         }
-        self.oracle.get_mut(text).is_promised = true;
+        self.oracle.get_mut(text).promised = Some(place);
     }
 
     /// A confirmation is true when it is published, as far as somebody waits for it.
@@ -140,7 +145,9 @@ impl World {
                 let text = self.oracle.text_at(*place);
                 text.is_some_and(|text| self.oracle.get(text).acked_places.contains(place))
             };
-            !lost.is_empty() && !lost.iter().any(is_acked)
+            let names_strangers =
+                before.keys().any(|stream| !digest.iter().any(|span| span.stream == *stream));
+            names_strangers || !lost.is_empty() && !lost.iter().any(is_acked)
         };
         if !is_fine {
             let what = format!("client {client}, at {before:?}, is told that not all is there: {digest:?}");

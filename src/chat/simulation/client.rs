@@ -48,8 +48,9 @@ pub struct Unacked {
     pub id: String,
     pub text: u64,
     pub said: Ms,
-    /// When it was sent last.
+    /// When it was sent last, and how often before.
     pub sent: Ms,
+    pub times: u32,
 }
 
 /// A connection to a server.
@@ -74,6 +75,7 @@ pub struct Client {
     pub patience: Ms,
     pub retry_after: Ms,
     pub sends_behind_join: bool,
+    forgets: bool,
     /// The one to be used last.
     pub lines: Vec<Line>,
     pub was_in: bool,
@@ -108,6 +110,7 @@ impl Client {
             patience: rng.u64(1000..=3000),
             retry_after: rng.u64(2000..=5000),
             sends_behind_join: rng.bool(),
+            forgets: plan.kinds.has(Kind::Forgetful),
             lines: Vec::new(),
             is_told_all: false,
             was_in: false,
@@ -165,7 +168,7 @@ impl Client {
                 for shown in history {
                     self.see(line, shown, goes_on, &mut told);
                 }
-                if self.lines.len() == 1 {
+                if self.forgets && self.lines.len() == 1 {
                     self.positions.retain(|stream, _| streams.iter().any(|(named, _)| named == stream));
                 }
                 for (stream, last) in streams {

@@ -25,6 +25,8 @@ pub enum Kind {
     // What clients do.
     Moves,
     TwoLines,
+    /// They forget streams that `joined` does not name, as docs/protocol.md has it.
+    Forgetful,
     Impatience,
     Partings,
     Bursts,
@@ -42,12 +44,13 @@ pub enum Kind {
 }
 
 use Kind::{
-    BigTexts, Bursts, ClientLegs, ClockDrift, ClockStep, Cut, Dark, FewStreams, HeavyLoss, Impatience, Kill,
-    KillInTurn, KillWithNode, KillWithSplit, Latency, Leave, LongStall, Loss, Moves, NodeFreeze, NodeKill,
-    Partings, Reordering, SameIds, SameNames, ShortLives, SmallBudget, SmallRings, Split, Stall, TwoLines,
+    BigTexts, Bursts, ClientLegs, ClockDrift, ClockStep, Cut, Dark, FewStreams, Forgetful, HeavyLoss,
+    Impatience, Kill, KillInTurn, KillWithNode, KillWithSplit, Latency, Leave, LongStall, Loss, Moves,
+    NodeFreeze, NodeKill, Partings, Reordering, SameIds, SameNames, ShortLives, SmallBudget, SmallRings,
+    Split, Stall, TwoLines,
 };
 
-const ALL: [Kind; 31] = [
+const ALL: [Kind; 32] = [
     NodeKill,
     NodeFreeze,
     Cut,
@@ -66,6 +69,7 @@ const ALL: [Kind; 31] = [
     ClockDrift,
     Moves,
     TwoLines,
+    Forgetful,
     Impatience,
     Partings,
     Bursts,

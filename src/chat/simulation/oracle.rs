@@ -18,10 +18,10 @@ pub struct Said {
     /// The servers that have stored it, and those that said so, a bit each.
     pub holders: u32,
     pub confirmers: u32,
-    /// A server has sent the acknowledgement; the author has got it.
-    pub is_promised: bool,
+    /// A server has sent an acknowledgement, of that place; the author has got one.
+    pub promised: Option<Place>,
     pub is_acked: bool,
-    /// It was shown by a server without a way to another, before it was acknowledged.
+    /// It was shown by a server without a way to another, at a place that was not acknowledged.
     pub is_tainted: bool,
     /// The last thing that its author had seen.
     pub floor: Option<(u64, Place)>,

@@ -157,7 +157,7 @@ impl World {
             acked_places: Vec::new(),
             holders: 0,
             confirmers: 0,
-            is_promised: false,
+            promised: None,
             is_acked: false,
             is_tainted: false,
             floor,
@@ -165,7 +165,7 @@ impl World {
         let (now, kinds) = (self.now, self.plan.kinds);
         let Some(person) = self.clients.get_mut(&client) else { return };
         let id = person.next_id(text, kinds);
-        person.unacked.push(Unacked { id, text, said: now, sent: now });
+        person.unacked.push(Unacked { id, text, said: now, sent: now, times: 0 });
         let wait = person.retry_after;
         if !std::mem::replace(&mut person.is_retrying, true) {
             self.plan_in(wait, Event::Retry { client });
@@ -182,7 +182,8 @@ impl World {
         };
         let (room, user, nonce) = (ROOMS[person.room].into(), Arc::clone(&person.user), person.nonce);
         let unacked = &mut person.unacked[index];
-        let is_again = unacked.sent != unacked.said;
+        let is_again = unacked.times > 0;
+        unacked.times += 1;
         unacked.sent = now;
         let (id, text) = (unacked.id.clone(), unacked.text);
         let again = if is_again { " again" } else { "" };

@@ -22,6 +22,8 @@ const APART_ECHO: Ms = 5000;
 #[derive(Debug, Default)]
 struct Pair {
     cut_since: Option<Ms>,
+    /// When the one could hear the other for the first time; before, it cannot know of it.
+    met: Option<Ms>,
     last_cut: Option<(Ms, Ms)>,
 }
 
@@ -39,7 +41,7 @@ pub struct Reach {
 
 impl Reach {
     /// Something has changed.
-    pub fn look(&mut self, servers: &[Server], network: &Network, now: Ms) {
+    pub fn look(&mut self, servers: &[Server], network: &Network, leg: Ms, now: Ms) {
         let live: Vec<_> = (0..servers.len()).filter(|server| servers[*server].is_alive()).collect();
         let mut is_whole = true;
         self.are_apart.clear();
@@ -52,9 +54,12 @@ impl Reach {
                 is_whole &= hears;
                 let pair = self.pairs.entry((one, other)).or_default();
                 if !hears {
-                    pair.cut_since.get_or_insert(now);
-                } else if let Some(since) = pair.cut_since.take() {
-                    pair.last_cut = Some((since, now));
+                    // Too short a time in between brings no sign of life.
+                    let before = pair.last_cut.filter(|(_, end)| now < end + HEARD_WITHIN + 4 * leg);
+                    pair.cut_since.get_or_insert(before.map_or(now, |(since, _)| since));
+                } else {
+                    pair.met.get_or_insert(now);
+                    pair.last_cut = pair.cut_since.take().map(|since| (since, now)).or(pair.last_cut);
                 }
             }
             if is_apart {
@@ -91,10 +96,11 @@ impl Reach {
             }
             let Some(pair) = self.pairs.get(&(one, other)) else { return false };
             let is_long = |since: Ms, end: Ms| since + GONE_AFTER <= end;
-            pair.cut_since.is_some_and(|since| is_long(since, now))
-                || pair
-                    .last_cut
-                    .is_some_and(|(since, end)| is_long(since, end) && now < end + HEARD_WITHIN + 4 * leg)
+            // It counts by its own running time.
+            let is_fresh = |heard: Ms| now < heard.max(servers[one].thawed) + HEARD_WITHIN + 4 * leg;
+            pair.met.is_none_or(is_fresh)
+                || pair.cut_since.is_some_and(|since| is_long(since, now))
+                || pair.last_cut.is_some_and(|(since, end)| is_long(since, end) && is_fresh(end))
         };
         (0..servers.len()).filter(|other| *other != one && servers[*other].is_alive()).all(is_gone)
     }

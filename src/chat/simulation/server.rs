@@ -44,6 +44,8 @@ pub struct Server {
     pub started: Ms,
     pub stalled_since: Option<Ms>,
     pub stalled_until: Ms,
+    /// When it went on after it had stood still.
+    pub thawed: Ms,
     pub is_draining: bool,
     /// It dies after so many effects of its next turn.
     pub dies_after: Option<usize>,
@@ -75,6 +77,7 @@ impl Server {
             started: now,
             stalled_since: None,
             stalled_until: 0,
+            thawed: now,
             is_draining: false,
             dies_after: None,
             start,

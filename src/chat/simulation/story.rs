@@ -2,9 +2,10 @@
 
 use super::plan::Ms;
 
-const ALL: [Check; 20] = [
+const ALL: [Check; 21] = [
     Check::AckHeld,
     Check::AckOfMinority,
+    Check::AckOfRetry,
     Check::HaveTrue,
     Check::GapTrue,
     Check::Order,
@@ -31,6 +32,8 @@ pub enum Check {
     AckHeld,
     /// Acknowledged by a server that is alone with a minority of lanes.
     AckOfMinority,
+    /// A retry of another server's message is acknowledged though only one has it.
+    AckOfRetry,
     HaveTrue,
     GapTrue,
     Order,

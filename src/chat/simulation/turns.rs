@@ -37,8 +37,9 @@ impl World {
 
     /// All effects of a turn, or those before its death.
     pub fn carry_out(&mut self, server: usize) {
-        let mut count = 0;
+        let (mut count, mut had_any) = (0, false);
         while let Some(effect) = self.servers[server].poll_effect() {
+            had_any = true;
             if self.servers[server].dies_after.is_some_and(|last| count >= last) {
                 break;
             }
@@ -53,7 +54,7 @@ impl World {
                 Effect::Publish(envelope) => self.publish(server, envelope),
             }
         }
-        if count > 0 && self.servers[server].dies_after.take().is_some() {
+        if had_any && self.servers[server].dies_after.take().is_some() {
             self.story
                 .tell(self.now, None, || format!("server {server} dies after {count} effects of a turn"));
             self.bury(server, true);
@@ -75,6 +76,18 @@ impl World {
                 }
             }
             Word::Have { .. } => self.check_have(server, &envelope.word),
+            Word::Want { to, room, spans, .. } => {
+                let to = self.server_of(*to);
+                let tell = || format!("server {server} asks {to} for {spans:?} of {room}");
+                self.story.tell(self.now, None, tell);
+            }
+            Word::Repair { to, room, entries, lacks, expired, .. } => {
+                let to = self.server_of(*to);
+                let seqs: Vec<_> = entries.iter().map(|entry| entry.seq).collect();
+                let tell =
+                    || format!("server {server} sends {to} {seqs:?} of {room}, not {lacks:?} or {expired:?}");
+                self.story.tell(self.now, None, tell);
+            }
             _ => {}
         }
         self.network.publish(server, envelope, self.now);
@@ -181,7 +194,7 @@ impl World {
             };
             for shown in shown {
                 let said: &mut Said = self.oracle.get_mut(shown.text);
-                said.is_tainted |= !said.is_promised;
+                said.is_tainted |= said.promised != Some(shown.place);
             }
         }
     }
@@ -212,6 +225,9 @@ impl World {
             Told::Joined { is_complete, came_back, before, waited } => {
                 self.check_joined(client, connection, is_complete && came_back, waited);
                 if came_back && !is_complete {
+                    // What it has seen is not all known there, so an answer may stand above it.
+                    let unacked = self.clients[&client].unacked.iter().map(|unacked| unacked.text);
+                    unacked.for_each(|text| self.oracle.get_mut(text).floor = None);
                     self.check_incomplete(client, connection, &before);
                 }
                 self.after_joined(client, connection);

@@ -208,7 +208,7 @@ impl World {
         }
         self.reach_is_old |= self.network.pass(self.now);
         if std::mem::take(&mut self.reach_is_old) {
-            self.reach.look(&self.servers, &self.network, self.now);
+            self.reach.look(&self.servers, &self.network, self.plan.leg_max(), self.now);
         }
         for server in 0..self.servers.len() {
             if self.server_due(server) <= self.now {
