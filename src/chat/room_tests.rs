@@ -1,4 +1,6 @@
 use super::*;
+use crate::chat::stream::{Lack, Verdict};
+use crate::wire::client_message::Since;
 
 const OWN: StreamId = StreamId { origin: 1, generation: 0 };
 const OTHER: StreamId = StreamId { origin: 2, generation: 0 };

@@ -44,7 +44,7 @@ impl World {
         let is_alone = self.reach.may_be_alone(server, &self.servers, leg, self.now);
         if held_by.len() < 2 {
             self.reach.note_fragile(self.now);
-            if !(is_alone && has_majority) && !is_confirmed_by_dead {
+            if !(is_confirmed_by_dead || is_alone && has_majority) {
                 let is_own = place.0.origin == self.servers[server].incarnation;
                 let check = match (is_alone, is_own) {
                     (true, _) => Check::AckOfMinority,

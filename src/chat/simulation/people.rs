@@ -115,7 +115,7 @@ impl World {
         let Some(server) = line.map(|line| line.server) else { return };
         let leg = person.leg;
         person.close(connection);
-        self.to_server(leg, server, Incoming::Close(connection));
+        self.send_to_server(leg, server, Incoming::Close(connection));
     }
 
     /// The server's end of a connection is gone.
@@ -129,10 +129,10 @@ impl World {
 
     fn ask(&mut self, connection: u64, server: usize, ask: crate::chat::Ask) {
         let leg = self.lines.get(&connection).map_or(0, |client| self.clients[client].leg);
-        self.to_server(leg, server, Incoming::Ask(connection, ask));
+        self.send_to_server(leg, server, Incoming::Ask(connection, ask));
     }
 
-    fn to_server(&mut self, leg: Ms, server: usize, incoming: Incoming) {
+    fn send_to_server(&mut self, leg: Ms, server: usize, incoming: Incoming) {
         if leg == 0 {
             self.servers[server].receive(incoming);
         } else {
