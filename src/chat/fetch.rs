@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
+use super::branches::{Branch, entered};
 use super::limits::Limits;
 use super::mutants::{Mutant, is_on};
 use super::{Ask, Member};
@@ -82,7 +83,10 @@ impl Fetch {
             self.end = now + patience;
         }
         let is_silent = |peer: &u64| match &before {
-            Some(awaited) => awaited.contains(peer),
+            Some(awaited) => {
+                entered(Branch::FetchAskedAgain);
+                awaited.contains(peer)
+            }
             None => !self.answered.contains(peer),
         };
         self.awaited = Some(peers.filter(is_silent).collect());

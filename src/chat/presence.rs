@@ -9,6 +9,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::limits::ROSTER_MAX;
+use super::mutants::{Mutant, is_on};
 
 /// What another server last told.
 #[derive(Debug)]
@@ -96,7 +97,7 @@ impl Presence {
         names: Option<Arc<[Arc<str>]>>,
     ) -> bool {
         match self.remote.iter_mut().find(|remote| remote.origin == origin) {
-            Some(known) if known.version >= version => false,
+            Some(known) if known.version >= version && !is_on(Mutant::PresenceUnordered) => false,
             Some(known) => {
                 let is_news = known.users != users || known.names != names;
                 *known = Remote { origin, version, is_held, users, names };

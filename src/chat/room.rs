@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use super::branches::{Branch, entered};
 use super::fetch::Fetch;
 use super::forerunners::Forerunners;
 use super::limits::{DELIVER_BYTES_MAX, DIGEST_GRID_MS, DIGEST_REPEATS, Limits, PRESENCE_REFRESH};
@@ -237,6 +238,7 @@ impl Room {
     /// A client sends again what another server appended and no ring has any more: it gets a place here, at which nobody is
     /// shown it who knows it.
     pub fn append_again(&mut self, message: Message, sender: Member, now: Now) -> Stamp {
+        entered(Branch::RetryAppendedAgain);
         self.append(Arc::new(message), SmallVec::from_elem(sender, 1), true, now)
     }
 
@@ -248,12 +250,14 @@ impl Room {
         let retries = self.unconfirmed.take_rejected_retries(holders);
         let has_any = !rejected.is_empty() || !retries.is_empty();
         for Waiting { message, senders, is_superseded, .. } in rejected {
+            entered(Branch::RejectedAppendedAnew);
             if !is_superseded {
                 self.ring.give_way(message.client, &message.id, &message.text);
             }
             self.append(message, senders, is_superseded, now);
         }
         for Retry { message, sender, .. } in retries {
+            entered(Branch::RetryAppendedAnew);
             self.append(message, SmallVec::from_elem(sender, 1), true, now);
         }
         has_any
@@ -434,7 +438,11 @@ impl Room {
                 message: Arc::clone(message),
             };
             // They are older than what the ring has.
+            let in_ring = entries.len();
             entries.splice(..0, waiting.map(entry));
+            if entries.len() > in_ring {
+                entered(Branch::UnconfirmedOutlivesRing);
+            }
         }
         // What waits here behind a hole may be the next one's missing piece.
         for span in wanted {
@@ -636,6 +644,7 @@ impl Room {
             let Some(id) = self.streams.iter().filter(has_ended).min_by_key(age).map(|known| known.id) else {
                 return;
             };
+            entered(Branch::StreamTrimmed);
             self.streams.retain(|known| known.id != id);
             self.ring.forget_stream(id);
         }
@@ -668,6 +677,7 @@ impl Room {
         if let Some(first) = hidden {
             // Whoever sees a stream go past this place has seen the message, wherever it goes on from here: so it cannot
             // wait for our own place to be confirmed.
+            entered(Branch::Superseded);
             self.unconfirmed.supersede(first.seq);
             self.ring.give_way(message.client, &message.id, &message.text);
         }
@@ -675,6 +685,7 @@ impl Room {
         let entry = Entry { stream, seq, message };
         self.keep(entry.clone(), is_repeat);
         if is_repeat {
+            entered(Branch::RepeatKept);
             heard.known += 1;
         } else {
             heard.shown.push(entry);
