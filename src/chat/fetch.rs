@@ -150,7 +150,7 @@ impl Fetch {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     const FETCH_MAX: Duration = Duration::from_secs(1);
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn everybody_answers_or_is_asked_again_until_clients_wait_no_longer() {
+    pub fn everybody_answers_or_is_asked_again_until_clients_wait_no_longer() {
         let now = Instant::now();
         let mut fetch = Fetch::new(now, &Limits::default());
         assert!(!fetch.is_answered() && !fetch.is_due(now + FETCH_INTERVAL));

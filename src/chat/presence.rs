@@ -205,7 +205,7 @@ fn missing_from(others: &[Arc<str>], names: &[Arc<str>]) -> Vec<Arc<str>> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     fn names(names: &[&str]) -> Vec<Arc<str>> {
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn an_older_word_does_not_undo_a_newer_and_a_dead_server_takes_its_users() {
+    pub fn an_older_word_does_not_undo_a_newer_and_a_dead_server_takes_its_users() {
         let mut presence = Presence::default();
         assert!(presence.hear(7, 2, true, 1, Some(names(&["bob"]).into())));
         assert!(!presence.hear(7, 1, true, 0, Some(names(&[]).into())));

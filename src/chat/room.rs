@@ -740,4 +740,4 @@ pub fn message_frame<'a>(
 
 #[cfg(test)]
 #[path = "room_tests.rs"]
-mod tests;
+pub(super) mod tests;

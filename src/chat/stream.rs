@@ -414,4 +414,4 @@ impl Stream {
 }
 #[cfg(test)]
 #[path = "stream_tests.rs"]
-mod tests;
+pub(super) mod tests;

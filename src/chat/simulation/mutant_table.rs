@@ -38,93 +38,99 @@ const fn row(what: &'static str, witnesses: &'static [Witness]) -> Row {
     Row { what, witnesses }
 }
 
+macro_rules! test {
+    ($($part:ident)::+) => {
+        Test(stringify!($($part)::+), crate::chat::$($part)::+)
+    };
+}
+
 /// Each mutant has one: the compiler asks for it.
 fn row_of(mutant: Mutant) -> Row {
     match mutant {
         CumulativeHave => {
-            row("a replica's ack covers every number from 1 on, also what it never held", &[Worlds("old", 0)])
+            row("a replica's ack covers every number from 1 on, also what it never held", &[test!(stream::tests::a_hole_is_passed_over_once_retention_took_it_everywhere_and_it_is_not_claimed_then)])
         }
         HaveCountsHoles => row(
             "a replica's ack covers what it knows of, though numbers are missing below",
-            &[Worlds("old", 0)],
+            &[Worlds("old", 2), test!(hub::tests::other_servers_messages_are_told_once_and_holes_are_asked_for)],
         ),
         PassOverWhatIsLacked => row(
             "what those who live lack is passed over, though nobody said that it expired",
-            &[Worlds("old", 0)],
+            &[test!(hub::tests::what_only_a_server_has_that_stands_still_is_waited_for_and_not_confirmed_before)],
         ),
         ParkWhenOneLacks => {
-            row("a hole is given up when the first server lacks it, not when all do", &[Worlds("old", 0)])
+            row("a hole is given up when the first server lacks it, not when all do", &[Worlds("old", 0), test!(hub::tests::other_servers_messages_are_told_once_and_holes_are_asked_for)])
         }
-        StayParked => row("a parked hole is not asked for when a server comes (back)", &[Worlds("old", 0)]),
+        StayParked => row("a parked hole is not asked for when a server comes (back)", &[test!(hub::tests::what_only_a_server_has_that_stands_still_is_waited_for_and_not_confirmed_before)]),
         OldLacksStand => row(
             "who lacked a number before another one said that it expired is not asked once more",
-            &[Worlds("old", 0)],
+            &[test!(stream::tests::whoever_lacked_it_before_retention_took_it_elsewhere_is_asked_once_more)],
         ),
-        NoNack => row("what is missing is not asked for", &[Worlds("old", 0)]),
-        NoDigest => row("what others say they have is not looked at", &[Worlds("old", 0)]),
-        NoDigestRepeats => row("a digest is told once, and lost if that is", &[Worlds("old", 0)]),
+        NoNack => row("what is missing is not asked for", &[Worlds("old", 0), test!(hub::tests::other_servers_messages_are_told_once_and_holes_are_asked_for)]),
+        NoDigest => row("what others say they have is not looked at", &[Worlds("old", 6), test!(hub::tests::the_last_message_before_a_fault_is_missed_because_others_tell_what_they_have)]),
+        NoDigestRepeats => row("a digest is told once, and lost if that is", &[test!(room::tests::a_digest_is_told_soon_after_a_change_and_a_few_times_more)]),
         NoSyncOnLost => {
-            row("what may have been missed while the bus was down is not asked for", &[Worlds("old", 0)])
+            row("what may have been missed while the bus was down is not asked for", &[test!(hub::tests::again::what_was_missed_while_the_bus_was_down_is_asked_for)])
         }
-        NoSyncOnReturn => row("a server that returns is not asked what it has", &[Worlds("old", 0)]),
-        AckAtOnce => row("a message is acknowledged before a replica holds it", &[Worlds("old", 0)]),
-        ShowAtOnce => row("members here see a message before a replica holds it", &[Worlds("old", 0)]),
+        NoSyncOnReturn => row("a server that returns is not asked what it has", &[test!(hub::tests::a_server_that_returns_is_asked_for_its_rooms)]),
+        AckAtOnce => row("a message is acknowledged before a replica holds it", &[Worlds("old", 0), test!(hub::tests::nobody_is_told_before_a_second_server_has_it)]),
+        ShowAtOnce => row("members here see a message before a replica holds it", &[test!(hub::tests::nobody_is_told_before_a_second_server_has_it)]),
         NoSupersede => row(
             "a place that nobody has seen does not give way to another one heard from elsewhere",
-            &[Worlds("old", 0)],
+            &[test!(hub::tests::what_waits_here_and_is_heard_from_another_server_is_shown_once_at_its_place_there)],
         ),
-        NoDedup => row("a message sent again is another message", &[Worlds("old", 0)]),
-        ForgetIds => row("the identity of a message is forgotten with its text", &[Worlds("old", 0)]),
+        NoDedup => row("a message sent again is another message", &[Worlds("old", 23), test!(hub::tests::a_retry_is_acknowledged_again_and_not_told_again)]),
+        ForgetIds => row("the identity of a message is forgotten with its text", &[test!(hub::tests::a_retry_of_what_no_ring_has_any_more_gets_a_second_place_that_is_shown_to_nobody_here)]),
         AckRetryAtOnce => {
-            row("a retry of another server's message is acknowledged at once", &[Worlds("old", 0)])
+            row("a retry of another server's message is acknowledged at once", &[Worlds("old", 4), test!(hub::tests::a_retry_of_what_a_dead_server_said_waits_for_a_second_holder)])
         }
         AckRetryOnLease => row(
             "a retry is acknowledged at once while the lease of its first server runs",
-            &[Worlds("old", 0)],
+            &[Worlds("old", 4), test!(hub::tests::a_retry_of_what_a_dead_server_said_waits_for_a_second_holder)],
         ),
         EvictUnconfirmed => {
-            row("what waits for a replica is not supplied once the ring has dropped it", &[Worlds("old", 0)])
+            row("what waits for a replica is not supplied once the ring has dropped it", &[test!(hub::tests::what_waits_for_a_replica_is_supplied_though_the_ring_has_dropped_it)])
         }
-        NoFetch => row("a room opens before others have said what they have", &[Worlds("old", 0)]),
-        OneAnswerIsEnough => row("a room opens when the first server has answered", &[Worlds("old", 0)]),
-        NoForerunners => row("who has seen more than is known here comes in at once", &[Worlds("old", 0)]),
-        NoReplica => row("nobody is asked to hold a room that only one server has", &[Worlds("old", 0)]),
+        NoFetch => row("a room opens before others have said what they have", &[test!(hub::tests::nobody_comes_in_before_other_servers_have_said_what_they_have)]),
+        OneAnswerIsEnough => row("a room opens when the first server has answered", &[test!(fetch::tests::everybody_answers_or_is_asked_again_until_clients_wait_no_longer)]),
+        NoForerunners => row("who has seen more than is known here comes in at once", &[test!(hub::tests::who_has_seen_more_waits_until_it_is_known_here)]),
+        NoReplica => row("nobody is asked to hold a room that only one server has", &[Worlds("old", 5), test!(hub::tests::a_room_that_only_one_server_has_is_held_by_another)]),
         NoSuspicion => {
-            row("a server that is late stays the witness until its lease ends", &[Worlds("old", 0)])
+            row("a server that is late stays the witness until its lease ends", &[test!(hub::tests::another_server_is_asked_to_hold_what_waits_for_one_that_is_suspect)])
         }
-        SameWitness => row("what is published again asks the same witness", &[Worlds("old", 0)]),
+        SameWitness => row("what is published again asks the same witness", &[test!(hub::tests::again::another_server_is_asked_to_confirm_what_the_first_did_not)]),
         AloneWithoutMajority => {
-            row("one lane is enough to conclude that nobody else lives", &[Worlds("old", 0)])
+            row("one lane is enough to conclude that nobody else lives", &[Worlds("old", 25), test!(hub::tests::a_server_with_few_lanes_shows_and_does_not_acknowledge)])
         }
-        AloneAtOnce => row("a server is alone as soon as it hears of nobody", &[Worlds("old", 0)]),
-        LeaseWithoutEcho => row("a server lives that does not echo a beat of ours", &[Worlds("old", 0)]),
+        AloneAtOnce => row("a server is alone as soon as it hears of nobody", &[test!(hub::tests::a_server_with_few_lanes_shows_and_does_not_acknowledge)]),
+        LeaseWithoutEcho => row("a server lives that does not echo a beat of ours", &[test!(peers::tests::a_server_that_does_not_receive_us_does_not_live)]),
         StallCounts => row(
             "the time in which this server stood still counts as silence of the others",
-            &[Worlds("old", 0)],
+            &[test!(hub::tests::our_own_stall_is_not_taken_for_the_others_death)],
         ),
-        KeptFromStays => row("a digest offers what retention has taken", &[Worlds("old", 0)]),
-        AlwaysComplete => row("history is said to be complete whatever is missing", &[Worlds("old", 0)]),
-        HistoryShowsHidden => row("history has what no replica holds yet", &[Worlds("old", 0)]),
+        KeptFromStays => row("a digest offers what retention has taken", &[test!(room::tests::what_is_lost_or_gone_makes_history_incomplete)]),
+        AlwaysComplete => row("history is said to be complete whatever is missing", &[test!(room::tests::what_is_lost_or_gone_makes_history_incomplete)]),
+        HistoryShowsHidden => row("history has what no replica holds yet", &[Worlds("old", 2), test!(room::tests::what_nobody_has_confirmed_is_in_nobodys_history)]),
         HistoryIgnoresRepeats => {
-            row("who saw a message in its other place is sent it again", &[Worlds("old", 0)])
+            row("who saw a message in its other place is sent it again", &[test!(room::tests::who_saw_a_message_in_its_other_place_is_not_shown_it_in_this_one)])
         }
-        PositionsAheadOfShown => row("`joined` counts what no member has seen yet", &[Worlds("old", 0)]),
+        PositionsAheadOfShown => row("`joined` counts what no member has seen yet", &[Worlds("old", 2), test!(room::tests::what_nobody_has_confirmed_is_in_nobodys_history)]),
         JoinBeforeFrames => {
-            row("a join is answered before the frames that wait for the members", &[Worlds("old", 0)])
+            row("a join is answered before the frames that wait for the members", &[Worlds("old", 19), test!(hub::tests::a_newcomer_has_in_its_history_what_it_is_not_sent)])
         }
-        NoHandover => row("a server that leaves hands nothing over", &[Worlds("old", 0)]),
-        WallClock => row("stamps are the wall clock's, whatever was seen", &[Worlds("old", 0)]),
-        ForgetLiveStreams => row("streams of servers that live are forgotten", &[Worlds("old", 0)]),
-        BelieveTheDead => row("words of servers that do not live are believed", &[Worlds("old", 0)]),
+        NoHandover => row("a server that leaves hands nothing over", &[test!(hub::tests::a_server_that_leaves_waits_until_two_others_hold_its_rooms)]),
+        WallClock => row("stamps are the wall clock's, whatever was seen", &[test!(hub::tests::who_answers_what_it_has_seen_stands_below_it_whatever_the_clocks)]),
+        ForgetLiveStreams => row("streams of servers that live are forgotten", &[Worlds("old", 9), test!(room::tests::streams_of_servers_that_are_gone_are_forgotten_and_never_one_of_a_server_that_lives)]),
+        BelieveTheDead => row("words of servers that do not live are believed", &[test!(hub::tests::a_word_of_somebody_who_does_not_live_counts_for_nothing)]),
         PresenceUnordered => {
-            row("an older word about who is in a room replaces a newer one", &[Worlds("old", 0)])
+            row("an older word about who is in a room replaces a newer one", &[test!(presence::tests::an_older_word_does_not_undo_a_newer_and_a_dead_server_takes_its_users)])
         }
-        NoReappend => row("what every replica rejects is not appended anew", &[Worlds("old", 0)]),
+        NoReappend => row("what every replica rejects is not appended anew", &[test!(hub::tests::what_no_replica_will_hold_is_appended_anew)]),
         BeginAtFirstAnswer => {
-            row("a stream begins where the first server says, not where the lowest does", &[Worlds("old", 0)])
+            row("a stream begins where the first server says, not where the lowest does", &[test!(stream::tests::a_stream_begins_at_the_lowest_number_that_anybody_keeps)])
         }
         RetriesNotRepeated => {
-            row("a retry that its witness did not confirm is not published again", &[Worlds("old", 0)])
+            row("a retry that its witness did not confirm is not published again", &[test!(hub::tests::again::a_retry_of_what_another_server_said_is_published_until_somebody_confirms_it)])
         }
     }
 }
