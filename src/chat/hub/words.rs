@@ -99,7 +99,8 @@ impl Hub {
             News::Drains => self.turn_all_to_others(now),
             News::Left => self.end_lease(sign.origin, now),
             News::Stale => self.counts.stale += 1,
-            News::Renewed => {}
+            // Every sign comes by each lane.
+            News::Old | News::Renewed => {}
         }
     }
 
