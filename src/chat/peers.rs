@@ -278,4 +278,4 @@ impl Peer {
 
 #[cfg(test)]
 #[path = "peers_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use super::branches::{Branch, entered};
 use super::fetch::Fetch;
 use super::forerunners::Forerunners;
 use super::limits::{DELIVER_BYTES_MAX, DIGEST_GRID_MS, DIGEST_REPEATS, Limits, PRESENCE_REFRESH};
@@ -210,6 +211,7 @@ impl Room {
     /// A client sends again what another server appended and no ring has any more: it gets a place here, at which nobody is
     /// shown it who knows it.
     pub fn append_again(&mut self, message: Message, sender: Member, now: Now) -> Stamp {
+        entered(Branch::RetryAppendedAgain);
         self.append(Arc::new(message), SmallVec::from_elem(sender, 1), true, now)
     }
 
@@ -221,12 +223,14 @@ impl Room {
         let retries = self.unconfirmed.take_rejected_retries(holders);
         let has_any = !rejected.is_empty() || !retries.is_empty();
         for Waiting { message, senders, is_superseded, .. } in rejected {
+            entered(Branch::RejectedAppendedAnew);
             if !is_superseded {
                 self.ring.give_way(message.client, &message.id, &message.text);
             }
             self.append(message, senders, is_superseded, now);
         }
         for Retry { message, sender, .. } in retries {
+            entered(Branch::RetryAppendedAnew);
             self.append(message, SmallVec::from_elem(sender, 1), true, now);
         }
         has_any
@@ -401,6 +405,7 @@ impl Room {
         if let Some(first) = hidden {
             // Whoever sees a stream go past this place has seen the message, wherever it goes on from here: so it cannot
             // wait for our own place to be confirmed.
+            entered(Branch::Superseded);
             self.unconfirmed.supersede(first.seq);
             self.ring.give_way(message.client, &message.id, &message.text);
         }
@@ -408,6 +413,7 @@ impl Room {
         let entry = Entry { stream, seq, message };
         self.keep(entry.clone(), is_repeat);
         if is_repeat {
+            entered(Branch::RepeatKept);
             heard.known += 1;
         } else {
             heard.shown.push(entry);
@@ -462,4 +468,4 @@ pub fn message_frame<'a>(
 
 #[cfg(test)]
 #[path = "room_tests.rs"]
-mod tests;
+pub(super) mod tests;

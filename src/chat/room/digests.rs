@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::Room;
+use crate::chat::branches::{Branch, entered};
 use crate::chat::limits::DIGEST_REPEATS;
 use crate::chat::mutants::{Mutant, is_on};
 use crate::chat::stream::Stream;
@@ -66,6 +67,7 @@ impl Room {
             };
             self.streams.retain(|known| known.id != id);
             self.ring.forget_stream(id);
+            entered(Branch::StreamTrimmed);
         }
     }
 }

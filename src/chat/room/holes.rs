@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Heard, Room};
+use crate::chat::branches::{Branch, entered};
 use crate::chat::mutants::{Mutant, is_on};
 use crate::chat::ring::Entry;
 use crate::chat::stream::{Lack, Stream, Verdict};
@@ -100,7 +101,11 @@ impl Room {
                 message: Arc::clone(message),
             };
             // They are older than what the ring has.
+            let in_ring = entries.len();
             entries.splice(..0, waiting.map(entry));
+            if entries.len() > in_ring {
+                entered(Branch::UnconfirmedOutlivesRing);
+            }
         }
         // What waits here behind a hole may be the next one's missing piece.
         for span in wanted {
