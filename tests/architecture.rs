@@ -210,10 +210,25 @@ fn sources() -> Vec<Source> {
     sources
 }
 
+/// Without modules that only tests have, wherever they stand, and without comments.
 fn code_of(text: &str) -> String {
-    let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
-    let code = code.split("#[cfg(test)]\n#[path").next().unwrap_or_default();
+    let text = text.split("#[cfg(test)]\n#[path").next().unwrap_or_default();
+    let mut parts = text.split("#[cfg(test)]\n");
+    let mut code = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let first = part.lines().next().unwrap_or_default();
+        let is_module = first.contains("mod ") && first.ends_with('{');
+        let rest = if is_module { part.split_once("\n}\n").map_or("", |(_, rest)| rest) } else { part };
+        code.push_str(rest);
+    }
     code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn only_modules_of_tests_are_left_out() {
+    let modules = ["pub(super) mod switch {\n    b\n}\nc\n", "use d;\n", "mod tests {\n    e\n}\n"];
+    let text = ["a\n"].into_iter().chain(modules).collect::<Vec<_>>().join("#[cfg(test)]\n");
+    assert_eq!(code_of(&text), "a\nc\nuse d;");
 }
 
 /// The layers in `crate::x` and `crate::{x::…, y}`.
