@@ -21,7 +21,8 @@ impl World {
         let live = self.live();
         let server = live[a as usize % live.len()];
         let lane = b as usize % LANES;
-        let may_die = live.len() > 1 && self.reach.may_one_die(self.plan.leg_max(), self.now);
+        let drains = live.iter().any(|server| self.servers[*server].is_draining);
+        let may_die = live.len() > 1 && !drains && self.reach.may_one_die(self.plan.leg_max(), self.now);
         self.reach_is_old = true;
         match kind {
             Kind::NodeKill => self.break_node(lane, Node::Dead, lasts),
@@ -146,8 +147,6 @@ impl World {
     fn drain(&mut self, server: usize, lasts: Ms) {
         self.story.tell(self.now, None, || format!("server {server} drains"));
         self.servers[server].is_draining = true;
-        // It hands nothing over today, so its end is a death.
-        self.reach.note_death(self.now + DRAIN);
         let clients: Vec<_> = self
             .clients
             .values()
@@ -166,8 +165,9 @@ impl World {
         if !self.servers[server].is_alive() {
             return;
         }
-        let is_first_try = self.servers[server].stalled_since.is_none() && self.servers[server].may_end();
-        if !is_first_try {
+        // It hands nothing over today, so its end is a death.
+        let may_one_die = self.reach.may_one_die(self.plan.leg_max(), self.now);
+        if self.servers[server].stalled_since.is_some() || !self.servers[server].may_end() || !may_one_die {
             return self.plan_in(100, Event::End { server });
         }
         self.story.tell(self.now, None, || format!("server {server} ends"));

@@ -237,6 +237,16 @@ impl World {
         }
     }
 
+    /// Goes from the server before, unless the next one has died meanwhile.
+    pub fn uncross(&mut self, connection: u64) {
+        let person = self.lines.get(&connection).and_then(|client| self.clients.get(client));
+        let is_elsewhere = person
+            .is_some_and(|person| person.lines.iter().any(|line| line.connection != connection && line.is_in));
+        if is_elsewhere {
+            self.close_line(connection);
+        }
+    }
+
     /// Goes for good.
     fn part(&mut self, client: usize) {
         let Some(person) = self.clients.get(&client) else { return };

@@ -214,7 +214,7 @@ impl World {
             Event::Return { client } => self.come_back(client),
             Event::Retry { client } => self.retry(client),
             Event::Impatient { connection } => self.lose_patience(connection),
-            Event::Uncross { connection } => self.close_line(connection),
+            Event::Uncross { connection } => self.uncross(connection),
             Event::End { server } => self.end_server(server),
         }
     }
