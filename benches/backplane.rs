@@ -192,6 +192,7 @@ fn carried(cluster: &Cluster, count: usize) -> (f64, f64, f64) {
 fn messages(first: u64, count: usize) -> Arc<[Arc<Message>]> {
     let message = |number: u64| Message {
         from: "ann".into(),
+        client: 1,
         id: number.to_string().into(),
         text: "x".repeat(TEXT_BYTES).into(),
         time: 1_700_000_000_000,

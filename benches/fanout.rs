@@ -82,6 +82,7 @@ impl Ours {
             seed: 7,
             settle: Duration::ZERO,
             flush_delay: Duration::ZERO,
+            history_memory: distr_chat::chat::limits::HISTORY_BYTES,
             rate: Rate { per_second: 1_000_000, burst: 1_000_000 },
             cluster_key: None,
             is_ticket_required: false,

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use distr_chat::chat::hub::{Effect, Settings};
-use distr_chat::chat::{Ask, BusEvent, Hub, Member, Now};
+use distr_chat::chat::{Ask, BusEvent, Carrying, Hub, Member, Now};
+use distr_chat::wire::ClientNonce;
 use divan::{Bencher, black_box, counter::ItemsCount};
 
 fn main() {
@@ -20,12 +21,17 @@ fn hub(now: Now, incarnation: u64, rooms: usize) -> Hub {
         seed: 7,
         settle: Duration::ZERO,
         flush_delay: Duration::ZERO,
+        limits: std::sync::Arc::default(),
     };
     let mut hub = Hub::new(settings, now.instant);
-    hub.handle_bus_state(true, now);
+    hub.handle_bus_state(Carrying { lanes: 1, of: 1 }, now);
     for room in 0..rooms {
         let (room, user) = (room.to_string().into(), "ann".into());
-        hub.handle_ask(MEMBER, Ask::Join { room, user, visit: 0, since: None }, now);
+        hub.handle_ask(
+            MEMBER,
+            Ask::Join { room, user, client: ClientNonce::from_seed(1), visit: 0, since: None },
+            now,
+        );
     }
     finish(&mut hub, now);
     hub
@@ -107,7 +113,7 @@ fn exchange(hubs: &mut [Hub; 2], now: Now) {
 
 fn send(said: usize, rooms: usize) -> Ask {
     let (room, id) = ((said % rooms).to_string().into(), said.to_string().into());
-    Ask::Send { room, user: "ann".into(), id, text: "hello, is anybody there?".into() }
+    Ask::Send { room, user: "ann".into(), client: 1, id, text: "hello, is anybody there?".into() }
 }
 
 /// A join that is told the last fifty messages.
@@ -121,7 +127,11 @@ fn join_with_history(bencher: Bencher<'_, '_>) {
     finish(&mut hub, now);
     bencher.bench_local(|| {
         let (room, user) = ("0".into(), "ann".into());
-        hub.handle_ask(MEMBER, Ask::Join { room, user, visit: 0, since: None }, now);
+        hub.handle_ask(
+            MEMBER,
+            Ask::Join { room, user, client: ClientNonce::from_seed(1), visit: 0, since: None },
+            now,
+        );
         finish(&mut hub, now);
         hub.handle_ask(MEMBER, Ask::Leave { room: "0".into(), user: "ann".into() }, now);
         finish(&mut hub, now);

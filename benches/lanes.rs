@@ -21,8 +21,13 @@ fn main() {
 
 /// One message of so many bytes.
 fn envelope(origin: u64, text: usize) -> Envelope {
-    let message =
-        Message { from: "ann".into(), id: "8f3a-17".into(), text: "x".repeat(text).into(), time: 1 };
+    let message = Message {
+        from: "ann".into(),
+        client: 1,
+        id: "8f3a-17".into(),
+        text: "x".repeat(text).into(),
+        time: 1,
+    };
     Envelope {
         origin,
         word: Word::Messages {

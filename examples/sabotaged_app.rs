@@ -8,11 +8,11 @@ use std::time::Instant;
 
 use distr_chat::app::bus::Bus;
 use distr_chat::app::redis::RedisBus;
-use distr_chat::chat::BusEvent;
+use distr_chat::chat::{BusEvent, Carrying};
 use distr_chat::lanes::{LaneStatus, Totals};
 use distr_chat::net::Poller;
 use distr_chat::wire::Envelope;
-use distr_chat::wire::envelope::{Message, Position, Word};
+use distr_chat::wire::envelope::{Message, Position, Span, Word};
 
 fn main() -> ExitCode {
     let sabotage = match std::env::var("SABOTAGE").as_deref() {
@@ -59,8 +59,8 @@ impl Bus for Saboteur {
         self.bus.kind()
     }
 
-    fn is_ready(&self) -> bool {
-        self.bus.is_ready()
+    fn carrying(&self) -> Carrying {
+        self.bus.carrying()
     }
 
     fn lanes(&self) -> Vec<LaneStatus> {
@@ -84,7 +84,8 @@ impl Bus for Saboteur {
             (Sabotage::NoRepair, Word::Want { .. }) => return,
             (Sabotage::EarlyAck, Word::Messages { room, stream, first_seq, messages, .. }) => {
                 let last = first_seq + messages.len() as u64 - 1;
-                let position = Position { room: Arc::clone(room), stream: *stream, last };
+                let span = Span { stream: *stream, first: 1, last };
+                let position = Position { room: Arc::clone(room), span };
                 let word = Word::Have { to: envelope.origin, positions: [position].into() };
                 self.forged.extend(self.peer.map(|origin| Envelope { origin, word }));
             }
@@ -127,7 +128,7 @@ fn forget(event: BusEvent) -> BusEvent {
             let strange = |message: &Arc<Message>| {
                 let id = fastrand::u64(..).to_string().into();
                 let (from, text) = (Arc::clone(&message.from), message.text.clone());
-                Arc::new(Message { from, id, text, time: message.time })
+                Arc::new(Message { from, client: message.client, id, text, time: message.time })
             };
             let messages = messages.iter().map(strange).collect();
             Word::Messages { room, stream, first_seq, witness, messages }

@@ -44,7 +44,10 @@ fn a_server_that_is_told_to_end_has_its_clients_move_and_ends_when_they_have() {
     assert_eq!(http_get(at(port), "/ws").json()["error"], "draining", "it takes no more");
     assert_eq!(status(at(port))["draining"], true);
 
-    assert!(!clients[0].say("lobby", "c-1", "still here")["stream"].is_null(), "who has not moved is served");
+    assert!(
+        !clients[0].say("lobby", "b1946ac9-1", "still here")["stream"].is_null(),
+        "who has not moved is served"
+    );
     app.assert_runs();
     clients.into_iter().for_each(Client::close);
     assert_eq!(app.await_end().code(), Some(0));

@@ -393,6 +393,10 @@ fn what_is_too_long_too_many_or_out_of_turn() {
         (resume(streams(65)), "too_many_streams"),
         (json!({"type": "join", "room": "r", "user": "ann", "since": [1]}), "wrong_field"),
         (json!({"type": "join", "room": "r", "user": "ann", "since": {"x": "1"}}), "wrong_field"),
+        (json!({"type": "join", "room": "r", "user": "ann", "client": "short"}), "client_invalid"),
+        (json!({"type": "join", "room": "r", "user": "ann", "client": long}), "client_invalid"),
+        (json!({"type": "join", "room": "r", "user": "ann", "client": "a b".repeat(6)}), "client_invalid"),
+        (json!({"type": "join", "room": "r", "user": "ann", "client": 7}), "wrong_field"),
         (json!({"type": ["join"], "room": "r", "user": "ann"}), "wrong_field"),
         (json!({"type": "send", "room": "here", "id": 7, "text": "hi"}), "wrong_field"),
     ];

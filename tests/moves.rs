@@ -10,7 +10,7 @@ use std::process::Command;
 
 use loadgen::exposition::Counters;
 use serde_json::Value;
-use support::fleet::Fleet;
+use support::fleet::{Fleet, Kind};
 use support::load::{Load, Way};
 use support::running::distr_chat;
 use support::{comes_true, eventually, status};
@@ -28,7 +28,7 @@ fn program(arguments: &str) -> Command {
 }
 
 fn fleet() -> Fleet {
-    let fleet = Fleet::start_as(3, 3, 3, program);
+    let fleet = Fleet::start_as(3, 3, 3, &Kind { program: Box::new(program), ..Kind::default() });
     await_ready(&fleet);
     fleet
 }

@@ -124,13 +124,13 @@ fn a_message_is_acknowledged_and_reaches_every_member_and_the_sender() {
         member.join("lobby", &format!("user {number}"));
     }
     let text = "hi \u{1F44B} \"quoted\" \\ \n ünï";
-    let ack = members[0].say("lobby", "c-1", text);
+    let ack = members[0].say("lobby", "b1946ac9-1", text);
     assert_eq!(ack["room"], "lobby");
     for member in &mut members {
         let message = member.expect("message");
         assert_eq!(identity(&message), identity(&ack));
         assert_eq!(message["time"], ack["time"]);
-        assert_eq!(message["id"], "c-1");
+        assert_eq!(message["id"], "b1946ac9-1");
         assert_eq!((&message["from"], &message["text"]), (&json!("user 0"), &json!(text)));
     }
 }
@@ -166,17 +166,17 @@ fn a_retry_is_the_same_message_and_is_not_delivered_twice() {
     let (mut ann, mut bob) = (Client::connect(app.address()), Client::connect(app.address()));
     ann.join("lobby", "ann");
     bob.join("lobby", "bob");
-    let first = ann.say("lobby", "c-1", "hi");
-    assert_eq!(ann.say("lobby", "c-1", "hi"), first, "on the same connection");
+    let first = ann.say("lobby", "b1946ac9-1", "hi");
+    assert_eq!(ann.say("lobby", "b1946ac9-1", "hi"), first, "on the same connection");
     let mut again = Client::connect(app.address());
     again.join("lobby", "ann");
-    assert_eq!(again.say("lobby", "c-1", "hi"), first, "on another connection of the same user");
-    let other = bob.say("lobby", "c-1", "hi");
-    assert_ne!(identity(&other), identity(&first), "another user's id is another message");
-    let heard = bob.messages_until("lobby", "c-1");
+    assert_eq!(again.say("lobby", "b1946ac9-1", "hi"), first, "on another connection of the same client");
+    let other = bob.say("lobby", "b1946ac9-1", "hi");
+    assert_ne!(identity(&other), identity(&first), "another client's id is another message");
+    let heard = bob.messages_until("lobby", "b1946ac9-1");
     assert_eq!(heard.len(), 1);
     assert_eq!(identity(&heard[0]), identity(&first));
-    let heard = bob.messages_until("lobby", "c-1");
+    let heard = bob.messages_until("lobby", "b1946ac9-1");
     assert_eq!((heard.len(), identity(&heard[0])), (1, identity(&other)), "bob's own, and nothing between");
 }
 
@@ -185,13 +185,61 @@ fn an_id_with_another_text_is_refused_and_the_first_stays() {
     let app = app();
     let mut ann = Client::connect(app.address());
     ann.join("lobby", "ann");
-    ann.say("lobby", "c-1", "hi");
-    ann.send("lobby", "c-1", "bye");
+    ann.say("lobby", "b1946ac9-1", "hi");
+    ann.send("lobby", "b1946ac9-1", "bye");
     let error = ann.expect("error");
-    assert_eq!((&error["code"], &error["id"]), (&json!("id_reused"), &json!("c-1")));
+    assert_eq!((&error["code"], &error["id"]), (&json!("id_reused"), &json!("b1946ac9-1")));
     assert_eq!(error["room"], "lobby");
-    ann.say("lobby", "c-2", "the end");
-    assert_eq!(texts(&ann.messages_until("lobby", "c-2")), ["hi", "the end"]);
+    ann.say("lobby", "b1946ac9-2", "the end");
+    assert_eq!(texts(&ann.messages_until("lobby", "b1946ac9-2")), ["hi", "the end"]);
+}
+
+#[test]
+fn namesakes_with_equal_ids_are_each_acknowledged_and_shown() {
+    let app = app();
+    let (mut first, mut second) = (Client::connect(app.address()), Client::connect(app.address()));
+    first.join_as("lobby", "ann", "the-first-one-of-that-name");
+    second.join_as("lobby", "ann", "the-second-one-of-that-name");
+    let acks = [
+        first.say("lobby", "b1946ac9-1", "hi"),
+        second.say("lobby", "b1946ac9-1", "hi"),
+        second.say("lobby", "b1946ac9-2", "ho"),
+        first.say("lobby", "b1946ac9-2", "not ho"),
+    ];
+    for client in [&mut first, &mut second] {
+        let messages: Vec<_> = (0..4).map(|_| client.expect("message")).collect();
+        assert_eq!(texts(&messages), ["hi", "hi", "ho", "not ho"]);
+        assert!(messages.iter().map(identity).eq(acks.iter().map(identity)), "{messages:?}");
+    }
+}
+
+#[test]
+fn a_client_without_a_nonce_is_told_one_to_come_back_with() {
+    let app = app();
+    let (mut ann, mut bob) = (Client::connect(app.address()), Client::connect(app.address()));
+    bob.join("lobby", "bob");
+    let nonce_of = |client: &mut Client, room: &str| {
+        client.ask(&json!({"type": "join", "room": room, "user": "ann"}));
+        client.expect_in(room, "joined")["client"].as_str().unwrap().to_owned()
+    };
+    let nonce = nonce_of(&mut ann, "lobby");
+    assert_eq!(nonce.len(), 32, "{nonce}");
+    assert_eq!(nonce_of(&mut ann, "hall"), nonce, "the connection's");
+    let first = ann.say("lobby", "b1946ac9-1", "hi");
+    drop(ann);
+    let mut again = Client::connect(app.address());
+    assert_eq!(again.join_as("lobby", "ann", &nonce)["client"], nonce);
+    assert_eq!(again.say("lobby", "b1946ac9-1", "hi"), first);
+    let mut stranger = Client::connect(app.address());
+    assert_ne!(nonce_of(&mut stranger, "lobby"), nonce, "each is another one");
+    assert_ne!(identity(&stranger.say("lobby", "b1946ac9-1", "hi")), identity(&first));
+    bob.say("lobby", "b1946ac9-2", "the end");
+    let heard = bob.messages_until("lobby", "b1946ac9-2");
+    assert!(
+        heard.iter().all(|message| !message.to_string().contains(&nonce)),
+        "others are not told: {heard:?}"
+    );
+    assert!(bob.take_all("presence").iter().all(|frame| !frame.to_string().contains(&nonce)));
 }
 
 #[test]
@@ -223,6 +271,8 @@ fn who_leaves_is_told_and_the_others_are_told_who_left() {
     let app = app();
     let (mut ann, mut bob) = (Client::connect(app.address()), Client::connect(app.address()));
     ann.join("lobby", "ann");
+    // On a busy machine both would be told in one.
+    ann.expect_users("lobby", 1);
     bob.join("lobby", "bob");
     let is_about = |key: &'static str| move |frame: &Value| frame[key] == json!(["bob"]);
     let came = ann.expect_where("bob's coming", is_about("joined"));
@@ -378,8 +428,8 @@ fn fields_that_are_not_known_are_ignored() {
         r#"{"type":"join","room":"lobby","user":"ann","colour":{"deep":[1,2,{"x":null}]},"text":7}"#,
     );
     ann.expect("joined");
-    ann.ask_text(r#" {"text":"hi", "id":"c-1", "z":1.5e3, "room":"lobby", "type":"send"} "#);
-    assert_eq!(ann.expect("ack")["id"], "c-1");
+    ann.ask_text(r#" {"text":"hi", "id":"b1946ac9-1", "z":1.5e3, "room":"lobby", "type":"send"} "#);
+    assert_eq!(ann.expect("ack")["id"], "b1946ac9-1");
 }
 
 #[test]
@@ -388,7 +438,7 @@ fn a_type_that_is_not_known_is_an_error_and_the_connection_stays() {
     let mut ann = Client::connect(app.address());
     ann.join("lobby", "ann");
     assert_eq!(ann.error_of(r#"{"type":"fly","room":"lobby"}"#), "unknown_type");
-    ann.say("lobby", "c-1", "still here");
+    ann.say("lobby", "b1946ac9-1", "still here");
 }
 
 #[test]
@@ -396,14 +446,14 @@ fn frames_may_be_sent_before_the_answer_to_join() {
     let app = app();
     let mut ann = Client::connect(app.address());
     ann.ask(&json!({"type": "join", "room": "lobby", "user": "ann"}));
-    ann.send("lobby", "c-1", "hi");
+    ann.send("lobby", "b1946ac9-1", "hi");
     ann.ask(&json!({"type": "leave", "room": "lobby"}));
     ann.ask(&json!({"type": "join", "room": "lobby", "user": "ann"}));
     let again = ann.expect_where("joined with the message", |frame| {
-        frame["type"] == "joined" && frame["history"][0]["id"] == "c-1"
+        frame["type"] == "joined" && frame["history"][0]["id"] == "b1946ac9-1"
     });
     assert_eq!(again["users"], 1);
-    assert_eq!(ann.expect("ack")["id"], "c-1");
+    assert_eq!(ann.expect("ack")["id"], "b1946ac9-1");
 }
 
 #[test]

@@ -105,6 +105,7 @@ struct Server {
     bus: RedisBus,
     events: Vec<BusEvent>,
     next_alive: Instant,
+    beat: u64,
     more: bool,
 }
 
@@ -114,7 +115,15 @@ impl Server {
         let options = options(nodes, nodes[0].password);
         let name = format!("app-{incarnation}");
         let bus = RedisBus::new(&name, incarnation, options, incarnation, &poller, Instant::now());
-        Self { incarnation, poller, bus, events: Vec::new(), next_alive: Instant::now(), more: false }
+        Self {
+            incarnation,
+            poller,
+            bus,
+            events: Vec::new(),
+            next_alive: Instant::now(),
+            beat: 0,
+            more: false,
+        }
     }
 
     fn turn(&mut self) {
@@ -126,8 +135,9 @@ impl Server {
         if now >= self.next_alive {
             self.next_alive = now + ALIVE_INTERVAL;
             let name = format!("app-{}", self.incarnation).as_str().into();
-            let sent_ms = distr_chat::serve::clock::unix_ms();
-            self.say(Word::Alive { name, sent_ms, lanes: 0, is_leaving: false, load: Some(0) });
+            self.beat += 1;
+            let (beat, load, echoes) = (self.beat, Some(0), [].into());
+            self.say(Word::Alive { name, beat, age_ms: 0, lanes: 0, is_leaving: false, load, echoes });
         }
         self.bus.flush(&self.poller, now);
     }

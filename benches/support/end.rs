@@ -25,6 +25,7 @@ pub struct End {
     poller: Poller,
     more: bool,
     next_alive: Instant,
+    beat: u64,
     /// Rooms that are heard.
     pub subscribed: usize,
     /// Messages that came.
@@ -45,6 +46,7 @@ impl End {
             poller,
             more: true,
             next_alive: now,
+            beat: 0,
             subscribed: 0,
             heard: 0,
             peers: BTreeSet::new(),
@@ -95,7 +97,9 @@ impl End {
         if now.instant >= self.next_alive {
             self.next_alive = now.instant + ALIVE_INTERVAL;
             let name = Arc::clone(&self.name);
-            let word = Word::Alive { name, sent_ms: now.unix_ms, lanes: 0, is_leaving: false, load: None };
+            self.beat += 1;
+            let (beat, echoes) = (self.beat, [].into());
+            let word = Word::Alive { name, beat, age_ms: 0, lanes: 0, is_leaving: false, load: None, echoes };
             self.bus.publish(Envelope { origin: self.incarnation, word });
         }
         self.more |= self.bus.flush(&self.poller, now.instant);

@@ -11,6 +11,7 @@ use distr_chat::app::redis::{Options, RedisBus};
 use distr_chat::chat::hub::{Effect, Settings};
 use distr_chat::chat::{Ask, Hub, Member, Notice};
 use distr_chat::net::Poller;
+use distr_chat::wire::ClientNonce;
 
 const MEMBER: Member = Member { reactor: 0, connection: 1 };
 /// Reads of the bus in one turn, as in production.
@@ -53,6 +54,7 @@ impl Server {
             seed: incarnation,
             settle: Duration::from_millis(500),
             flush_delay,
+            limits: std::sync::Arc::default(),
         };
         let options = Options { nodes: nodes.split(',').map(str::to_owned).collect(), credentials: None };
         let bus = RedisBus::new(name, incarnation, options, incarnation, &poller, now);
@@ -63,7 +65,11 @@ impl Server {
     /// A member comes.
     pub fn join(&mut self, room: &Arc<str>) {
         let (room, user) = (Arc::clone(room), "ann".into());
-        self.hub.handle_ask(MEMBER, Ask::Join { room, user, visit: 0, since: None }, clock::now());
+        self.hub.handle_ask(
+            MEMBER,
+            Ask::Join { room, user, client: ClientNonce::from_seed(1), visit: 0, since: None },
+            clock::now(),
+        );
     }
 
     /// It says something.
@@ -71,7 +77,7 @@ impl Server {
         let (room, user, id) = (Arc::clone(room), "ann".into(), id.to_string().into());
         // In production the mailbox wakes the thread.
         self.more = true;
-        self.hub.handle_ask(MEMBER, Ask::Send { room, user, id, text: text.into() }, clock::now());
+        self.hub.handle_ask(MEMBER, Ask::Send { room, user, client: 1, id, text: text.into() }, clock::now());
     }
 
     /// Each message is told from now on.
@@ -98,7 +104,7 @@ impl Server {
         self.poller.wait(Some(wait.min(Duration::from_millis(1)))).unwrap();
         let now = clock::now();
         let Self { hub, bus, poller, .. } = self;
-        hub.handle_bus_state(bus.is_ready(), now);
+        hub.handle_bus_state(bus.carrying(), now);
         let mut handle = |event| hub.handle_bus(event, now);
         self.more = bus.poll(poller, now.instant, BATCHES_PER_TURN, &mut handle);
         hub.handle_timeout(now);

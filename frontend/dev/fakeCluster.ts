@@ -35,6 +35,7 @@ const POLICY = "default-src 'self'; connect-src *; img-src 'self' data:; style-s
 
 interface Member {
   user: string;
+  client: string;
   socket: WebSocket;
   port: number;
 }
@@ -62,6 +63,8 @@ export async function startFakeCluster(ports: Ports, dist: string): Promise<Fake
   const startedMs = Date.now();
   const rooms = new Map<string, Room>();
   const apps = new Map<number, App>();
+  /** Whose nonce a message has; nobody is told. */
+  const clients = new WeakMap<Message, string>();
   const events: { time: number; kind: string; text: string }[] = [];
   let unavailable = 0;
   let moved = 0;
@@ -97,7 +100,10 @@ export async function startFakeCluster(ports: Ports, dist: string): Promise<Fake
     const roster = usersOf(room);
     const streams = Object.fromEntries(room.history.map(({ stream, seq }) => [stream, seq]));
     member.socket.send(
-      JSON.stringify({ type: 'joined', room: name, users: roster.length, roster, history, complete: true, streams }),
+      JSON.stringify({
+        ...{ type: 'joined', room: name, client: member.client, users: roster.length, roster },
+        ...{ history, complete: true, streams },
+      }),
     );
     const joined = known.includes(member.user) ? [] : [member.user];
     tell(room, { type: 'presence', room: name, users: roster.length, joined, left: [] }, member.socket);
@@ -120,11 +126,14 @@ export async function startFakeCluster(ports: Ports, dist: string): Promise<Fake
       socket.send(JSON.stringify({ type: 'error', code: 'not_joined', message: 'join first', room: name, id }));
       return;
     }
-    let message = room.history.find((other) => other.id === id && other.from === member.user);
+    let message = room.history.find(
+      (other) => other.id === id && other.text === text && clients.get(other) === member.client,
+    );
     if (!message) {
       const seq = (app.seqs.get(name) ?? 0) + 1;
       app.seqs.set(name, seq);
       message = { type: 'message', room: name, from: member.user, text, time: Date.now(), stream: app.stream, seq, id };
+      clients.set(message, member.client);
       room.history.push(message);
       room.history.splice(0, room.history.length - HISTORY_MAX);
       app.totals.messages += 1;
@@ -143,7 +152,11 @@ export async function startFakeCluster(ports: Ports, dist: string): Promise<Fake
       const message = JSON.parse(data.toString()) as ClientMessage;
       switch (message.type) {
         case 'join':
-          joinRoom(message.room, { user: message.user, socket, port }, message.since);
+          joinRoom(
+            message.room,
+            { user: message.user, client: message.client ?? session, socket, port },
+            message.since,
+          );
           return;
         case 'send':
           say(app, message, socket);

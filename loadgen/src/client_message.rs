@@ -14,6 +14,8 @@ pub enum ClientMessage<'a> {
         room: &'a str,
         /// The name there.
         user: &'a str,
+        /// The client's nonce: the same at each join.
+        client: &'a str,
         /// When coming back: the last number seen of each stream.
         #[serde(skip_serializing_if = "Option::is_none")]
         since: Option<BTreeMap<&'a str, u64>>,
@@ -45,10 +47,11 @@ mod tests {
     #[test]
     fn golden_examples() {
         let docs: Value = serde_json::from_str(include_str!("../../docs/protocol.json")).unwrap();
-        let join = ClientMessage::Join { room: "lobby", user: "ann", since: None };
+        let client = "5f2c9a417be0d83651c4f7a2093be86d";
+        let join = ClientMessage::Join { room: "lobby", user: "ann", client, since: None };
         let since = Some(BTreeMap::from([("1933d8a0c8c00001.0", 17)]));
-        let resume = ClientMessage::Join { room: "lobby", user: "ann", since };
-        let send = ClientMessage::Send { room: "lobby", id: "c-1", text: "hi" };
+        let resume = ClientMessage::Join { room: "lobby", user: "ann", client, since };
+        let send = ClientMessage::Send { room: "lobby", id: "b1946ac9-1", text: "hi" };
         for (name, message) in [("join", join), ("resume", resume), ("send", send)] {
             let json: Value = serde_json::from_str(&message.to_json()).unwrap();
             assert_eq!(json, docs["client"][name], "{name}");

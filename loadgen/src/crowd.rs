@@ -330,11 +330,11 @@ impl Crowd {
 
     fn join(&self, client: u32, socket: &mut Socket) -> Result<(), End> {
         let room = self.share.room_name(client);
-        let user = self.share.user_name(client);
+        let (user, nonce) = (self.share.user_name(client), self.share.nonce(client));
         // Whoever was here before wants everything since, also when it had seen nothing yet.
         let since =
             self.clients[client as usize].has_joined_before.then(|| self.ledger.since(client).collect());
-        socket.send(ClientMessage::Join { room: &room, user: &user, since }.to_json())
+        socket.send(ClientMessage::Join { room: &room, user: &user, client: &nonce, since }.to_json())
     }
 
     fn handle_joined(

@@ -86,6 +86,11 @@ impl Share {
     pub fn user_name(&self, client: u32) -> String {
         format!("user-{:08x}-{}", self.script.plan.run, self.of_all(client))
     }
+
+    /// What a client's messages are known by at the servers. No secret: nobody wants to speak for it.
+    pub fn nonce(&self, client: u32) -> String {
+        format!("load-{:08x}-{:08x}", self.script.plan.run, self.of_all(client))
+    }
 }
 
 #[cfg(test)]
@@ -99,12 +104,13 @@ mod tests {
     fn shares_are_disjoint_and_everyone_is_in_one() {
         for (clients, rooms, workers) in [(10, 3, 1), (10, 3, 2), (10, 3, 4), (7, 7, 2), (101, 1, 4)] {
             let script = Arc::new(Script::new(&Plan { clients, rooms, run: 7, ..Plan::default() }));
-            let mut users = BTreeSet::new();
+            let (mut users, mut nonces) = (BTreeSet::new(), BTreeSet::new());
             let mut members = vec![0; rooms as usize];
             for worker in 0..workers {
                 let share = Share::new(Arc::clone(&script), worker, workers);
                 for client in 0..share.clients {
                     assert!(users.insert(share.user_name(client)), "a user name is unique");
+                    assert!(nonces.insert(share.nonce(client)), "and so is a nonce");
                     assert_eq!(share.own(share.of_all(client)), Some(client));
                     assert!(share.member(client) < share.members(share.room(client)));
                 }

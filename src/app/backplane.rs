@@ -26,6 +26,8 @@ const BATCHES_PER_TURN: usize = 64;
 const STATUS_AGE_MAX: Duration = Duration::from_millis(200);
 /// How often what the lanes count is made known.
 const COUNT_INTERVAL: Duration = Duration::from_millis(250);
+/// A server that ends waits for so long until others hold its rooms.
+const HANDOVER_MAX: Duration = Duration::from_secs(2);
 /// How soon a mailbox or bus that was full is tried again.
 const RETRY: Duration = Duration::from_millis(1);
 
@@ -127,8 +129,16 @@ impl<B: Bus> Backplane<B> {
         self.leave();
     }
 
-    /// The others need not wait for the lease to end.
+    /// Others hold what is here before it ends, and need not wait for the lease.
     fn leave(&mut self) {
+        self.node.is_draining.store(true, Ordering::Relaxed);
+        let end = Instant::now() + HANDOVER_MAX;
+        loop {
+            self.turn();
+            if self.hub.is_handed_over() || Instant::now() >= end {
+                break;
+            }
+        }
         let now = clock::now();
         self.hub.leave(now);
         self.carry_out();
@@ -138,8 +148,8 @@ impl<B: Bus> Backplane<B> {
     fn turn(&mut self) {
         let now = self.wait();
         self.pace = Pace::Wait;
-        self.hub.handle_bus_state(self.bus.is_ready(), now);
-        self.hub.handle_load(self.node.load());
+        self.hub.handle_bus_state(self.bus.carrying(), now);
+        self.hub.handle_load(self.node.load(), now);
         self.take_in(now);
         self.hub.handle_timeout(now);
         self.hub.finish_turn(now);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::chat::BusEvent;
+use crate::chat::{BusEvent, Carrying};
 use crate::lanes::{LaneStatus, Totals};
 use crate::net::Poller;
 use crate::wire::Envelope;
@@ -13,8 +13,13 @@ pub trait Bus {
     /// A word for logs and status pages.
     fn kind(&self) -> &'static str;
 
-    /// Whether envelopes get through, as far as can be told.
-    fn is_ready(&self) -> bool;
+    /// How many lanes get envelopes through, as far as can be told.
+    fn carrying(&self) -> Carrying;
+
+    /// Whether any does.
+    fn is_ready(&self) -> bool {
+        self.carrying().is_any()
+    }
 
     /// The ways that it has, for status pages; none where there is nothing to tell.
     fn lanes(&self) -> Vec<LaneStatus>;

@@ -6,7 +6,7 @@ use std::time::Instant;
 use foldhash::HashSet;
 use mio::Waker;
 
-use crate::chat::BusEvent;
+use crate::chat::{BusEvent, Carrying};
 use crate::lanes::{LaneStatus, Totals};
 use crate::net::Poller;
 use crate::net::mailbox::{Mailbox, Post, Undelivered, mailbox};
@@ -57,8 +57,8 @@ impl Bus for Loopback {
         "embedded"
     }
 
-    fn is_ready(&self) -> bool {
-        true
+    fn carrying(&self) -> Carrying {
+        Carrying { lanes: 1, of: 1 }
     }
 
     fn lanes(&self) -> Vec<LaneStatus> {

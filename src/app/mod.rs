@@ -31,6 +31,7 @@ use crossbeam_channel::{Receiver, bounded};
 use mio::Waker;
 use prometheus_client::registry::Registry;
 
+use crate::chat::Limits;
 use crate::chat::hub::{Hub, Settings};
 use crate::net::{Poller, mailbox::mailbox};
 use crate::serve::{self, ProcessMetrics, Server};
@@ -120,6 +121,7 @@ impl App {
             seed: options.seed,
             settle: options.settle,
             flush_delay: options.flush_delay,
+            limits: Arc::new(Limits { rings_bytes: options.history_memory, ..Limits::default() }),
         };
         let stop = Arc::new(AtomicBool::new(false));
         let waker = poller.waker();

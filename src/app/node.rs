@@ -38,6 +38,8 @@ pub struct Options {
     pub settle: Duration,
     /// How long what is said may wait for more of its room, so that fewer envelopes carry it.
     pub flush_delay: Duration,
+    /// Bytes of messages that all rooms keep together; beyond it a room that speaks keeps only a little.
+    pub history_memory: usize,
     /// What a client may send.
     pub rate: Rate,
     /// Limits of its connection.

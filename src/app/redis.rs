@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::chat::BusEvent;
+use crate::chat::{BusEvent, Carrying};
 use crate::lanes::{Command, Event, LaneStatus, Lanes, Role, Settings, Timings, Totals};
 use crate::net::dial::{dial, outcome};
 use crate::net::{Connection, Flush, Key, Poller, Readiness, Received, Slots};
@@ -264,8 +264,8 @@ impl Bus for RedisBus {
     }
 
     /// This server heard itself a short time ago.
-    fn is_ready(&self) -> bool {
-        self.lanes.is_ready()
+    fn carrying(&self) -> Carrying {
+        Carrying { lanes: self.lanes.proven(), of: self.nodes.len() }
     }
 
     fn lanes(&self) -> Vec<LaneStatus> {

@@ -123,7 +123,7 @@ impl ChatService {
                 if log::log_enabled!(log::Level::Debug) {
                     self.forwarded = forwarded_for(request);
                 }
-                Answer::WebSocket(Session::new(self.node.options.rate, now))
+                Answer::WebSocket(Session::new(self.node.options.rate, random_seed(), now))
             }
             Err(error) => Answer::Respond(self.refuse(error)),
         }
@@ -191,6 +191,18 @@ impl ChatService {
             && let Err(Undelivered::Full(held)) = self.asks.send(std::mem::take(&mut self.held))
         {
             self.held = held;
+        }
+    }
+}
+
+/// Secret, so it is not from a generator whose state can be told from what it gave before.
+fn random_seed() -> u128 {
+    let mut bytes = [0; 16];
+    match getrandom::fill(&mut bytes) {
+        Ok(()) => u128::from_be_bytes(bytes),
+        Err(error) => {
+            log::error!("the system gives no random bytes, clients without a nonce get a weak one: {error}");
+            fastrand::u128(..)
         }
     }
 }

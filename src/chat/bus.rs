@@ -14,6 +14,27 @@ use std::sync::Arc;
 
 use crate::wire::Envelope;
 
+/// How many of a server's lanes are proven to carry: what it published on them came back lately.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Carrying {
+    /// Those that do.
+    pub lanes: usize,
+    /// All that there are.
+    pub of: usize,
+}
+
+impl Carrying {
+    /// Whether envelopes get through at all.
+    pub fn is_any(self) -> bool {
+        self.lanes > 0
+    }
+
+    /// Whether more than half do. Any two servers of which that is true share a lane.
+    pub fn is_majority(self) -> bool {
+        2 * self.lanes > self.of
+    }
+}
+
 /// What a bus tells the hub.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BusEvent {

@@ -1,11 +1,12 @@
 //! A room that a server has just come to: nobody is let in until it is known what other servers have of it.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
-use super::limits::{ASKS_WAITING_MAX, FETCH_INTERVAL, FETCH_MAX, FETCH_UNASKED_MAX};
+use super::limits::Limits;
+use super::mutants::{Mutant, is_on};
 use super::{Ask, Member};
 
 /// What is still to be learned, and who waits for it.
@@ -25,9 +26,9 @@ pub struct Fetch {
 
 impl Fetch {
     /// Nothing is known.
-    pub fn new(now: Instant) -> Self {
+    pub fn new(now: Instant, limits: &Limits) -> Self {
         let (waiting, answered) = (Some(VecDeque::new()), SmallVec::new());
-        let end = now + FETCH_UNASKED_MAX;
+        let end = now + limits.fetch_unasked;
         Self { waiting, end, is_subscribed: false, awaited: None, answered, due: end }
     }
 
@@ -42,9 +43,9 @@ impl Fetch {
     }
 
     /// The bus does not carry: nobody can have heard the question, and clients wait for as long as if it had not been asked.
-    pub fn pause(&mut self, now: Instant) {
+    pub fn pause(&mut self, now: Instant, limits: &Limits) {
         self.awaited = None;
-        self.end = now + FETCH_UNASKED_MAX;
+        self.end = now + limits.fetch_unasked;
     }
 
     /// Whether clients wait for it.
@@ -53,9 +54,9 @@ impl Fetch {
     }
 
     /// Keeps what a client asks. Given back when too many wait.
-    pub fn push(&mut self, member: Member, ask: Ask) -> Result<(), Ask> {
+    pub fn push(&mut self, member: Member, ask: Ask, limits: &Limits) -> Result<(), Ask> {
         match &mut self.waiting {
-            Some(waiting) if waiting.len() < ASKS_WAITING_MAX => waiting.push_back((member, ask)),
+            Some(waiting) if waiting.len() < limits.asks_waiting => waiting.push_back((member, ask)),
             _ => return Err(ask),
         }
         Ok(())
@@ -68,17 +69,24 @@ impl Fetch {
 
     /// The question goes out to these servers, of which some may have answered before. When it goes out again, those who have come
     /// since are not waited for: what they say is heard.
-    pub fn ask(&mut self, peers: impl Iterator<Item = u64>, now: Instant) {
+    /// `patience`: how long clients wait for the answers.
+    pub fn ask(
+        &mut self,
+        peers: impl Iterator<Item = u64>,
+        patience: Duration,
+        now: Instant,
+        limits: &Limits,
+    ) {
         let before = self.awaited.take();
         if before.is_none() {
-            self.end = now + FETCH_MAX;
+            self.end = now + patience;
         }
         let is_silent = |peer: &u64| match &before {
             Some(awaited) => awaited.contains(peer),
             None => !self.answered.contains(peer),
         };
         self.awaited = Some(peers.filter(is_silent).collect());
-        self.due = now + if self.is_awaited() { FETCH_INTERVAL } else { FETCH_MAX };
+        self.due = now + if self.is_awaited() { limits.fetch_interval } else { limits.fetch_max };
     }
 
     /// A server has answered.
@@ -87,6 +95,11 @@ impl Fetch {
             self.answered.push(peer);
         }
         self.gone(peer);
+    }
+
+    /// Whether a server has answered.
+    pub fn has_answered(&self, peer: u64) -> bool {
+        self.answered.contains(&peer)
     }
 
     /// A server will not answer.
@@ -98,7 +111,8 @@ impl Fetch {
 
     /// Whether everybody has answered.
     pub fn is_answered(&self) -> bool {
-        self.awaited.as_ref().is_some_and(SmallVec::is_empty)
+        let is_one_enough = is_on(Mutant::OneAnswerIsEnough) && !self.answered.is_empty();
+        self.awaited.as_ref().is_some_and(SmallVec::is_empty) || is_one_enough
     }
 
     /// Whether so many have answered that everything that was acknowledged is known: of that two servers have each, so
@@ -126,8 +140,8 @@ impl Fetch {
     }
 
     /// The question is about to go out.
-    pub fn wait(&mut self, now: Instant) {
-        self.due = now + FETCH_MAX;
+    pub fn wait(&mut self, now: Instant, limits: &Limits) {
+        self.due = now + limits.fetch_max;
     }
 }
 
@@ -135,12 +149,20 @@ impl Fetch {
 mod tests {
     use super::*;
 
+    const FETCH_MAX: Duration = Duration::from_secs(1);
+    const FETCH_INTERVAL: Duration = Duration::from_millis(150);
+    const FETCH_UNASKED_MAX: Duration = Duration::from_secs(3);
+
+    fn ask(fetch: &mut Fetch, peers: &[u64], now: Instant) {
+        fetch.ask(peers.iter().copied(), FETCH_MAX, now, &Limits::default());
+    }
+
     #[test]
     fn everybody_answers_or_is_asked_again_until_clients_wait_no_longer() {
         let now = Instant::now();
-        let mut fetch = Fetch::new(now);
+        let mut fetch = Fetch::new(now, &Limits::default());
         assert!(!fetch.is_answered() && !fetch.is_due(now + FETCH_INTERVAL));
-        fetch.ask([1, 2].into_iter(), now);
+        ask(&mut fetch, &[1, 2], now);
         assert!(!fetch.is_sufficient());
         fetch.answered(1);
         assert!(!fetch.is_answered() && fetch.is_sufficient() && fetch.is_due(now + FETCH_INTERVAL));
@@ -153,13 +175,13 @@ mod tests {
     #[test]
     fn a_question_that_nobody_can_have_heard_is_asked_anew_and_has_its_time_again() {
         let now = Instant::now();
-        let mut fetch = Fetch::new(now);
-        fetch.ask([1, 2].into_iter(), now);
+        let mut fetch = Fetch::new(now, &Limits::default());
+        ask(&mut fetch, &[1, 2], now);
         fetch.answered(1);
-        fetch.pause(now);
+        fetch.pause(now, &Limits::default());
         assert!(!fetch.is_over(now + FETCH_MAX) && fetch.is_over(now + FETCH_UNASKED_MAX));
         assert!(!fetch.is_due(now + FETCH_UNASKED_MAX), "the hub asks when the bus carries");
-        fetch.ask([1, 2].into_iter(), now);
+        ask(&mut fetch, &[1, 2], now);
         fetch.answered(2);
         assert!(fetch.is_answered(), "what 1 said still holds");
     }
@@ -167,21 +189,21 @@ mod tests {
     #[test]
     fn who_comes_after_the_question_is_not_waited_for() {
         let now = Instant::now();
-        let mut fetch = Fetch::new(now);
-        fetch.ask([1, 2].into_iter(), now);
+        let mut fetch = Fetch::new(now, &Limits::default());
+        ask(&mut fetch, &[1, 2], now);
         fetch.answered(1);
-        fetch.ask([1, 2, 3].into_iter(), now + FETCH_INTERVAL);
+        ask(&mut fetch, &[1, 2, 3], now + FETCH_INTERVAL);
         assert!(!fetch.is_answered() && fetch.is_sufficient(), "only 2 is silent");
-        fetch.ask([1, 3].into_iter(), now + FETCH_MAX);
+        ask(&mut fetch, &[1, 3], now + FETCH_MAX);
         assert!(fetch.is_answered(), "2 is gone");
     }
 
     #[test]
     fn one_silent_server_alone_leaves_everything_open() {
         let now = Instant::now();
-        let mut fetch = Fetch::new(now);
+        let mut fetch = Fetch::new(now, &Limits::default());
         assert!(!fetch.is_sufficient(), "nobody was asked");
-        fetch.ask([1].into_iter(), now);
+        ask(&mut fetch, &[1], now);
         assert!(!fetch.is_sufficient(), "nobody has answered");
     }
 }

@@ -2,11 +2,11 @@
 //! known, or nobody who could know it is silent: whatever a member has seen must be recognised here, since a message that
 //! was repeated may have a second place, and would be shown to it again.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
-use super::limits::{FETCH_INTERVAL, FETCH_MAX, FORERUNNERS_MAX};
+use super::limits::Limits;
 use super::{Ask, Member};
 use crate::wire::client_message::Since;
 
@@ -41,8 +41,8 @@ struct Question {
 
 impl Forerunners {
     /// Whether so many asks wait that no more may.
-    pub fn are_too_many(&self) -> bool {
-        self.waiting.iter().map(|forerunner| forerunner.asks.len()).sum::<usize>() >= FORERUNNERS_MAX
+    pub fn are_too_many(&self, limits: &Limits) -> bool {
+        self.waiting.iter().map(|forerunner| forerunner.asks.len()).sum::<usize>() >= limits.forerunners
     }
 
     /// One more, with its join.
@@ -63,15 +63,22 @@ impl Forerunners {
         }
     }
 
-    /// The question goes out: to these servers, or once more to those of them that are silent.
-    pub fn ask(&mut self, peers: impl Iterator<Item = u64>, now: Instant) {
-        let due = now + FETCH_INTERVAL;
+    /// The question goes out: to these servers, or once more to those of them that are silent. `patience`: how long they
+    /// are waited for.
+    pub fn ask(
+        &mut self,
+        peers: impl Iterator<Item = u64>,
+        patience: Duration,
+        now: Instant,
+        limits: &Limits,
+    ) {
+        let due = now + limits.fetch_interval;
         if let Some(question) = &mut self.question {
             question.due = due;
             return;
         }
         self.waiting.iter_mut().for_each(|forerunner| forerunner.was_asked_for = true);
-        self.question = Some(Question { awaited: peers.collect(), due, end: now + FETCH_MAX });
+        self.question = Some(Question { awaited: peers.collect(), due, end: now + patience });
     }
 
     /// A server has answered, or is gone.
@@ -127,11 +134,18 @@ mod tests {
 
     const ANN: Member = Member { reactor: 0, connection: 1 };
     const BOB: Member = Member { reactor: 0, connection: 2 };
+    const FETCH_MAX: Duration = Duration::from_secs(1);
+    const FETCH_INTERVAL: Duration = Duration::from_millis(150);
+
+    fn ask(forerunners: &mut Forerunners, peers: &[u64], now: Instant) {
+        forerunners.ask(peers.iter().copied(), FETCH_MAX, now, &Limits::default());
+    }
 
     fn join(seq: u64) -> Ask {
         let streams = vec![(StreamId { origin: 1, generation: 0 }, seq)];
         let since = Some(Since { streams, names_strangers: false });
-        Ask::Join { room: "r".into(), user: "ann".into(), visit: 0, since }
+        let client = crate::wire::ClientNonce::from_seed(1);
+        Ask::Join { room: "r".into(), user: "ann".into(), client, visit: 0, since }
     }
 
     fn ready(forerunners: &mut Forerunners, known: u64, is_here: bool, now: Instant) -> Vec<Member> {
@@ -147,7 +161,7 @@ mod tests {
         forerunners.push(ANN, join(7));
         forerunners.push(BOB, join(9));
         assert!(forerunners.have_to_ask(now));
-        forerunners.ask([1, 2].into_iter(), now);
+        ask(&mut forerunners, &[1, 2], now);
         assert!(!forerunners.have_to_ask(now) && ready(&mut forerunners, 6, true, now).is_empty());
         assert_eq!(ready(&mut forerunners, 8, true, now), [ANN]);
         assert_eq!(ready(&mut forerunners, 9, true, now), [BOB]);
@@ -159,7 +173,7 @@ mod tests {
         let now = Instant::now();
         let mut forerunners = Forerunners::default();
         forerunners.push(ANN, join(7));
-        forerunners.ask([1, 2].into_iter(), now);
+        ask(&mut forerunners, &[1, 2], now);
         forerunners.push(BOB, join(9));
         forerunners.strike_off(1);
         assert!(ready(&mut forerunners, 0, true, now).is_empty(), "2 may know");
@@ -171,7 +185,7 @@ mod tests {
             "the answers may be older than what bob has seen"
         );
         assert!(forerunners.have_to_ask(now));
-        forerunners.ask([1].into_iter(), now);
+        ask(&mut forerunners, &[1], now);
         assert_eq!(forerunners.due(), Some(now + FETCH_INTERVAL));
         assert!(forerunners.have_to_ask(now + FETCH_INTERVAL));
         assert_eq!(

@@ -5,11 +5,15 @@
 //! [`Hub::handle_timeout`] in any order, then [`Hub::finish_turn`] once, then [`Hub::poll_effect`] until it has none.
 //!
 //! What clients want is in `asks`, who comes from another server and is ahead of this one in `arrivals`, what other
-//! servers say in `words`, what time brings in `rounds`.
+//! servers say in `words`, what time brings in `rounds`, what is missing in `repair`, whether this server is alone in
+//! `standing`, how it leaves in `handover`.
 
 mod arrivals;
 mod asks;
+mod handover;
+mod repair;
 mod rounds;
+mod standing;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -23,9 +27,10 @@ use hashbrown::HashMap;
 use slab::Slab;
 use smallvec::SmallVec;
 
-use super::bus::BusEvent;
+use super::bus::{BusEvent, Carrying};
 use super::fetch::Fetch;
-use super::limits::{BUS_PAUSE_MAX, BUS_START_MAX, ENVELOPE_BYTES_SOFT, RING_BYTES_MIN, RINGS_BYTES_MAX};
+use super::limits::{ENVELOPE_BYTES_SOFT, Limits};
+use super::mutants::{Mutant, is_on};
 use super::peers::Peers;
 use super::room::{Heard, Room, message_frame};
 use super::{Ask, Member, Message, Notice, Now, RoomId};
@@ -61,6 +66,8 @@ pub struct Settings {
     pub settle: Duration,
     /// How long what is said may wait for more of its room, so that fewer envelopes carry it.
     pub flush_delay: Duration,
+    /// What it may keep, wait for and repeat.
+    pub limits: Arc<Limits>,
 }
 
 /// What the hub counted since it was last asked.
@@ -105,6 +112,17 @@ enum BusState {
     Broken,
 }
 
+/// Who could confirm what is said here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// Another server, or it is too early to tell.
+    Among,
+    /// Nobody, since this is the only server.
+    Alone,
+    /// Nobody, and it cannot be told whether there are others: most lanes are away.
+    Isolated,
+}
+
 /// All rooms of a server.
 #[derive(Debug)]
 pub struct Hub {
@@ -115,10 +133,18 @@ pub struct Hub {
     agenda: BTreeSet<(Instant, RoomId)>,
     /// Rooms without members, by since when.
     empty: BTreeSet<(Instant, RoomId)>,
+    started: Instant,
     alive_due: Instant,
+    /// When it began to run, or ran again after it had stood still.
+    resumed: Instant,
     bus: BusState,
-    /// Clients were told that it does not.
+    standing: Standing,
+    /// Since when a majority of lanes has carried without a pause.
+    majority_since: Option<Instant>,
+    /// Clients were told that nothing is acknowledged.
     has_told_degraded: bool,
+    /// When rooms are handed over next; `None`: the server stays.
+    handover_due: Option<Instant>,
     /// Rooms whose subscription was confirmed, to be asked for.
     fresh: Vec<RoomId>,
     /// Rooms to be asked for because something may have been missed, whether those who have them are to tell their users
@@ -154,16 +180,21 @@ impl Hub {
             peers: Peers::default(),
             agenda: BTreeSet::new(),
             empty: BTreeSet::new(),
+            started: now,
             alive_due: now,
-            bus: BusState::Pausing { until: now + BUS_START_MAX },
+            resumed: now,
+            bus: BusState::Pausing { until: now + settings.limits.bus_start },
+            standing: Standing::Among,
+            majority_since: None,
             has_told_degraded: false,
+            handover_due: None,
             fresh: Vec::new(),
             sync: VecDeque::new(),
             sync_greets: false,
             sync_due: None,
             behind: BTreeSet::new(),
             unknown: Vec::new(),
-            load: None,
+            load: Some(0),
             ring_bytes: 0,
             rooms_made: 0,
             presence_version: 0,
@@ -182,8 +213,11 @@ impl Hub {
         self.carry_out(member, ask, now);
     }
 
-    /// How many clients the server has; `None`: it takes no more.
-    pub fn handle_load(&mut self, load: Option<u32>) {
+    /// How many clients the server has; `None`: it takes no more, since it leaves.
+    pub fn handle_load(&mut self, load: Option<u32>, now: Now) {
+        if self.load.is_some() && load.is_none() {
+            self.begin_handover(now);
+        }
         self.load = load;
     }
 
@@ -198,21 +232,26 @@ impl Hub {
                     self.fresh.push(id);
                 }
             }
+            BusEvent::Lost if is_on(Mutant::NoSyncOnLost) => {}
             BusEvent::Lost => self.sync_all(false, now),
             BusEvent::Dropped(count) => self.counts.dropped += count,
         }
     }
 
-    /// Whether the bus carries. Told every turn.
-    pub fn handle_bus_state(&mut self, carries: bool, now: Now) {
-        match (self.bus, carries) {
+    /// How many lanes carry. Told first in every turn, so that a time in which this server stood still is noticed before
+    /// anything is judged by it.
+    pub fn handle_bus_state(&mut self, carrying: Carrying, now: Now) {
+        self.excuse_stall(now);
+        self.note_majority(carrying, now);
+        match (self.bus, carrying.is_any()) {
             (BusState::Carries { .. }, true) | (BusState::Broken, false) => {}
             (BusState::Pausing { until }, false) if now.instant < until => {}
             (BusState::Carries { .. }, false) => {
-                self.bus = BusState::Pausing { until: now.instant + BUS_PAUSE_MAX };
+                self.bus = BusState::Pausing { until: now.instant + self.limits().bus_pause };
+                let limits = Arc::clone(&self.settings.limits);
                 for id in self.ids() {
                     if let Some(fetch) = &mut self.room_mut(id).fetch {
-                        fetch.pause(now.instant);
+                        fetch.pause(now.instant, &limits);
                         self.reschedule(id);
                     }
                 }
@@ -224,17 +263,10 @@ impl Hub {
                     |id: &RoomId| self.room(*id).fetch.as_deref().is_some_and(Fetch::is_subscribed);
                 self.fresh = self.ids().filter(is_asked_for).collect();
                 self.sync_all(true, now);
-                if mem::take(&mut self.has_told_degraded) {
-                    self.tell_degraded(false);
-                }
             }
-            (BusState::Pausing { .. }, false) => {
-                self.bus = BusState::Broken;
-                self.has_told_degraded = true;
-                self.tell_degraded(true);
-                self.ids().for_each(|id| self.go_on_alone(id, now));
-            }
+            (BusState::Pausing { .. }, false) => self.bus = BusState::Broken,
         }
+        self.update_standing(now);
     }
 
     /// Does what is due.
@@ -270,13 +302,19 @@ impl Hub {
             BusState::Pausing { until } => Some(until),
             _ => None,
         };
-        [agenda, self.sync_due, settled, self.peers.quiet_due()]
+        let suspected = self.peers.suspect_due(self.limits());
+        [agenda, self.sync_due, settled, suspected, self.handover_due]
             .into_iter()
             .flatten()
             .fold(self.alive_due, Instant::min)
     }
 
-    /// Tells other servers that this one ends.
+    /// What it may keep, wait for and repeat.
+    pub fn limits(&self) -> &Limits {
+        &self.settings.limits
+    }
+
+    /// Tells other servers that this one ends, once [`Hub::is_handed_over`].
     pub fn leave(&mut self, now: Now) {
         self.say_alive(true, now);
     }
@@ -296,21 +334,6 @@ impl Hub {
         &self.peers
     }
 
-    /// Whether what is said here can be confirmed by nobody, since this is the only server.
-    fn is_alone(&self, now: Now) -> bool {
-        self.is_settled(now) && self.peers.live().next().is_none()
-    }
-
-    /// Whether the bus has carried for long enough to have brought a word of every server.
-    fn is_settled(&self, now: Now) -> bool {
-        let settle = self.settings.settle;
-        matches!(self.bus, BusState::Carries { since } if since + settle <= now.instant)
-    }
-
-    fn is_degraded(&self) -> bool {
-        self.bus == BusState::Broken
-    }
-
     fn ids(&self) -> impl Iterator<Item = RoomId> + use<> {
         self.rooms.iter().map(|(id, _)| RoomId(id as u32)).collect::<Vec<_>>().into_iter()
     }
@@ -326,10 +349,12 @@ impl Hub {
     /// Lets a room's ring grow, within what all of them may hold together.
     fn with_ring<T>(&mut self, id: RoomId, change: impl FnOnce(&mut Room) -> T) -> T {
         let room = &mut self.rooms[id.0 as usize];
+        let limits = &self.settings.limits;
         self.ring_bytes -= room.ring_bytes();
         let outcome = change(room);
-        if self.ring_bytes + room.ring_bytes() > RINGS_BYTES_MAX {
-            room.shrink_ring(RING_BYTES_MIN);
+        room.trim_streams(|origin| self.peers.is_known(origin));
+        if self.ring_bytes + room.ring_bytes() > limits.rings_bytes {
+            room.shrink_ring(limits.ring_bytes_short);
         }
         self.ring_bytes += room.ring_bytes();
         outcome
@@ -407,8 +432,8 @@ impl Hub {
         for id in mem::take(&mut self.owing) {
             let Some(room) = self.rooms.get_mut(id.0 as usize) else { continue };
             for (to, stream) in mem::take(&mut room.owes_have) {
-                let Some(last) = room.position(stream) else { continue };
-                let position = Position { room: Arc::clone(&room.name), stream, last };
+                let Some(span) = room.claim(stream) else { continue };
+                let position = Position { room: Arc::clone(&room.name), span };
                 by_server.entry(to).or_default().push(position);
             }
         }
@@ -432,16 +457,30 @@ impl Hub {
     fn say_alive(&mut self, is_leaving: bool, now: Now) {
         let name = Arc::clone(&self.settings.name);
         let load = self.load;
-        self.publish(Word::Alive { name, sent_ms: now.unix_ms, lanes: 0, is_leaving, load });
+        let limits = Arc::clone(&self.settings.limits);
+        let beat = self.peers.next_beat(now.instant, &limits);
+        let echoes = self.peers.echoes().into();
+        let age_ms = now.instant.saturating_duration_since(self.started).as_millis() as u64;
+        self.publish(Word::Alive { name, beat, age_ms, lanes: 0, is_leaving, load, echoes });
     }
 
-    /// The server that is to confirm what is said in a room: one that holds it, another after each that did not.
+    /// The server that is to confirm what is said in a room: a replica, another after each that did not; one that leaves
+    /// only where no other is.
     fn witness(&self, id: RoomId, tries: usize) -> Option<u64> {
-        let talking: SmallVec<[u64; 8]> = self.peers.talking().collect();
-        let holders = || self.room(id).presence.holders().filter(|origin| talking.contains(origin));
-        let turn = id.0 as usize + tries;
-        let count = holders().count();
-        holders().nth(turn.checked_rem(count)?)
+        let replicas = self.replicas(id);
+        let stays = |server: &&u64| !self.peers.is_draining(**server);
+        let count = replicas.iter().filter(stays).count();
+        let turn = id.0 as usize + if is_on(Mutant::SameWitness) { 0 } else { tries };
+        match turn.checked_rem(count) {
+            Some(turn) => replicas.iter().filter(stays).nth(turn).copied(),
+            None => replicas.get(turn.checked_rem(replicas.len())?).copied(),
+        }
+    }
+
+    /// Other servers that hold a room and answer in time.
+    fn replicas(&self, id: RoomId) -> SmallVec<[u64; 8]> {
+        let responsive: SmallVec<[u64; 8]> = self.peers.responsive().collect();
+        self.room(id).presence.holders().filter(|origin| responsive.contains(origin)).collect()
     }
 
     /// Something changed in the room: its next look is at the earliest of what waits in it, and those who are ahead of it are

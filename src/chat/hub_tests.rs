@@ -1,10 +1,24 @@
 use super::*;
-use crate::chat::limits::{
-    ALIVE_INTERVAL, BUS_PAUSE_MAX, CONFIRM_PATIENCE, FETCH_INTERVAL, FETCH_MAX, GAP_PATIENCE, LEASE,
-    PRESENCE_INTERVAL, PRESENCE_REFRESH, QUIET, RING_MESSAGES_MAX, ROOM_LINGER,
-};
+use crate::chat::limits::{PRESENCE_INTERVAL, PRESENCE_REFRESH};
+use crate::wire::ClientNonce;
 use crate::wire::client_message::Since;
-use crate::wire::envelope::{Entry, Span};
+use crate::wire::envelope::{Echo, Entry, Span};
+
+const ALIVE_INTERVAL: Duration = Duration::from_millis(100);
+const SUSPECT: Duration = Duration::from_millis(150);
+const BUS_PAUSE_MAX: Duration = Duration::from_secs(1);
+const CONFIRM_PATIENCE: Duration = Duration::from_millis(300);
+const FETCH_INTERVAL: Duration = Duration::from_millis(150);
+const FETCH_MAX: Duration = Duration::from_secs(1);
+const GAP_PATIENCE: Duration = Duration::from_millis(30);
+const LEASE: Duration = Duration::from_secs(3);
+const RING_MESSAGES_MAX: usize = 1000;
+const ROOM_LINGER: Duration = Duration::from_secs(60);
+const UP: Carrying = Carrying { lanes: 3, of: 3 };
+const DOWN: Carrying = Carrying { lanes: 0, of: 3 };
+
+#[path = "hub/identity_tests.rs"]
+mod identity;
 
 const ANN: Member = Member { reactor: 0, connection: 1 };
 const BOB: Member = Member { reactor: 1, connection: 2 };
@@ -12,6 +26,11 @@ const BOB: Member = Member { reactor: 1, connection: 2 };
 struct World {
     hub: Hub,
     now: Now,
+    carrying: Carrying,
+    /// The number of its last beat.
+    beat: u64,
+    /// Of the other servers' last ones.
+    beats: u64,
 }
 
 /// What the hub asked for in a turn, sorted by where it goes.
@@ -34,9 +53,10 @@ impl World {
             seed: 7,
             settle: Duration::ZERO,
             flush_delay: Duration::ZERO,
+            limits: Arc::default(),
         };
-        let mut world = Self { hub: Hub::new(settings, now.instant), now };
-        world.hub.handle_bus_state(true, now);
+        let hub = Hub::new(settings, now.instant);
+        let mut world = Self { hub, now, carrying: UP, beat: 0, beats: 0 };
         world.turn();
         world
     }
@@ -52,9 +72,35 @@ impl World {
         world
     }
 
+    /// A sign of life of the other server, which has received our last one.
     fn hear_alive(&mut self) {
-        let (name, sent_ms) = ("app-2".into(), self.now.unix_ms);
-        self.say_word(Word::Alive { name, sent_ms, lanes: 0, is_leaving: false, load: Some(0) });
+        self.hear_beat(2, Some(0), false);
+    }
+
+    fn hear_beat(&mut self, origin: u64, load: Option<u32>, is_leaving: bool) {
+        self.beats += 1;
+        let echoes = [Echo { to: 1, beat: self.beat }].into();
+        let name = format!("app-{origin}").as_str().into();
+        let word = Word::Alive { name, beat: self.beats, age_ms: 0, lanes: 0, is_leaving, load, echoes };
+        self.hub.handle_bus(BusEvent::Received(Envelope { origin, word }), self.now);
+    }
+
+    /// Another server's word.
+    fn hear_from(&mut self, origin: u64, word: Word) {
+        self.hub.handle_bus(BusEvent::Received(Envelope { origin, word }), self.now);
+    }
+
+    /// Time passes in which nobody stands still, and those servers say that they live.
+    fn live_on(&mut self, time: Duration, servers: &[u64]) -> Turn {
+        let mut turn = Turn::default();
+        let end = self.now.instant + time;
+        while self.now.instant < end {
+            servers.iter().for_each(|origin| self.hear_beat(*origin, Some(0), false));
+            let part = self.pass(ALIVE_INTERVAL.min(end - self.now.instant));
+            turn.frames.extend(part.frames);
+            turn.published.extend(part.published);
+        }
+        turn
     }
 
     /// The other server's word.
@@ -64,23 +110,30 @@ impl World {
 
     fn have(&mut self, last: u64) {
         let stream = StreamId { origin: 1, generation: 0 };
-        self.say_word(Word::Have { to: 1, positions: [Position { room: "r".into(), stream, last }].into() });
+        self.say_word(have(Span { stream, first: 1, last }));
     }
 
     fn join(&mut self, member: Member, user: &str) {
-        let ask = Ask::Join { room: "r".into(), user: user.into(), visit: 0, since: None };
+        let ask =
+            Ask::Join { room: "r".into(), user: user.into(), client: nonce(user), visit: 0, since: None };
         self.hub.handle_ask(member, ask, self.now);
     }
 
     /// A join by somebody who has seen so much of a stream at another server.
     fn come_back(&mut self, member: Member, user: &str, stream: StreamId, seq: u64) {
         let since = Some(Since { streams: vec![(stream, seq)], names_strangers: false });
-        let ask = Ask::Join { room: "r".into(), user: user.into(), visit: 0, since };
+        let ask = Ask::Join { room: "r".into(), user: user.into(), client: nonce(user), visit: 0, since };
         self.hub.handle_ask(member, ask, self.now);
     }
 
     fn say(&mut self, member: Member, user: &str, id: &str) {
-        let ask = Ask::Send { room: "r".into(), user: user.into(), id: id.into(), text: "hi".into() };
+        let ask = Ask::Send {
+            room: "r".into(),
+            user: user.into(),
+            client: nonce(user).key(),
+            id: id.into(),
+            text: "hi".into(),
+        };
         self.hub.handle_ask(member, ask, self.now);
     }
 
@@ -107,6 +160,7 @@ impl World {
     }
 
     fn turn_into(&mut self, turn: &mut Turn) {
+        self.hub.handle_bus_state(self.carrying, self.now);
         self.hub.handle_timeout(self.now);
         self.hub.finish_turn(self.now);
         while let Some(effect) = self.hub.poll_effect() {
@@ -121,7 +175,7 @@ impl World {
                     };
                     turn.frames.push((reactor, String::from_utf8_lossy(&bytes).into_owned()));
                 }
-                Effect::Publish(Envelope { word: Word::Alive { .. }, .. }) => {}
+                Effect::Publish(Envelope { word: Word::Alive { beat, .. }, .. }) => self.beat = beat,
                 Effect::Publish(Envelope { word: Word::Digest { to: 0, .. }, .. }) => {}
                 Effect::Publish(Envelope { word, .. }) => turn.published.push(word),
                 Effect::Subscribe(room) => turn.subscribed.push(room.to_string()),
@@ -139,8 +193,23 @@ impl Turn {
 
 const CAT: StreamId = StreamId { origin: 2, generation: 0 };
 
+fn have(span: Span) -> Word {
+    Word::Have { to: 1, positions: [Position { room: "r".into(), span }].into() }
+}
+
+/// The one client of that name.
+fn nonce(user: &str) -> ClientNonce {
+    ClientNonce::parse(&format!("{user:-<16}")).unwrap()
+}
+
 fn message(id: &str) -> Arc<Message> {
-    Arc::new(Message { from: "cat".into(), id: id.into(), text: "x".into(), time: 5 })
+    Arc::new(Message {
+        from: "cat".into(),
+        client: nonce("cat").key(),
+        id: id.into(),
+        text: "x".into(),
+        time: 5,
+    })
 }
 
 fn messages(first_seq: u64, ids: &[&str]) -> Word {
@@ -208,23 +277,17 @@ fn nobody_is_told_before_a_second_server_has_it() {
 }
 
 #[test]
-fn what_nobody_confirms_is_published_again_and_shown_after_a_while() {
+fn what_nobody_confirms_is_published_again_and_shown_to_nobody() {
     let mut world = World::with_peer();
     world.say(ANN, "ann", "1");
     world.turn();
-    let mut turns = Vec::new();
-    for _ in 0..15 {
-        world.hear_alive();
-        turns.push(world.pass(Duration::from_millis(100)));
-    }
-    let published = |turn: &Turn| turn.published.iter().any(|word| matches!(word, Word::Messages { .. }));
-    assert_eq!(turns.iter().filter(|turn| published(turn)).count(), 2, "after 300 ms, and then after 600");
-    let shown: usize = turns.iter().map(|turn| turn.told(0, "\"message\"")).sum();
-    let acked: usize = turns.iter().map(|turn| turn.told(0, "\"ack\"")).sum();
-    assert_eq!((shown, acked), (1, 0), "shown once, and not promised");
+    let turn = world.live_on(Duration::from_millis(1500), &[2]);
+    let published = turn.published.iter().filter(|word| matches!(word, Word::Messages { .. }));
+    assert_eq!(published.count(), 2, "after 300 ms, and then after 600");
+    assert_eq!((turn.told(0, "\"message\""), turn.told(0, "\"ack\"")), (0, 0));
     world.have(1);
     let turn = world.turn();
-    assert_eq!((turn.told(0, "\"message\""), turn.told(0, "\"ack\"")), (0, 1));
+    assert_eq!((turn.told(0, "\"message\""), turn.told(0, "\"ack\"")), (1, 1));
 }
 
 #[test]
@@ -232,33 +295,24 @@ fn the_death_of_the_only_other_server_confirms_what_waited_for_it() {
     let mut world = World::with_peer();
     world.say(ANN, "ann", "1");
     world.turn();
-    let acked: usize = (0..20).map(|_| world.pass(ALIVE_INTERVAL).told(0, "\"ack\"")).sum();
+    let acked: usize = (0..40).map(|_| world.pass(ALIVE_INTERVAL).told(0, "\"ack\"")).sum();
     assert_eq!(acked, 1);
 }
 
 #[test]
-fn another_server_is_asked_to_hold_what_waits_for_one_that_is_quiet() {
+fn another_server_is_asked_to_hold_what_waits_for_one_that_is_suspect() {
     let mut world = World::with_peer();
-    let third = |world: &mut World, word| {
-        world.hub.handle_bus(BusEvent::Received(Envelope { origin: 3, word }), world.now);
-    };
-    let beat = |world: &mut World| {
-        let (name, sent_ms) = ("app-3".into(), world.now.unix_ms);
-        third(world, Word::Alive { name, sent_ms, lanes: 0, is_leaving: false, load: Some(0) });
-    };
-    beat(&mut world);
+    world.hear_beat(3, Some(0), false);
     world.say(ANN, "ann", "1");
-    world.pass(QUIET / 2);
-    beat(&mut world);
-    assert!(
-        world.hub.poll_timeout() <= world.now.instant + QUIET / 2,
-        "it is missed without a word from anybody"
-    );
-    let turn = world.pass(QUIET / 2 + Duration::from_millis(1));
+    world.turn();
+    world.pass(SUSPECT / 2);
+    world.hear_beat(3, Some(0), false);
+    let due = world.hub.poll_timeout();
+    assert!(due <= world.now.instant + SUSPECT / 2, "it is missed without a word from anybody");
+    let turn = world.pass(SUSPECT / 2);
     assert!(turn.published.iter().any(|word| matches!(word, Word::Hold { to: 3, .. })), "{turn:?}");
     let stream = StreamId { origin: 1, generation: 0 };
-    let position = Position { room: "r".into(), stream, last: 1 };
-    third(&mut world, Word::Have { to: 1, positions: [position].into() });
+    world.hear_from(3, have(Span { stream, first: 1, last: 1 }));
     assert_eq!(world.turn().told(0, "\"ack\""), 1);
 }
 
@@ -283,33 +337,26 @@ fn a_retry_of_what_a_dead_server_said_waits_for_a_second_holder() {
     world.join(cat, "cat");
     world.say_word(messages(1, &["a"]));
     world.turn();
-    let third = |world: &mut World, word| {
-        world.hub.handle_bus(BusEvent::Received(Envelope { origin: 3, word }), world.now);
+    world.hear_beat(3, Some(0), false);
+    world.hear_from(3, Word::Digest { to: 1, rooms: [digest(true, &[])].into() });
+    let ask = Ask::Send {
+        room: "r".into(),
+        user: "cat".into(),
+        client: nonce("cat").key(),
+        id: "a".into(),
+        text: "x".into(),
     };
-    let alive = |now: Now| Word::Alive {
-        name: "app-3".into(),
-        sent_ms: now.unix_ms,
-        lanes: 0,
-        is_leaving: false,
-        load: Some(0),
-    };
-    for _ in 0..20 {
-        let now = world.now;
-        third(&mut world, alive(now));
-        world.pass(ALIVE_INTERVAL);
-    }
-    third(&mut world, Word::Digest { to: 1, rooms: [digest(true, &[])].into() });
-    let ask = Ask::Send { room: "r".into(), user: "cat".into(), id: "a".into(), text: "x".into() };
     world.hub.handle_ask(cat, ask, world.now);
     let turn = world.turn();
     assert_eq!(turn.told(1, "\"ack\""), 0, "only this server is known to have it: {turn:?}");
     assert!(
         turn.published
             .iter()
-            .any(|word| matches!(word, Word::Messages { stream: CAT, first_seq: 1, witness: 3, .. }))
+            .any(|word| matches!(word, Word::Messages { stream: CAT, first_seq: 1, witness: 2 | 3, .. }))
     );
-    let position = Position { room: "r".into(), stream: CAT, last: 1 };
-    third(&mut world, Word::Have { to: 1, positions: [position].into() });
+    world.hear_from(3, have(Span { stream: CAT, first: 2, last: 2 }));
+    assert_eq!(world.turn().told(1, "\"ack\""), 0, "it holds another one");
+    world.hear_from(3, have(Span { stream: CAT, first: 1, last: 1 }));
     let turn = world.turn();
     assert_eq!((turn.told(1, "\"ack\""), turn.told(1, "\"message\"")), (1, 0), "{turn:?}");
 }
@@ -320,7 +367,13 @@ fn what_waits_here_and_is_heard_from_another_server_is_shown_once_at_its_place_t
     let cat = Member { reactor: 1, connection: 5 };
     world.join(cat, "cat");
     world.turn();
-    let ask = Ask::Send { room: "r".into(), user: "cat".into(), id: "a".into(), text: "x".into() };
+    let ask = Ask::Send {
+        room: "r".into(),
+        user: "cat".into(),
+        client: nonce("cat").key(),
+        id: "a".into(),
+        text: "x".into(),
+    };
     world.hub.handle_ask(cat, ask, world.now);
     world.say(ANN, "ann", "1");
     assert_eq!(world.turn().told(0, "\"message\""), 0, "they wait for a second holder");
@@ -329,10 +382,18 @@ fn what_waits_here_and_is_heard_from_another_server_is_shown_once_at_its_place_t
     let turn = world.turn();
     let there = "\"stream\":\"0000000000000002.0\",\"seq\":1";
     assert_eq!((turn.told(0, "\"message\""), turn.told(0, there)), (1, 1), "{turn:?}");
-    let other = Message { from: "ann".into(), id: "1".into(), text: "not ann's".into(), time: 5 };
+    let other = Message {
+        from: "ann".into(),
+        client: nonce("ann").key(),
+        id: "1".into(),
+        text: "not ann's".into(),
+        time: 5,
+    };
     let (room, messages) = ("r".into(), [Arc::new(other)].into());
     world.say_word(Word::Messages { room, stream: CAT, first_seq: 2, witness: 1, messages });
-    assert_eq!(world.turn().told(0, "\"message\""), 0, "another text under the same id drives nothing out");
+    let turn = world.turn();
+    assert_eq!(turn.told(0, "not ann's"), 1, "another text under the same id is another message");
+    assert_eq!(turn.told(0, "\"text\":\"hi\""), 0, "and drives nothing out");
     world.have(2);
     let turn = world.turn();
     assert_eq!((turn.told(0, "\"message\""), turn.told(0, "\"seq\":2")), (1, 2), "only ann's: {turn:?}");
@@ -425,37 +486,35 @@ fn who_has_seen_more_waits_also_in_a_room_that_was_opened_with_what_there_was() 
 }
 
 #[test]
-fn a_retry_of_what_no_ring_has_any_more_is_acknowledged() {
+fn a_retry_of_what_no_ring_has_any_more_gets_a_second_place_that_is_shown_to_nobody_here() {
     let mut world = World::with_peer();
     let cat = Member { reactor: 1, connection: 5 };
     world.join(cat, "cat");
     let ids: Vec<_> = (0..=RING_MESSAGES_MAX).map(|id| id.to_string()).collect();
     world.say_word(messages(1, &ids.iter().map(String::as_str).collect::<Vec<_>>()));
     world.turn();
-    let alive = Word::Alive {
-        name: "app-3".into(),
-        sent_ms: world.now.unix_ms,
-        lanes: 0,
-        is_leaving: false,
-        load: Some(0),
-    };
-    let left = Word::Alive {
-        name: "app-2".into(),
-        sent_ms: world.now.unix_ms,
-        lanes: 0,
-        is_leaving: true,
-        load: Some(0),
-    };
-    world.hub.handle_bus(BusEvent::Received(Envelope { origin: 3, word: alive }), world.now);
-    world.say_word(left);
+    world.hear_beat(3, Some(0), false);
+    world.hear_beat(2, Some(0), true);
     world.turn();
     let retry = |world: &mut World, id: &str| {
-        let ask = Ask::Send { room: "r".into(), user: "cat".into(), id: id.into(), text: "x".into() };
+        let ask = Ask::Send {
+            room: "r".into(),
+            user: "cat".into(),
+            client: nonce("cat").key(),
+            id: id.into(),
+            text: "x".into(),
+        };
         world.hub.handle_ask(cat, ask, world.now);
         world.turn().told(1, "\"ack\"")
     };
     assert_eq!(retry(&mut world, "1"), 0, "a second server has to have what is kept");
-    assert_eq!(retry(&mut world, "0"), 1, "nobody can be asked for it any more");
+    assert_eq!(retry(&mut world, "0"), 0, "this server cannot send it to a replica as it was");
+    assert_eq!(retry(&mut world, "0"), 0, "once");
+    let own = StreamId { origin: 1, generation: 0 };
+    assert_eq!(world.hub.rooms().next().unwrap().position(own), Some(1));
+    world.hear_from(3, have(Span { stream: own, first: 1, last: 1 }));
+    let turn = world.turn();
+    assert_eq!((turn.told(1, "\"ack\""), turn.told(1, "\"message\"")), (1, 0), "{turn:?}");
 }
 
 #[test]
@@ -499,7 +558,14 @@ fn nobody_comes_in_before_other_servers_have_said_what_they_have() {
     assert!(turn.frames.is_empty());
     let entry = |seq: u64, id: &str| Entry { stream: CAT, seq, message: message(id) };
     let entries = [entry(3, "c"), entry(4, "d")].into();
-    world.say_word(Word::Repair { to: 1, room: "r".into(), entries, lacks: [].into() });
+    world.say_word(Word::Repair {
+        to: 1,
+        room: "r".into(),
+        question: 1,
+        entries,
+        lacks: [].into(),
+        expired: [].into(),
+    });
     let turn = world.turn();
     let joined = turn.frames.iter().find(|(_, text)| text.contains("\"type\":\"joined\"")).unwrap();
     assert_eq!(joined.1.matches("\"from\":\"cat\"").count(), 2, "{joined:?}");
@@ -537,7 +603,7 @@ fn other_servers_messages_are_told_once_and_holes_are_asked_for() {
     assert_eq!(turn.told(0, "\"type\":\"message\""), 2);
     assert_eq!(turn.told(1, "\"type\":\"message\""), 0, "nobody is there");
     let have = turn.published.iter().find_map(|word| match word {
-        Word::Have { to: 2, positions } => Some(positions[0].last),
+        Word::Have { to: 2, positions } => Some(positions[0].span.last),
         _ => None,
     });
     assert_eq!(have, Some(2), "5 is not there without 3 and 4");
@@ -559,14 +625,18 @@ fn the_last_message_before_a_fault_is_missed_because_others_tell_what_they_have(
     assert_eq!(wants(&world.pass(GAP_PATIENCE)), [(2, vec![(2, 2)])]);
 }
 
+fn repair(lacks: &[Span], expired: &[Span]) -> Word {
+    let (lacks, expired) = (lacks.into(), expired.into());
+    Word::Repair { to: 1, room: "r".into(), question: u64::MAX, entries: [].into(), lacks, expired }
+}
+
 #[test]
-fn what_nobody_has_is_marked_and_passed_over() {
+fn what_no_server_keeps_any_longer_is_marked_and_passed_over() {
     let mut world = World::with_peer();
     world.say_word(messages(1, &["a"]));
     world.say_word(messages(4, &["d"]));
     world.pass(GAP_PATIENCE);
-    let lacks = [Span { stream: CAT, first: 2, last: 3 }].into();
-    world.say_word(Word::Repair { to: 1, room: "r".into(), entries: [].into(), lacks });
+    world.say_word(repair(&[], &[Span { stream: CAT, first: 2, last: 3 }]));
     let turn = world.turn();
     assert_eq!(
         turn.told(0, r#""type":"gap","room":"r","stream":"0000000000000002.0","first":2,"last":3"#),
@@ -576,17 +646,166 @@ fn what_nobody_has_is_marked_and_passed_over() {
     assert_eq!(world.hub.take_counts().missing, 2);
 }
 
+/// A server stands still for longer than its lease with a message that only it has, and goes on.
+#[test]
+fn what_only_a_server_has_that_stands_still_is_waited_for_and_not_confirmed_before() {
+    let mut world = World::with_peer();
+    world.hear_beat(3, Some(0), false);
+    world.say_word(messages(1, &["a"]));
+    world.say_word(messages(3, &["c"]));
+    world.pass(GAP_PATIENCE);
+    world.hear_from(3, repair(&[Span { stream: CAT, first: 2, last: 3 }], &[]));
+    let turn = world.live_on(2 * LEASE, &[3]);
+    assert!(!world.hub.peers().is_live(2));
+    assert_eq!((turn.told(0, "\"gap\""), turn.told(0, "\"seq\":3")), (0, 0), "{turn:?}");
+    assert_eq!(wants(&world.live_on(LEASE, &[3])), [], "nobody is left to be asked");
+    world.hear_alive();
+    world.turn();
+    assert_eq!(wants(&world.pass(GAP_PATIENCE)), [(2, vec![(2, 2)])]);
+    world.say_word(messages(2, &["b"]));
+    let turn = world.turn();
+    assert_eq!((turn.told(0, "\"seq\":2"), turn.told(0, "\"seq\":3")), (1, 1), "{turn:?}");
+    let haves = turn.published.iter().filter_map(|word| match word {
+        Word::Have { positions, .. } => Some((positions[0].span.first, positions[0].span.last)),
+        _ => None,
+    });
+    assert_eq!(haves.collect::<Vec<_>>(), [(1, 3)]);
+}
+
+/// The ring is shorter than what waits for a replica.
+#[test]
+fn what_waits_for_a_replica_is_supplied_though_the_ring_has_dropped_it() {
+    let mut world = World::with_peer();
+    let limits = Limits { ring_messages: 8, ..Limits::default() };
+    world.hub.settings.limits = Arc::new(limits);
+    let mut small = World::new();
+    small.hub.settings.limits = Arc::clone(&world.hub.settings.limits);
+    small.hear_alive();
+    small.join(ANN, "ann");
+    small.turn();
+    small.say_word(Word::Digest { to: 1, rooms: [digest(true, &[])].into() });
+    small.turn();
+    (1..=30).for_each(|id| small.say(ANN, "ann", &id.to_string()));
+    small.turn();
+    let own = StreamId { origin: 1, generation: 0 };
+    let room = small.hub.rooms().next().unwrap();
+    assert_eq!(room.digest(None), [Span { stream: own, first: 1, last: 30 }]);
+    let supply = room.supply(&[Span { stream: own, first: 3, last: 25 }]);
+    let seqs: Vec<_> = supply.entries.iter().map(|entry| entry.seq).collect();
+    assert_eq!((seqs, supply.lacks, supply.expired), ((3..=25).collect(), vec![], vec![]));
+    small.have(30);
+    assert_eq!(small.turn().told(0, "\"ack\""), 30);
+    let supply = small.hub.rooms().next().unwrap().supply(&[Span { stream: own, first: 3, last: 25 }]);
+    assert_eq!(supply.expired, [Span { stream: own, first: 3, last: 22 }]);
+}
+
+/// The only replica began behind a message that waits: it was away when that was asked for.
+#[test]
+fn what_no_replica_will_hold_is_appended_anew() {
+    let mut world = World::with_peer();
+    ["1", "2", "3"].into_iter().for_each(|id| world.say(ANN, "ann", id));
+    world.turn();
+    let own = StreamId { origin: 1, generation: 0 };
+    world.say_word(have(Span { stream: own, first: 3, last: 3 }));
+    let turn = world.turn();
+    assert_eq!(turn.told(0, "\"ack\""), 0, "3 is shown after 1 and 2: {turn:?}");
+    let again = turn.published.iter().find_map(|word| match word {
+        Word::Messages { first_seq, messages, .. } => Some((*first_seq, messages.len())),
+        _ => None,
+    });
+    assert_eq!(again, Some((4, 2)), "{turn:?}");
+    world.say_word(have(Span { stream: own, first: 3, last: 5 }));
+    let turn = world.turn();
+    assert_eq!((turn.told(0, "\"ack\""), turn.told(0, "\"type\":\"message\"")), (3, 3), "{turn:?}");
+    assert!(turn.told(0, "\"seq\":1,") + turn.told(0, "\"seq\":2,") == 0, "{turn:?}");
+}
+
+#[test]
+fn a_server_with_few_lanes_shows_and_does_not_acknowledge() {
+    let mut world = World::with_peer();
+    world.carrying = Carrying { lanes: 1, of: 3 };
+    let turn = world.live_on(LEASE + ALIVE_INTERVAL, &[]);
+    assert_eq!(turn.told(0, r#""degraded":true"#), 1, "others may go on without it");
+    world.say(ANN, "ann", "1");
+    let turn = world.live_on(LEASE, &[]);
+    assert_eq!((turn.told(0, "\"message\""), turn.told(0, "\"ack\"")), (1, 0), "{turn:?}");
+    world.carrying = Carrying { lanes: 2, of: 3 };
+    let turn = world.live_on(LEASE - ALIVE_INTERVAL, &[]);
+    assert_eq!(turn.told(0, "\"ack\""), 0, "another one would need that long to be heard");
+    let turn = world.live_on(4 * ALIVE_INTERVAL, &[]);
+    assert_eq!((turn.told(0, "\"message\""), turn.told(0, "\"ack\"")), (0, 1), "it is alone: {turn:?}");
+}
+
+#[test]
+fn who_answers_what_it_has_seen_stands_below_it_whatever_the_clocks() {
+    let mut world = World::with_peer();
+    let ahead = world.now.unix_ms + 600_000;
+    let question = Message { from: "cat".into(), client: 1, id: "q".into(), text: "?".into(), time: ahead };
+    let (room, messages) = ("r".into(), [Arc::new(question)].into());
+    world.say_word(Word::Messages { room, stream: CAT, first_seq: 1, witness: 1, messages });
+    world.turn();
+    world.say(ANN, "ann", "a");
+    let turn = world.turn();
+    let time = turn.published.iter().find_map(|word| match word {
+        Word::Messages { messages, .. } => Some(messages[0].time),
+        _ => None,
+    });
+    assert_eq!(time, Some(ahead + 1));
+}
+
+#[test]
+fn a_server_that_leaves_waits_until_two_others_hold_its_rooms() {
+    let mut world = World::with_peer();
+    world.hear_beat(3, Some(0), false);
+    world.turn();
+    assert!(world.hub.is_handed_over(), "it stays");
+    world.hub.handle_load(Some(1), world.now);
+    world.hub.handle_load(None, world.now);
+    assert!(!world.hub.is_handed_over());
+    let turn = world.turn();
+    assert!(turn.published.contains(&Word::Hold { to: 3, room: "r".into() }), "{turn:?}");
+    let turn = world.live_on(Duration::from_millis(400), &[2, 3]);
+    assert!(turn.published.contains(&Word::Hold { to: 3, room: "r".into() }), "asked again: {turn:?}");
+    world.hear_from(3, presence(1, &[]));
+    assert!(world.hub.is_handed_over());
+    world.hear_beat(3, None, false);
+    world.turn();
+    assert!(world.hub.is_handed_over(), "3 leaves too, and nobody else is there");
+}
+
+#[test]
+fn what_a_server_holds_that_leaves_is_held_by_another_at_once() {
+    let mut world = World::with_peer();
+    world.hear_beat(3, Some(0), false);
+    world.turn();
+    world.hear_beat(2, None, false);
+    let turn = world.turn();
+    assert!(turn.published.contains(&Word::Hold { to: 3, room: "r".into() }), "{turn:?}");
+    world.say(ANN, "ann", "1");
+    let turn = world.turn();
+    let witness = |word: &Word| matches!(word, Word::Messages { witness: 2, .. });
+    assert!(turn.published.iter().any(witness), "until then it is still a replica: {turn:?}");
+    world.hear_from(3, presence(1, &[]));
+    world.say(ANN, "ann", "2");
+    let turn = world.turn();
+    assert!(turn.published.iter().any(|word| matches!(word, Word::Messages { witness: 3, .. })), "{turn:?}");
+}
+
 #[test]
 fn others_are_sent_what_they_miss_in_parts_and_told_what_is_not_here() {
     let mut world = World::with_peer();
     let text = "x".repeat(4000);
     for id in 1..=9 {
         let (id, text) = (id.to_string().into(), text.as_str().into());
-        world.hub.handle_ask(ANN, Ask::Send { room: "r".into(), user: "ann".into(), id, text }, world.now);
+        world.hub.handle_ask(
+            ANN,
+            Ask::Send { room: "r".into(), user: "ann".into(), client: nonce("ann").key(), id, text },
+            world.now,
+        );
     }
     world.turn();
     let wanted = Span { stream: StreamId { origin: 1, generation: 0 }, first: 2, last: 12 };
-    world.say_word(Word::Want { to: 1, room: "r".into(), spans: [wanted].into() });
+    world.say_word(Word::Want { to: 1, room: "r".into(), question: 1, spans: [wanted].into() });
     let turn = world.turn();
     let (mut seqs, mut lacking) = (Vec::new(), Vec::new());
     for word in &turn.published {
@@ -602,7 +821,7 @@ fn a_word_of_somebody_who_does_not_live_counts_for_nothing() {
     let mut world = World::with_peer();
     world.say_word(messages(1, &["a"]));
     world.turn();
-    (0..20).for_each(|_| drop(world.pass(ALIVE_INTERVAL)));
+    (0..40).for_each(|_| drop(world.pass(ALIVE_INTERVAL)));
     world.say_word(messages(2, &["b"]));
     world.say_word(presence(1, &["cat"]));
     let turn = world.turn();
@@ -640,22 +859,21 @@ fn a_room_that_only_one_server_has_is_held_by_another() {
 #[test]
 fn without_a_bus_members_here_go_on_and_nothing_is_promised() {
     let mut world = World::with_peer();
-    world.hub.handle_bus_state(false, world.now);
+    world.carrying = DOWN;
     assert_eq!(world.turn().told(0, "degraded"), 0, "it may soon be back");
-    world.now.instant += BUS_PAUSE_MAX;
-    world.hub.handle_bus_state(false, world.now);
-    assert_eq!(world.turn().told(0, r#""type":"degraded","degraded":true"#), 1);
+    assert_eq!(world.pass(BUS_PAUSE_MAX).told(0, r#""type":"degraded","degraded":true"#), 1);
     world.say(ANN, "ann", "1");
     let turn = world.turn();
     assert_eq!((turn.told(0, "\"message\""), turn.told(0, "\"ack\"")), (1, 0));
     world.join(BOB, "bob");
     assert_eq!(world.turn().told(1, r#""degraded":true"#), 1);
-    let other = Ask::Join { room: "new".into(), user: "cat".into(), visit: 0, since: None };
+    let other =
+        Ask::Join { room: "new".into(), user: "cat".into(), client: nonce("cat"), visit: 0, since: None };
     world.hub.handle_ask(BOB, other, world.now);
     assert_eq!(world.turn().told(1, r#""type":"joined","room":"new""#), 1, "at once");
-    let acked: usize = (0..20).map(|_| world.pass(ALIVE_INTERVAL).told(0, "\"ack\"")).sum();
+    let acked: usize = (0..40).map(|_| world.pass(ALIVE_INTERVAL).told(0, "\"ack\"")).sum();
     assert_eq!(acked, 0, "the other server may be alive");
-    world.hub.handle_bus_state(true, world.now);
+    world.carrying = UP;
     world.hear_alive();
     let turn = world.pass(CONFIRM_PATIENCE);
     assert_eq!(turn.told(0, r#""degraded":false"#), 1);
@@ -669,10 +887,10 @@ fn a_bus_that_pauses_lets_nobody_in_before_others_were_heard() {
     world.hear_alive();
     world.join(ANN, "ann");
     world.turn();
-    world.hub.handle_bus_state(false, world.now);
+    world.carrying = DOWN;
     let joined = |turn: &Turn| turn.told(0, "\"type\":\"joined\"");
     assert_eq!(joined(&world.pass(BUS_PAUSE_MAX - Duration::from_millis(1))), 0);
-    world.hub.handle_bus_state(true, world.now);
+    world.carrying = UP;
     world.hear_alive();
     let turn = world.turn();
     assert!(turn.published.iter().any(|word| matches!(word, Word::Sync { is_fresh: true, .. })), "{turn:?}");
@@ -734,7 +952,7 @@ fn a_newcomers_question_is_answered_and_silence_ends_a_servers_users() {
     world.hear_alive();
     world.pass(PRESENCE_INTERVAL);
     assert_eq!(world.hub.peers().by_name(), [("app-2".into(), true)]);
-    let turns: Vec<_> = (0..=LEASE.as_secs() * 4).map(|_| world.pass(ALIVE_INTERVAL)).collect();
+    let turns: Vec<_> = (0..=LEASE.as_secs() * 12).map(|_| world.pass(ALIVE_INTERVAL)).collect();
     let turn = turns.iter().find(|turn| turn.told(0, "presence") > 0).unwrap();
     assert_eq!(turn.told(0, r#""users":1,"joined":[],"left":["cat"]"#), 1, "{turn:?}");
     assert_eq!(world.hub.peers().by_name(), [("app-2".into(), false)]);
@@ -743,7 +961,7 @@ fn a_newcomers_question_is_answered_and_silence_ends_a_servers_users() {
 #[test]
 fn a_server_that_returns_is_asked_for_its_rooms() {
     let mut world = World::with_peer();
-    (0..16).for_each(|_| drop(world.pass(ALIVE_INTERVAL)));
+    (0..40).for_each(|_| drop(world.pass(ALIVE_INTERVAL)));
     world.hear_alive();
     assert!(world.turn().published.iter().any(|word| matches!(word, Word::Sync { is_fresh: true, .. })));
 }
@@ -804,18 +1022,23 @@ fn rings_share_a_bound() {
     let text = "x".repeat(4096);
     let speak = |world: &mut World, said: u32| {
         let (id, text) = (said.to_string().into(), text.as_str().into());
-        world.hub.handle_ask(ANN, Ask::Send { room: "r".into(), user: "ann".into(), id, text }, world.now);
+        world.hub.handle_ask(
+            ANN,
+            Ask::Send { room: "r".into(), user: "ann".into(), client: nonce("ann").key(), id, text },
+            world.now,
+        );
         world.turn();
         let room = world.hub.rooms().next().unwrap();
         assert_eq!(world.hub.ring_bytes - room.ring_bytes(), 0);
         room.ring_bytes()
     };
     let grown = (0..10).map(|said| speak(&mut world, said)).last().unwrap();
-    assert!(grown > RING_BYTES_MIN);
+    let limits = Limits::default();
+    assert!(grown > limits.ring_bytes_short);
     // As if other rooms held all of it.
-    world.hub.ring_bytes += RINGS_BYTES_MAX;
+    world.hub.ring_bytes += limits.rings_bytes;
     world.say(ANN, "ann", "last");
-    assert!(world.hub.rooms().next().unwrap().ring_bytes() <= RING_BYTES_MIN);
+    assert!(world.hub.rooms().next().unwrap().ring_bytes() <= limits.ring_bytes_short);
 }
 
 #[test]

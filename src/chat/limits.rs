@@ -1,37 +1,16 @@
-//! The limits of rooms and hubs, named with their units.
+//! What a server may keep, wait for and repeat, named with its unit.
+//!
+//! Everything that a replication rule depends on is a field of [`Limits`], so that the simulation can draw it; the rest
+//! are constants.
 
 use std::time::Duration;
 
 /// Rooms that one server holds.
 pub const ROOMS_MAX: usize = 100_000;
-/// Messages that a room's ring holds.
-pub const RING_MESSAGES_MAX: usize = 1000;
-/// Bytes that a room's ring holds.
-pub const RING_BYTES_MAX: usize = 256 * 1024;
-/// Bytes that all rings of a server hold together; beyond it a room that speaks keeps only [`RING_BYTES_MIN`].
-pub const RINGS_BYTES_MAX: usize = 512 * 1024 * 1024;
-/// Bytes that a room's ring holds when memory is short.
-pub const RING_BYTES_MIN: usize = 8 * 1024;
-/// Messages of history on joining.
-pub const HISTORY_MESSAGES: usize = 50;
-/// Streams that a room remembers; the one that was silent the longest is forgotten first.
-pub const STREAMS_PER_ROOM_MAX: usize = 64;
-/// A room without members keeps its ring and its subscription for this long.
-pub const ROOM_LINGER: Duration = Duration::from_secs(60);
 /// Frames for a room that are joined before they are handed to the reactors, in bytes.
 pub const DELIVER_BYTES_MAX: usize = 64 * 1024;
 /// What one envelope on the bus carries, in bytes, where it can be split.
 pub const ENVELOPE_BYTES_SOFT: usize = 16 * 1024;
-/// Ids of messages that a room remembers beyond those in its ring, so that a late retry is not said anew.
-pub const IDS_MAX: usize = 4096;
-/// Messages of a room that wait to be confirmed by a second holder; beyond it a `send` is refused.
-pub const UNCONFIRMED_MAX: usize = 1000;
-/// Joins and what follows them, of a room that is being fetched from other servers; beyond it they are refused.
-pub const ASKS_WAITING_MAX: usize = 1024;
-/// Joins and what follows them, of members that have seen more of a room than is known here; beyond it they are refused.
-pub const FORERUNNERS_MAX: usize = 1024;
-/// Messages of a stream that wait behind a hole; what comes beyond it is asked for again.
-pub const HELD_MAX: usize = 1000;
 
 /// Largest room whose roster is told, in names.
 pub const ROSTER_MAX: usize = 100;
@@ -43,17 +22,6 @@ pub const PRESENCE_DELIVERIES_PER_SECOND: u32 = 2000;
 pub const PRESENCE_INTERVAL_MAX: Duration = Duration::from_secs(10);
 /// Who is in a room is told to other servers at least this often, which mends what was lost.
 pub const PRESENCE_REFRESH: Duration = Duration::from_secs(30);
-/// How often a server tells the others that it lives.
-pub const ALIVE_INTERVAL: Duration = Duration::from_millis(250);
-/// A server's word that is later than the quickest by this was under way for too long to be believed.
-pub const ALIVE_DELAY_MAX: Duration = Duration::from_secs(10);
-/// A server not heard of for this long is gone, and its users with it.
-pub const LEASE: Duration = Duration::from_secs(3);
-/// A server that is gone is shown for this long.
-pub const SHOWN_WHEN_GONE: Duration = Duration::from_secs(60);
-/// A server not heard of for this long is not waited for where another one can do the same: somebody else is asked to hold what only
-/// it holds. Half a beat more than it takes between two signs of life.
-pub const QUIET: Duration = Duration::from_millis(375);
 /// A user's `typing` is relayed at most this often.
 pub const TYPING_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -62,54 +30,144 @@ pub const JOIN_FRAMES: u32 = 5;
 /// A client that is in no room for this long is closed.
 pub const ROOMLESS_MAX: Duration = Duration::from_secs(60);
 
-/// A hole is given this long to be filled by what was overtaken, before it is asked for.
-pub const GAP_PATIENCE: Duration = Duration::from_millis(30);
-/// Time between the first question for a hole and the second; each next one waits twice as long.
-pub const WANT_INTERVAL: Duration = Duration::from_millis(60);
-/// Longest time between two questions.
-pub const WANT_INTERVAL_MAX: Duration = Duration::from_secs(1);
 /// Messages asked for at a time.
 pub const WANT_MESSAGES_MAX: u64 = 1000;
-/// A hole that nobody filled for this long is marked and passed over, even if somebody who may have it is silent.
-pub const GAP_MAX: Duration = Duration::from_secs(10);
-/// What changed in a room is told to other servers after this time, so that the last message before a fault is missed.
-pub const DIGEST_DELAY: Duration = Duration::from_millis(50);
 /// Digests go out at multiples of this time, so that one envelope carries those of many rooms.
 pub const DIGEST_GRID_MS: u64 = 25;
 /// And again, in case that was lost.
 pub const DIGEST_REPEATS: [Duration; 3] =
     [Duration::from_millis(250), Duration::from_secs(1), Duration::from_secs(4)];
-/// A stream that has changed within this time is told.
-pub const DIGEST_STREAM_AGE: Duration = Duration::from_secs(10);
-
-/// A message that no second holder has confirmed within this time is published again, for another witness.
-pub const CONFIRM_PATIENCE: Duration = Duration::from_millis(300);
-/// The patience doubles with each time that this was in vain, so often at most, and is halved by each confirmation that came
-/// in time: where all are late, since there is too much to do, repeats must not add to it.
-pub const CONFIRM_DOUBLINGS_MAX: u32 = 3;
-/// A message is shown to members here once a second server holds it, or after this time.
-pub const SHOW_PATIENCE: Duration = Duration::from_secs(1);
-/// A server that was asked to hold a room does so for this long. It is asked again every [`PRESENCE_REFRESH`].
-pub const HOLD_TIME: Duration = Duration::from_secs(75);
-
-/// A server's bus may take so long until it carries for the first time; after that the server is by itself.
-pub const BUS_START_MAX: Duration = Duration::from_secs(2);
-/// It may pause for so long, as when this server stood still and every lane is connected anew.
-pub const BUS_PAUSE_MAX: Duration = Duration::from_secs(1);
-/// A room that is fetched from other servers is opened after this time with what there is; after that, servers that have
-/// not answered are asked again each time it has passed.
-pub const FETCH_MAX: Duration = Duration::from_secs(1);
-/// Before that, they are asked again after this time.
-pub const FETCH_INTERVAL: Duration = Duration::from_millis(150);
-/// As long as they cannot be asked, since the bus does not carry, clients wait for this long: more than a bus may take.
-pub const FETCH_UNASKED_MAX: Duration = Duration::from_secs(3);
 /// Rooms asked for in one envelope.
 pub const SYNC_ROOMS_MAX: usize = 200;
 /// Rooms asked for at a time, when all of them are.
 pub const SYNC_ROOMS_PER_STEP: usize = 2000;
 /// Time between such steps.
 pub const SYNC_STEP: Duration = Duration::from_millis(20);
-/// All rooms are asked for at most this often.
-pub const SYNC_INTERVAL: Duration = Duration::from_secs(1);
-/// A server that has run for this long and was not known has been out of reach: it is asked for all rooms.
-pub const NEWCOMER_AGE_MAX: Duration = Duration::from_secs(10);
+
+/// Bytes that all rings of a server hold together by default (`--history-memory`).
+pub const HISTORY_BYTES: usize = 512 * 1024 * 1024;
+
+/// What the rules of replication depend on. [`Limits::default`] is what production runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Messages that a room's ring holds.
+    pub ring_messages: usize,
+    /// Bytes that a room's ring holds.
+    pub ring_bytes: usize,
+    /// Bytes that all rings of a server hold together; beyond it a room that speaks keeps only `ring_bytes_short`.
+    pub rings_bytes: usize,
+    /// Bytes that a room's ring holds when memory is short.
+    pub ring_bytes_short: usize,
+    /// Messages of history on joining.
+    pub history_messages: usize,
+    /// Streams that a room remembers; beyond it, those of servers that are gone are forgotten, the oldest first.
+    pub streams: usize,
+    /// Messages whose identity a room remembers beyond those in its ring, so that a late retry is not appended anew.
+    pub ids: usize,
+    /// Messages of a room that wait for a replica's ack; beyond it a `send` is refused.
+    pub unconfirmed: usize,
+    /// Their bytes.
+    pub unconfirmed_bytes: usize,
+    /// Messages of a stream that wait behind a hole; what comes beyond it is asked for again.
+    pub held: usize,
+    /// Joins and what follows them, of a room that is being fetched from other servers; beyond it they are refused.
+    pub asks_waiting: usize,
+    /// Joins and what follows them, of members that have seen more of a room than is known here; beyond it refused.
+    pub forerunners: usize,
+    /// A room without members keeps its ring and its subscription for this long.
+    pub room_linger: Duration,
+
+    /// How often a server tells the others that it lives.
+    pub alive_interval: Duration,
+    /// A server whose beat is later than 1.5 intervals and what it was late before is suspect, and at the latest then.
+    pub suspect_max: Duration,
+    /// A server that has not answered a beat of ours for this long is gone, and its users with it.
+    pub lease: Duration,
+    /// A server that is gone is shown and remembered for this long.
+    pub shown_when_gone: Duration,
+    /// A server that has run for this long and was not known has been out of reach: it is asked for all rooms.
+    pub newcomer_age: Duration,
+
+    /// A hole is given this long to be filled by what was overtaken, before it is asked for.
+    pub gap_patience: Duration,
+    /// Time between the first NACK for a hole and the second; each next one waits twice as long.
+    pub want_interval: Duration,
+    /// Longest time between two NACKs.
+    pub want_interval_max: Duration,
+    /// What retention took at every server that lives is waited for so long while a server is away that may have it.
+    pub expiry_patience: Duration,
+    /// What changed in a room is told to other servers after this time, so that the last message before a fault is missed.
+    pub digest_delay: Duration,
+    /// A stream that has changed within this time is told.
+    pub digest_stream_age: Duration,
+
+    /// A message that no replica has acked within this time is published again, for another witness.
+    pub confirm_patience: Duration,
+    /// The patience doubles with each time that this was in vain, so often at most, and is halved by each ack that came
+    /// in time: where all are late, since there is too much to do, repeats must not add to it.
+    pub confirm_doublings: u32,
+    /// A retry that nobody confirms for this long is given up: its client sends it again.
+    pub retry_max: Duration,
+    /// A server that was asked to hold a room does so for this long. It is asked again every [`PRESENCE_REFRESH`].
+    pub hold_time: Duration,
+    /// A server that leaves asks again after this time for others to hold what it holds.
+    pub handover_interval: Duration,
+
+    /// A server's bus may take so long until it carries for the first time; after that the server is by itself.
+    pub bus_start: Duration,
+    /// It may pause for so long, as when this server stood still and every lane is connected anew.
+    pub bus_pause: Duration,
+    /// A room that is fetched from other servers is opened after this time with what there is; after that, servers that
+    /// have not answered are asked again each time it has passed.
+    pub fetch_max: Duration,
+    /// Before that, they are asked again after this time.
+    pub fetch_interval: Duration,
+    /// As long as they cannot be asked, since the bus does not carry, clients wait for this long: more than a bus may take.
+    pub fetch_unasked: Duration,
+    /// All rooms are asked for at most this often.
+    pub sync_interval: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let ms = Duration::from_millis;
+        let s = Duration::from_secs;
+        Self {
+            ring_messages: 1000,
+            ring_bytes: 256 * 1024,
+            rings_bytes: HISTORY_BYTES,
+            ring_bytes_short: 8 * 1024,
+            history_messages: 50,
+            streams: 64,
+            ids: 4096,
+            unconfirmed: 1000,
+            unconfirmed_bytes: 1024 * 1024,
+            held: 1000,
+            asks_waiting: 1024,
+            forerunners: 1024,
+            room_linger: s(60),
+            alive_interval: ms(100),
+            suspect_max: ms(375),
+            lease: s(3),
+            shown_when_gone: s(60),
+            newcomer_age: s(2),
+            gap_patience: ms(30),
+            want_interval: ms(60),
+            want_interval_max: s(1),
+            expiry_patience: s(10),
+            digest_delay: ms(50),
+            digest_stream_age: s(10),
+            confirm_patience: ms(300),
+            confirm_doublings: 3,
+            retry_max: s(6),
+            hold_time: s(75),
+            handover_interval: ms(300),
+            bus_start: s(2),
+            bus_pause: s(1),
+            fetch_max: s(1),
+            fetch_interval: ms(150),
+            fetch_unasked: s(3),
+            sync_interval: s(1),
+        }
+    }
+}

@@ -10,6 +10,7 @@ pub mod forerunners;
 pub mod hub;
 pub mod limits;
 pub mod members;
+pub mod mutants;
 pub mod peers;
 pub mod presence;
 pub mod rate;
@@ -26,11 +27,13 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use crate::wire::ClientNonce;
 use crate::wire::client_message::Since;
 
 pub use crate::wire::envelope::Message;
-pub use bus::BusEvent;
+pub use bus::{BusEvent, Carrying};
 pub use hub::{Effect, Hub};
+pub use limits::Limits;
 pub use members::Members;
 pub use session::Session;
 
@@ -66,6 +69,8 @@ pub enum Ask {
         room: Arc<str>,
         /// The name to be known by.
         user: Arc<str>,
+        /// Its secret name, to be told to it alone.
+        client: ClientNonce,
         /// The session's number for this stay, so that a late answer is not taken for a newer one's.
         visit: u32,
         /// What it has seen, if it comes back.
@@ -77,6 +82,8 @@ pub enum Ask {
         room: Arc<str>,
         /// The speaker.
         user: Arc<str>,
+        /// Whose message it is: [`ClientNonce::key`] of the join.
+        client: u64,
         /// The client's id for it.
         id: Box<str>,
         /// What is said.

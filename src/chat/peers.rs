@@ -1,131 +1,216 @@
-//! The other servers, as far as they say that they live. Nothing else counts: a word that was under way for minutes must
-//! not bring the dead back.
+//! The membership as one server sees it: who lives, who is suspect, who leaves.
+//!
+//! A server lives as long as it answers: its `Alive` echoes the number of a beat of ours, and that beat was sent less
+//! than a lease ago by our own running time. So an `Alive` that a frozen Redis node hands out late proves nothing,
+//! however late it is, and no clock of another server is believed. A server that does not receive us does not live here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::Now;
-use super::limits::{ALIVE_DELAY_MAX, ALIVE_INTERVAL, LEASE, QUIET, SHOWN_WHEN_GONE};
+use super::limits::Limits;
+use super::mutants::{Mutant, is_on};
+use crate::wire::envelope::Echo;
+
+/// Most servers that are known at a time; one more is not met.
+const PEERS_MAX: usize = 1024;
 
 #[derive(Debug)]
 struct Peer {
     name: Arc<str>,
+    /// The highest number of its beats.
+    beat: u64,
+    state: State,
+    /// When it last answered, or was met.
     heard: Instant,
-    /// The smallest difference between our clock and its stamps: how far the clocks are apart, and the quickest way.
-    quickest_ms: i128,
-    is_live: bool,
-    /// It is late with its next sign of life.
-    is_quiet: bool,
-    /// How many clients it has; `None`: it takes no more.
+    /// By how much its beats were late lately: the longest, which decays by an eighth with each beat.
+    late: Duration,
+    is_suspect: bool,
+    /// Between a beat of ours and its last echo.
+    round_trip: Duration,
+    /// How many clients it has; `None`: it takes no more, since it leaves.
     load: Option<u32>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// It was received, and has not answered us yet.
+    Met,
+    Live,
+    /// Its lease is over.
+    Gone,
+    /// It said that it ends.
+    Left,
 }
 
 /// By incarnation.
 #[derive(Debug, Default)]
 pub struct Peers {
     peers: BTreeMap<u64, Peer>,
+    /// The last number given to a beat of ours.
+    beat: u64,
+    /// When our beats of the last lease were sent.
+    sent: VecDeque<(u64, Instant)>,
+}
+
+/// A sign of life.
+#[derive(Clone, Copy, Debug)]
+pub struct Beat<'a> {
+    /// The server's incarnation.
+    pub origin: u64,
+    /// Its name.
+    pub name: &'a Arc<str>,
+    /// Its number.
+    pub beat: u64,
+    /// For how long it has run.
+    pub age: Duration,
+    /// The number of our beat that it had received last; 0: none.
+    pub echo: u64,
+    /// It is about to end.
+    pub is_leaving: bool,
+    /// How many clients it has; `None`: it takes no more.
+    pub load: Option<u32>,
 }
 
 /// What a server's sign of life means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum News {
-    /// It lives on.
+    /// It lives on, and nothing has changed.
     Renewed,
-    /// It was not known.
+    /// It was not known; it has to receive us before it counts.
+    Met,
+    /// It answers for the first time.
     New,
-    /// It had been given up.
+    /// It had been given up, and answers.
     Returned,
+    /// It lives on, and takes no more clients from now on.
+    Drains,
     /// It ends.
     Left,
-    /// The sign is an old one.
+    /// The sign is a copy, or an old one.
     Stale,
 }
 
 impl Peers {
-    /// A sign of life, stamped `sent_ms` by the peer's clock.
-    pub fn hear(&mut self, origin: u64, name: &Arc<str>, sent_ms: u64, is_leaving: bool, now: Now) -> News {
-        let difference = i128::from(now.unix_ms) - i128::from(sent_ms);
-        let Some(peer) = self.peers.get_mut(&origin) else {
-            let peer = Peer {
-                name: Arc::clone(name),
-                heard: now.instant,
-                quickest_ms: difference,
-                is_live: !is_leaving,
-                is_quiet: false,
-                load: None,
-            };
-            self.peers.insert(origin, peer);
-            return if is_leaving { News::Left } else { News::New };
-        };
-        peer.quickest_ms = peer.quickest_ms.min(difference);
-        if difference - peer.quickest_ms > ALIVE_DELAY_MAX.as_millis() as i128 {
-            return News::Stale;
+    /// A beat of ours goes out now: its number.
+    pub fn next_beat(&mut self, now: Instant, limits: &Limits) -> u64 {
+        self.beat += 1;
+        self.sent.push_back((self.beat, now));
+        while self.sent.front().is_some_and(|(_, sent)| *sent + limits.lease <= now) {
+            self.sent.pop_front();
         }
-        if is_leaving {
-            return if std::mem::replace(&mut peer.is_live, false) { News::Left } else { News::Stale };
-        }
-        peer.heard = now.instant;
-        peer.is_quiet = false;
-        if std::mem::replace(&mut peer.is_live, true) { News::Renewed } else { News::Returned }
+        self.beat
     }
 
-    /// What its last sign of life said of its clients.
-    pub fn note_load(&mut self, origin: u64, load: Option<u32>) {
-        if let Some(peer) = self.peers.get_mut(&origin) {
-            peer.load = load;
+    /// What we have received of each other server.
+    pub fn echoes(&self) -> Vec<Echo> {
+        self.peers.iter().map(|(&to, peer)| Echo { to, beat: peer.beat }).collect()
+    }
+
+    /// A sign of life of another server.
+    pub fn hear(&mut self, sign: Beat<'_>, now: Instant, limits: &Limits) -> News {
+        let sent = self.sent(sign.echo);
+        let age = sent.map_or(Duration::MAX, |sent| now.saturating_duration_since(sent));
+        let is_proof = age < limits.lease || is_on(Mutant::LeaseWithoutEcho);
+        let is_full = self.peers.len() >= PEERS_MAX;
+        let Some(peer) = self.peers.get_mut(&sign.origin) else {
+            if !is_full && !sign.is_leaving {
+                let state = if is_proof { State::Live } else { State::Met };
+                self.peers.insert(sign.origin, Peer::new(&sign, state, now));
+            }
+            return if is_proof && !sign.is_leaving { News::New } else { News::Met };
+        };
+        if sign.beat <= peer.beat || peer.state == State::Left {
+            return News::Stale;
         }
+        peer.beat = sign.beat;
+        if sign.is_leaving {
+            let was_live = std::mem::replace(&mut peer.state, State::Left) == State::Live;
+            return if was_live { News::Left } else { News::Stale };
+        }
+        if !is_proof {
+            return News::Stale;
+        }
+        let late = now.saturating_duration_since(peer.heard).saturating_sub(limits.alive_interval);
+        peer.late = if peer.state == State::Live { late.max(peer.late * 7 / 8) } else { Duration::ZERO };
+        peer.heard = now;
+        peer.is_suspect = false;
+        peer.round_trip = age.min(limits.lease);
+        let drains = peer.load.is_some() && sign.load.is_none();
+        peer.load = sign.load;
+        match std::mem::replace(&mut peer.state, State::Live) {
+            State::Live if drains => News::Drains,
+            State::Live => News::Renewed,
+            State::Met => News::New,
+            State::Gone | State::Left => News::Returned,
+        }
+    }
+
+    /// When that beat of ours was sent, if it was lately.
+    fn sent(&self, beat: u64) -> Option<Instant> {
+        let &(first, _) = self.sent.front()?;
+        let index = usize::try_from(beat.checked_sub(first)?).ok()?;
+        self.sent.get(index).map(|(_, sent)| *sent)
     }
 
     /// How many clients those have who live and take more.
     pub fn loads(&self) -> impl Iterator<Item = u32> {
-        self.peers.values().filter(|peer| peer.is_live).filter_map(|peer| peer.load)
+        self.peers.values().filter(|peer| peer.state == State::Live).filter_map(|peer| peer.load)
     }
 
-    /// This server itself is so late. When it stood still, the others' silence means nothing: what they said meanwhile
-    /// is still in the mailbox.
-    pub fn forgive(&mut self, late: Duration) {
-        if late >= ALIVE_INTERVAL {
-            self.peers.values_mut().for_each(|peer| peer.heard += late);
+    /// This server itself stood still for so long, which is no silence of others: what they sent meanwhile is still in
+    /// the mailbox.
+    pub fn forgive(&mut self, stall: Duration) {
+        if is_on(Mutant::StallCounts) {
+            return;
         }
+        self.peers.values_mut().for_each(|peer| peer.heard += stall);
+        self.sent.iter_mut().for_each(|(_, sent)| *sent += stall);
     }
 
-    /// Servers whose lease is over, each told once.
-    pub fn take_ended(&mut self, now: Instant) -> Vec<u64> {
+    /// Servers whose lease is over, each told once; and those that are forgotten.
+    pub fn take_ended(&mut self, now: Instant, limits: &Limits) -> Vec<u64> {
         let mut ended = Vec::new();
         self.peers.retain(|&origin, peer| {
             let silence = now.saturating_duration_since(peer.heard);
-            if silence >= LEASE && std::mem::replace(&mut peer.is_live, false) {
+            if silence >= limits.lease && peer.state == State::Live {
+                peer.state = State::Gone;
                 ended.push(origin);
             }
-            silence < SHOWN_WHEN_GONE
+            silence < limits.shown_when_gone
         });
         ended
     }
 
-    /// Whether servers fell quiet since the last call.
-    pub fn take_quiet(&mut self, now: Instant) -> bool {
-        let late = |peer: &&mut Peer| peer.is_live && now.saturating_duration_since(peer.heard) >= QUIET;
-        let fell_quiet = |peer: &mut Peer| !std::mem::replace(&mut peer.is_quiet, true);
-        self.peers.values_mut().filter(late).map(fell_quiet).fold(false, |any, new| any | new)
+    /// Whether servers became suspect since the last call.
+    pub fn take_suspects(&mut self, now: Instant, limits: &Limits) -> bool {
+        let is_late = |peer: &&mut Peer| peer.state == State::Live && peer.suspect_at(limits) <= now;
+        let is_new = |peer: &mut Peer| !std::mem::replace(&mut peer.is_suspect, true);
+        self.peers.values_mut().filter(is_late).map(is_new).fold(false, |any, new| any | new)
     }
 
     /// When the next one does, unless it is heard of.
-    pub fn quiet_due(&self) -> Option<Instant> {
-        let talks = |peer: &&Peer| peer.is_live && !peer.is_quiet;
-        self.peers.values().filter(talks).map(|peer| peer.heard + QUIET).min()
+    pub fn suspect_due(&self, limits: &Limits) -> Option<Instant> {
+        let answers = |peer: &&Peer| peer.state == State::Live && !peer.is_suspect;
+        self.peers.values().filter(answers).map(|peer| peer.suspect_at(limits)).min()
     }
 
-    /// Those that live and are not quiet; all that live where nobody talks, since then it may be this server that does not hear.
-    pub fn talking(&self) -> impl Iterator<Item = u64> {
-        let all_are_quiet = self.peers.values().all(|peer| !peer.is_live || peer.is_quiet);
-        let talks = move |peer: &Peer| peer.is_live && (all_are_quiet || !peer.is_quiet);
-        self.peers.iter().filter(move |(_, peer)| talks(peer)).map(|(origin, _)| *origin)
+    /// Those that live and answer in time; all that live where nobody does, since then it may be this server that
+    /// receives nothing.
+    pub fn responsive(&self) -> impl Iterator<Item = u64> {
+        let is_any = self.peers.values().any(|peer| peer.state == State::Live && !peer.is_suspect);
+        let answers = move |peer: &Peer| peer.state == State::Live && !(is_any && peer.is_suspect);
+        self.peers.iter().filter(move |(_, peer)| answers(peer)).map(|(origin, _)| *origin)
+    }
+
+    /// Whether it leaves soon, so that nothing is to be left to it.
+    pub fn is_draining(&self, origin: u64) -> bool {
+        self.peers.get(&origin).is_some_and(|peer| peer.load.is_none())
     }
 
     /// Whether its lease runs.
     pub fn is_live(&self, origin: u64) -> bool {
-        self.peers.get(&origin).is_some_and(|peer| peer.is_live)
+        self.peers.get(&origin).is_some_and(|peer| peer.state == State::Live)
     }
 
     /// Whether it was heard of, and is not gone for long.
@@ -135,92 +220,57 @@ impl Peers {
 
     /// Those whose lease runs.
     pub fn live(&self) -> impl Iterator<Item = u64> {
-        self.peers.iter().filter(|(_, peer)| peer.is_live).map(|(origin, _)| *origin)
+        let live = self.peers.iter().filter(|(_, peer)| peer.state == State::Live);
+        live.map(|(origin, _)| *origin)
+    }
+
+    /// Whether a server was met less than a lease ago that has not answered yet.
+    pub fn is_any_new(&self, now: Instant, limits: &Limits) -> bool {
+        let is_new = |peer: &Peer| peer.state == State::Met && peer.heard + limits.lease > now;
+        self.peers.values().any(is_new)
+    }
+
+    /// The longest time between a beat of ours and its echo among those that live.
+    pub fn round_trip(&self) -> Duration {
+        let live = self.peers.values().filter(|peer| peer.state == State::Live);
+        live.map(|peer| peer.round_trip).max().unwrap_or_default()
+    }
+
+    /// Whether a server that did not say it ends is missing: it was heard of, and does not live.
+    pub fn is_any_missing(&self) -> bool {
+        self.peers.values().any(|peer| matches!(peer.state, State::Met | State::Gone))
     }
 
     /// By name, with whether each is alive.
     pub fn by_name(&self) -> Vec<(Arc<str>, bool)> {
+        let is_live = |peer: &Peer| peer.state == State::Live;
         let mut peers: Vec<_> =
-            self.peers.values().map(|peer| (Arc::clone(&peer.name), peer.is_live)).collect();
+            self.peers.values().map(|peer| (Arc::clone(&peer.name), is_live(peer))).collect();
         peers.sort_unstable();
         peers
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn hear(peers: &mut Peers, sent_ms: u64, is_leaving: bool, now: Now) -> News {
-        peers.hear(7, &"app-7".into(), sent_ms, is_leaving, now)
-    }
-
-    fn later(now: Now, time: Duration) -> Now {
-        Now { instant: now.instant + time, unix_ms: now.unix_ms + time.as_millis() as u64 }
-    }
-
-    #[test]
-    fn a_lease_runs_ends_and_may_run_again() {
-        let now = Now { instant: Instant::now(), unix_ms: 1_000_000 };
-        let mut peers = Peers::default();
-        assert_eq!(hear(&mut peers, 1_000_000, false, now), News::New);
-        assert!(peers.take_ended(now.instant).is_empty() && peers.is_live(7));
-        let over = later(now, LEASE);
-        assert_eq!(peers.take_ended(over.instant), [7]);
-        assert!(peers.take_ended(over.instant).is_empty() && !peers.is_live(7));
-        assert_eq!(peers.by_name(), [("app-7".into(), false)]);
-        assert_eq!(hear(&mut peers, over.unix_ms, false, over), News::Returned);
-        assert_eq!(hear(&mut peers, over.unix_ms, true, over), News::Left);
-        assert!(!peers.is_live(7) && peers.take_ended(later(over, LEASE).instant).is_empty());
-        peers.take_ended(later(over, SHOWN_WHEN_GONE).instant);
-        assert!(peers.by_name().is_empty());
-    }
-
-    #[test]
-    fn who_is_late_is_quiet_until_it_is_heard_and_counts_only_where_nobody_talks() {
-        let now = Now { instant: Instant::now(), unix_ms: 1_000_000 };
-        let mut peers = Peers::default();
-        let beat = |peers: &mut Peers, origin, now: Now| {
-            peers.hear(origin, &"app".into(), now.unix_ms, false, now);
-        };
-        beat(&mut peers, 1, now);
-        let half = later(now, QUIET / 2);
-        beat(&mut peers, 2, half);
-        assert_eq!(peers.quiet_due(), Some(now.instant + QUIET));
-        assert!(!peers.take_quiet(half.instant));
-        let one_late = later(now, QUIET);
-        assert!(peers.take_quiet(one_late.instant) && !peers.take_quiet(one_late.instant), "told once");
-        assert_eq!((peers.talking().collect::<Vec<_>>(), peers.live().count()), (vec![2], 2));
-        let both_late = later(half, QUIET);
-        assert!(peers.take_quiet(both_late.instant) && peers.quiet_due().is_none());
-        assert_eq!(peers.talking().count(), 2, "it may be this server that does not hear");
-        beat(&mut peers, 1, both_late);
-        assert_eq!(peers.talking().collect::<Vec<_>>(), [1]);
-    }
-
-    #[test]
-    fn the_loads_are_of_those_who_live_and_take_more() {
-        let now = Now { instant: Instant::now(), unix_ms: 1_000_000 };
-        let mut peers = Peers::default();
-        for (origin, load) in [(1, Some(10)), (2, None), (3, Some(30))] {
-            peers.hear(origin, &"app".into(), now.unix_ms, false, now);
-            peers.note_load(origin, load);
+impl Peer {
+    fn new(sign: &Beat<'_>, state: State, now: Instant) -> Self {
+        Self {
+            name: Arc::clone(sign.name),
+            beat: sign.beat,
+            state,
+            heard: now,
+            late: Duration::ZERO,
+            is_suspect: false,
+            round_trip: Duration::ZERO,
+            load: sign.load,
         }
-        peers.hear(3, &"app".into(), now.unix_ms, true, now);
-        assert_eq!(peers.loads().collect::<Vec<_>>(), [10]);
     }
 
-    #[test]
-    fn an_old_sign_of_life_brings_nobody_back_whatever_the_clocks_say() {
-        let hour = 3_600_000;
-        let now = Now { instant: Instant::now(), unix_ms: 10 * hour };
-        for clock in [9 * hour, 11 * hour] {
-            let mut peers = Peers::default();
-            assert_eq!(hear(&mut peers, clock, false, now), News::New);
-            let over = later(now, LEASE + ALIVE_DELAY_MAX);
-            assert_eq!(peers.take_ended(over.instant), [7]);
-            assert_eq!(hear(&mut peers, clock + 500, false, over), News::Stale);
-            assert!(!peers.is_live(7));
-        }
+    /// 1.5 intervals and what it was late before, but not longer than a bound.
+    fn suspect_at(&self, limits: &Limits) -> Instant {
+        self.heard + (limits.alive_interval * 3 / 2 + self.late).min(limits.suspect_max)
     }
 }
+
+#[cfg(test)]
+#[path = "peers_tests.rs"]
+mod tests;

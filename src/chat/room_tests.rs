@@ -1,23 +1,28 @@
 use super::*;
-use crate::chat::limits::RING_MESSAGES_MAX;
 
 const OWN: StreamId = StreamId { origin: 1, generation: 0 };
 const OTHER: StreamId = StreamId { origin: 2, generation: 0 };
+const RING_MESSAGES_MAX: usize = 1000;
+const HISTORY_MESSAGES: usize = 50;
+const DIGEST_DELAY: Duration = Duration::from_millis(50);
+const DIGEST_STREAM_AGE: Duration = Duration::from_secs(10);
 const ANN: Member = Member { reactor: 0, connection: 1 };
+const ANN_CLIENT: u64 = 0xa;
+const BOB_CLIENT: u64 = 0xb;
 
 fn now() -> Now {
     Now { instant: Instant::now(), unix_ms: 1000 }
 }
 
 fn room() -> Room {
-    let mut room = Room::new("r".into(), OWN, 1, 7, now());
+    let mut room = Room::new("r".into(), OWN, 1, 7, Arc::default(), now());
     room.fetch = None;
     room.settle();
     room
 }
 
 fn message(id: &str) -> Arc<Message> {
-    Arc::new(Message { from: "bob".into(), id: id.into(), text: "x".into(), time: 5 })
+    Arc::new(Message { from: "bob".into(), client: BOB_CLIENT, id: id.into(), text: "x".into(), time: 5 })
 }
 
 fn since(streams: &[(StreamId, u64)]) -> Since {
@@ -30,9 +35,9 @@ fn seqs(entries: &[&Entry]) -> Vec<(u64, u64)> {
 
 /// Says something that another server confirms at once.
 fn say(room: &mut Room, id: &str) -> Stamp {
-    let stamp = room.say("ann".into(), id.into(), "x".into(), ANN, now());
+    let stamp = room.say("ann".into(), ANN_CLIENT, id.into(), "x".into(), ANN, now());
     room.unconfirmed.show(stamp.seq).for_each(drop);
-    room.unconfirmed.confirm(stamp.seq);
+    room.unconfirmed.confirm(Span { stream: OWN, first: 1, last: stamp.seq });
     stamp
 }
 
@@ -42,15 +47,15 @@ fn hear(room: &mut Room, stream: StreamId, seq: u64, id: &str) -> Vec<u64> {
 }
 
 #[test]
-fn what_was_said_is_known_by_speaker_and_id() {
+fn what_was_said_is_known_by_client_id_and_text() {
     let mut room = room();
-    assert!(room.said_before("ann", "1").is_none());
-    let stamp = room.say("ann".into(), "1".into(), "hi".into(), ANN, now());
+    assert!(room.said_before(ANN_CLIENT, "1", "hi").is_none());
+    let stamp = room.say("ann".into(), ANN_CLIENT, "1".into(), "hi".into(), ANN, now());
     assert_eq!(stamp, Stamp { stream: OWN, seq: 1, time: 1000 });
-    let (known, message) = room.said_before("ann", "1").unwrap();
+    let (known, message) = room.said_before(ANN_CLIENT, "1", "hi").unwrap();
     assert_eq!((known, &*message.unwrap().text), (stamp, "hi"));
-    assert!(room.said_before("bob", "1").is_none());
-    room.say("bob".into(), "1".into(), "ho".into(), ANN, now());
+    assert!(room.said_before(BOB_CLIENT, "1", "hi").is_none());
+    room.say("bob".into(), BOB_CLIENT, "1".into(), "ho".into(), ANN, now());
     let (first, messages) = room.take_outgoing().unwrap();
     assert_eq!((first, messages.len()), (1, 2));
     assert!(room.take_outgoing().is_none());
@@ -59,8 +64,9 @@ fn what_was_said_is_known_by_speaker_and_id() {
 #[test]
 fn a_clock_set_back_does_not_reorder_a_stream() {
     let mut room = room();
-    room.say("ann".into(), "1".into(), "hi".into(), ANN, Now { unix_ms: 900, ..now() });
-    let stamp = room.say("ann".into(), "2".into(), "hi".into(), ANN, Now { unix_ms: 100, ..now() });
+    room.say("ann".into(), ANN_CLIENT, "1".into(), "hi".into(), ANN, Now { unix_ms: 900, ..now() });
+    let stamp =
+        room.say("ann".into(), ANN_CLIENT, "2".into(), "hi".into(), ANN, Now { unix_ms: 100, ..now() });
     assert_eq!(stamp.time, 900);
 }
 
@@ -79,11 +85,17 @@ fn a_stream_is_shown_in_its_order_and_once() {
 fn a_message_retried_at_another_server_is_not_shown_twice_but_kept_for_others() {
     let mut room = room();
     say(&mut room, "1");
-    let again = Arc::new(Message { from: "ann".into(), id: "1".into(), text: "x".into(), time: 5 });
+    let again = Arc::new(Message {
+        from: "ann".into(),
+        client: ANN_CLIENT,
+        id: "1".into(),
+        text: "x".into(),
+        time: 5,
+    });
     let heard = room.hear(OTHER, 1, &again, 2, now());
     assert_eq!((heard.shown.len(), heard.known), (0, 1));
     assert_eq!(hear(&mut room, OTHER, 2, "2"), [2]);
-    let (entries, lacks) = room.supply(&[Span { stream: OTHER, first: 1, last: 3 }]);
+    let Supply { entries, lacks, .. } = room.supply(&[Span { stream: OTHER, first: 1, last: 3 }]);
     assert_eq!(seqs(&entries.iter().collect::<Vec<_>>()), [(2, 1), (2, 2)]);
     assert_eq!(lacks, [Span { stream: OTHER, first: 3, last: 3 }]);
 }
@@ -102,10 +114,27 @@ fn who_saw_a_message_in_its_other_place_is_not_shown_it_in_this_one() {
 }
 
 #[test]
+fn who_saw_one_text_under_an_id_is_shown_the_other() {
+    let mut room = room();
+    let other = StreamId { origin: 3, generation: 0 };
+    let say = |room: &mut Room, stream: StreamId, client: u64, text: &str| {
+        let message = Message { from: "bob".into(), client, id: "1".into(), text: text.into(), time: 5 };
+        let seq = room.position(stream).unwrap_or(0) + 1;
+        room.hear(stream, seq, &Arc::new(message), stream.origin, now()).shown.len()
+    };
+    assert_eq!(say(&mut room, OTHER, BOB_CLIENT, "x"), 1);
+    assert_eq!(say(&mut room, other, BOB_CLIENT, "x"), 0);
+    assert_eq!(say(&mut room, OTHER, BOB_CLIENT, "y"), 1, "another text");
+    assert_eq!(say(&mut room, OTHER, ANN_CLIENT, "x"), 1, "a namesake");
+    let (history, _) = room.history(Some(&since(&[(other, 1)])));
+    assert_eq!(seqs(&history), [(2, 2), (2, 3)]);
+}
+
+#[test]
 fn what_waits_behind_a_hole_is_supplied_too() {
     let mut room = room();
     hear(&mut room, OTHER, 3, "3");
-    let (entries, lacks) = room.supply(&[Span { stream: OTHER, first: 2, last: 3 }]);
+    let Supply { entries, lacks, .. } = room.supply(&[Span { stream: OTHER, first: 2, last: 3 }]);
     assert_eq!(seqs(&entries.iter().collect::<Vec<_>>()), [(2, 3)]);
     assert_eq!(lacks, [Span { stream: OTHER, first: 2, last: 2 }]);
 }
@@ -114,12 +143,12 @@ fn what_waits_behind_a_hole_is_supplied_too() {
 fn what_nobody_has_confirmed_is_in_nobodys_history() {
     let mut room = room();
     say(&mut room, "1");
-    room.say("ann".into(), "2".into(), "x".into(), ANN, now());
+    room.say("ann".into(), ANN_CLIENT, "2".into(), "x".into(), ANN, now());
     assert_eq!(seqs(&room.history(None).0), [(1, 1)]);
-    assert_eq!(room.positions(), [(OWN, 1)]);
+    assert_eq!(room.positions(None), [(OWN, 1)]);
     assert_eq!(room.digest(None), [Span { stream: OWN, first: 1, last: 2 }], "other servers may have it");
     assert_eq!(room.unconfirmed.show(2).map(|(seq, _)| seq).collect::<Vec<_>>(), [2]);
-    assert_eq!(room.positions(), [(OWN, 2)]);
+    assert_eq!(room.positions(None), [(OWN, 2)]);
 }
 
 #[test]
@@ -154,9 +183,19 @@ fn what_is_lost_or_gone_makes_history_incomplete() {
     let mut room = room();
     hear(&mut room, OTHER, 1, "1");
     hear(&mut room, OTHER, 4, "4");
-    room.lack(Span { stream: OTHER, first: 2, last: 3 }, 2);
-    let (lost, heard) = room.give_up(OTHER, &[2], now()).unwrap();
-    assert_eq!((lost, heard.shown.len()), ((2, 3), 1));
+    let lack = Lack { server: 2, is_expired: true };
+    room.lack(Span { stream: OTHER, first: 2, last: 3 }, lack, u64::MAX, Instant::now());
+    let (verdict, heard) = room.judge(OTHER, &[2], false, now());
+    assert_eq!(verdict, Verdict::Expired { first: 2, last: 3, is_told: true });
+    assert_eq!(heard.shown.len(), 1);
+    let span = |first, last| Span { stream: OTHER, first, last };
+    let supply = room.supply(&[span(1, 5)]);
+    assert_eq!(
+        (supply.entries.len(), supply.expired, supply.lacks),
+        (2, vec![span(2, 3)], vec![span(5, 5)]),
+        "a newcomer gets what is kept before the hole, too"
+    );
+    assert_eq!(room.digest(None), [span(1, 4)]);
     assert!(!room.history(Some(&since(&[(OTHER, 1)]))).1, "2 and 3 were lost");
     assert!(room.history(Some(&since(&[(OTHER, 3)]))).1);
     for id in 0..RING_MESSAGES_MAX {
@@ -164,22 +203,42 @@ fn what_is_lost_or_gone_makes_history_incomplete() {
     }
     assert!(!room.history(Some(&since(&[(OTHER, 3)]))).1, "4 has left the ring");
     assert!(room.history(Some(&since(&[(OTHER, 4)]))).1);
-    room.fetch = Some(Box::new(Fetch::new(Instant::now())));
+    room.fetch = Some(Box::new(Fetch::new(Instant::now(), &Limits::default())));
     assert!(!room.history(Some(&since(&[(OTHER, 4)]))).1, "what was said elsewhere is not known");
 }
 
 #[test]
-fn the_silent_stream_is_forgotten_first_and_never_our_own() {
+fn streams_of_servers_that_are_gone_are_forgotten_and_never_one_of_a_server_that_lives() {
     let mut room = room();
+    let max = Limits::default().streams as u64;
+    let id = |origin: u64| StreamId { origin, generation: 0 };
     let start = Instant::now();
-    for origin in 0..2 * STREAMS_PER_ROOM_MAX as u64 {
-        let now = Now { instant: start + Duration::from_millis(origin), unix_ms: 0 };
-        let stream = StreamId { origin: 100 + origin, generation: 0 };
-        room.hear(stream, 1, &message(&origin.to_string()), stream.origin, now);
+    // They are told all at once, as by the first digest that a newcomer gets: the server's own stream is the first of them.
+    for origin in 100..100 + 2 * max {
+        let now = Now { instant: start, unix_ms: 0 };
+        room.announce(Span { stream: id(origin), first: 8, last: 7 }, 100, true, now);
     }
-    assert_eq!(room.streams.len(), STREAMS_PER_ROOM_MAX);
-    assert!(room.streams.iter().any(|known| known.id == OWN));
-    assert!(!room.streams.iter().any(|known| known.id.origin == 100));
+    room.hear(id(150), 8, &message("kept"), 100, now());
+    room.trim_streams(|origin| origin == 100);
+    assert_eq!(room.streams.len() as u64, max);
+    let is_known = |origin| room.position(id(origin)).is_some();
+    assert!(room.position(OWN).is_some() && is_known(100) && is_known(150));
+    assert!(!is_known(101) && is_known(100 + 2 * max - 1), "the oldest go first");
+    assert_eq!(room.supply(&[Span { stream: id(150), first: 8, last: 8 }]).entries.len(), 1);
+}
+
+#[test]
+fn an_older_life_of_a_room_at_a_server_that_lives_may_be_forgotten() {
+    let mut room = room();
+    let max = Limits::default().streams as u32;
+    let id = |generation| StreamId { origin: 2, generation };
+    for generation in 0..2 * max {
+        room.announce(Span { stream: id(generation), first: 1, last: 1 }, 2, true, now());
+        room.hear(id(generation), 1, &message(&generation.to_string()), 2, now());
+    }
+    room.trim_streams(|_| true);
+    assert_eq!((room.streams.len() as u32, room.position(id(2 * max - 1))), (max, Some(1)));
+    assert_eq!(room.ring.kept().filter(|entry| room.position(entry.stream).is_none()).count(), 0);
 }
 
 #[test]
@@ -217,14 +276,16 @@ fn digests_of_rooms_that_change_at_nearly_the_same_time_are_due_at_the_same_time
 
 #[test]
 fn what_was_heard_before_it_was_told_where_its_stream_begins_is_shown_then() {
-    let mut room = Room::new("r".into(), OWN, 1, 7, now());
+    let mut room = Room::new("r".into(), OWN, 1, 7, Arc::default(), now());
     for seq in [53, 54, 55] {
         assert!(
             room.hear(OTHER, seq, &message(&seq.to_string()), 2, now()).shown.is_empty(),
             "it waits for 1 to 52"
         );
     }
-    let heard = room.announce(Span { stream: OTHER, first: 53, last: 55 }, 2, now());
+    room.announce(Span { stream: OTHER, first: 53, last: 55 }, 2, true, now());
+    assert!(room.is_whole());
+    let heard = room.begin_streams(|_| true, now());
     assert_eq!(heard.shown.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [53, 54, 55]);
     assert!(room.is_whole() && room.position(OTHER) == Some(55));
 }
@@ -234,15 +295,18 @@ fn what_was_heard_before_it_was_told_where_its_stream_begins_is_shown_then() {
 #[test]
 fn what_is_fetched_first_is_not_what_goes_first() {
     const THIRD: StreamId = StreamId { origin: 3, generation: 0 };
-    let mut room = Room::new("r".into(), OWN, 1, 7, now());
+    let mut room = Room::new("r".into(), OWN, 1, 7, Arc::default(), now());
     let mut fetch = |stream: StreamId, seq: u64, time: u64| {
         let id = format!("{}-{seq}", stream.origin).into();
-        let message = Message { from: "bob".into(), id, text: "x".into(), time };
+        let message = Message { from: "bob".into(), client: BOB_CLIENT, id, text: "x".into(), time };
         room.hear(stream, seq, &Arc::new(message), 9, now());
     };
     let old = RING_MESSAGES_MAX as u64;
     (1..=10).for_each(|seq| fetch(OTHER, seq, old + seq));
     (1..=old).for_each(|seq| fetch(THIRD, seq, seq));
+    room.announce(Span { stream: OTHER, first: 1, last: 10 }, 9, true, now());
+    room.announce(Span { stream: THIRD, first: 1, last: old }, 9, true, now());
+    room.begin_streams(|_| true, now());
     room.fetch = None;
     room.settle();
 
@@ -251,5 +315,5 @@ fn what_is_fetched_first_is_not_what_goes_first() {
     assert!(is_complete);
     assert!(!room.history(Some(&since(&[(THIRD, 9)]))).1, "the tenth had to go");
     assert!(room.history(Some(&since(&[(THIRD, 10)]))).1);
-    assert_eq!(room.said_before("bob", "2-1").map(|(stamp, _)| stamp.seq), Some(1));
+    assert_eq!(room.said_before(BOB_CLIENT, "2-1", "x").map(|(stamp, _)| stamp.seq), Some(1));
 }

@@ -12,7 +12,7 @@ use super::{Ask, RoomId};
 use crate::wire::client_message::{ErrorCode, Since};
 use crate::wire::limits::ROOMS_MAX;
 use crate::wire::name::Name;
-use crate::wire::{ClientMessage, CloseReason, Refusal, ServerMessage};
+use crate::wire::{ClientMessage, ClientNonce, CloseReason, Refusal, ServerMessage};
 
 /// A client between its `welcome` and its end.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub struct Session {
     visits: SmallVec<[Visit; 1]>,
     visits_made: u32,
     bucket: Bucket,
+    /// Makes the secret name of a client that gives none.
+    seed: u128,
     roomless_since: Instant,
     has_been_told_to_move: bool,
 }
@@ -30,6 +32,8 @@ struct Visit {
     number: u32,
     room: Arc<str>,
     user: Arc<str>,
+    /// [`ClientNonce::key`].
+    client: u64,
     place: Option<Place>,
     typed: Option<Instant>,
 }
@@ -75,12 +79,13 @@ pub enum Outcome {
 }
 
 impl Session {
-    /// A client that has just been welcomed.
-    pub fn new(rate: Rate, now: Instant) -> Self {
+    /// A client that has just been welcomed. `seed` is random, secret and its own.
+    pub fn new(rate: Rate, seed: u128, now: Instant) -> Self {
         Self {
             visits: SmallVec::new(),
             visits_made: 0,
             bucket: Bucket::new(rate, now),
+            seed,
             roomless_since: now,
             has_been_told_to_move: false,
         }
@@ -108,7 +113,7 @@ impl Session {
             Verdict::Hopeless => return Outcome::Close(CloseReason::Policy, "far too many frames"),
         }
         match ClientMessage::parse(text) {
-            Ok(ClientMessage::Join { room, user, since }) => self.join(&room, &user, since),
+            Ok(ClientMessage::Join { room, user, client, since }) => self.join(&room, &user, client, since),
             Ok(ClientMessage::Send { room, id, text }) => self.send(&room, &id, &text),
             Ok(ClientMessage::Typing { room }) => self.typing(&room, now),
             Ok(ClientMessage::Leave { room }) => self.leave(&room, now),
@@ -153,7 +158,13 @@ impl Session {
         self.visits.is_empty() && now.saturating_duration_since(self.roomless_since) >= ROOMLESS_MAX
     }
 
-    fn join(&mut self, room: &Name<'_>, user: &Name<'_>, since: Option<Since>) -> Outcome {
+    fn join(
+        &mut self,
+        room: &Name<'_>,
+        user: &Name<'_>,
+        client: Option<ClientNonce>,
+        since: Option<Since>,
+    ) -> Outcome {
         if self.visit(room).is_some() {
             return about(room, ErrorCode::AlreadyJoined, "this connection is in the room already");
         }
@@ -165,10 +176,16 @@ impl Session {
         let (room, user): (Arc<str>, Arc<str>) = (room.as_str().into(), user.as_str().into());
         let number = self.visits_made;
         self.visits_made = number.wrapping_add(1);
-        let visit =
-            Visit { number, room: Arc::clone(&room), user: Arc::clone(&user), place: None, typed: None };
-        self.visits.push(visit);
-        Outcome::Ask(Ask::Join { room, user, visit: number, since })
+        let client = client.unwrap_or_else(|| ClientNonce::from_seed(self.seed));
+        self.visits.push(Visit {
+            number,
+            room: Arc::clone(&room),
+            user: Arc::clone(&user),
+            client: client.key(),
+            place: None,
+            typed: None,
+        });
+        Outcome::Ask(Ask::Join { room, user, client, visit: number, since })
     }
 
     fn send(&mut self, room: &Name<'_>, id: &Name<'_>, text: &str) -> Outcome {
@@ -176,6 +193,7 @@ impl Session {
             Some(visit) => Outcome::Ask(Ask::Send {
                 room: Arc::clone(&visit.room),
                 user: Arc::clone(&visit.user),
+                client: visit.client,
                 id: id.as_str().into(),
                 text: text.into(),
             }),
@@ -243,6 +261,7 @@ mod tests {
     use super::*;
 
     const RATE: Rate = Rate { per_second: 50, burst: 200 };
+    const SEED: u128 = 0xb194_6ac9;
 
     fn refused(outcome: &Outcome) -> ErrorCode {
         match outcome {
@@ -258,7 +277,7 @@ mod tests {
     #[test]
     fn a_client_may_send_as_soon_as_it_has_asked_to_come_in() {
         let now = Instant::now();
-        let mut session = Session::new(RATE, now);
+        let mut session = Session::new(RATE, SEED, now);
         let send = r#"{"type":"send","room":"r","id":"1","text":"hi"}"#;
         assert_eq!(refused(&session.handle_text(send, RATE, now)), ErrorCode::NotJoined);
         assert!(matches!(join(&mut session, "r", now), Outcome::Ask(Ask::Join { visit: 0, .. })));
@@ -266,10 +285,41 @@ mod tests {
         assert_eq!(refused(&join(&mut session, "r", now)), ErrorCode::AlreadyJoined);
     }
 
+    /// The nonce that the hub is told for a join, and the key for a send behind it.
+    fn nonce_and_key(session: &mut Session, room: &str, client: &str) -> (String, u64) {
+        let now = Instant::now();
+        let join = format!(r#"{{"type":"join","room":"{room}","user":"ann"{client}}}"#);
+        let Outcome::Ask(Ask::Join { client, .. }) = session.handle_text(&join, RATE, now) else {
+            panic!("a join")
+        };
+        let send = format!(r#"{{"type":"send","room":"{room}","id":"1","text":"hi"}}"#);
+        let Outcome::Ask(Ask::Send { client: key, .. }) = session.handle_text(&send, RATE, now) else {
+            panic!("a send")
+        };
+        assert_eq!(key, client.key());
+        (client.as_str().to_owned(), key)
+    }
+
+    #[test]
+    fn a_nonce_is_that_of_the_join_or_the_servers() {
+        let mut session = Session::new(RATE, SEED, Instant::now());
+        let given = r#","client":"a-nonce-of-the-client""#;
+        let (first, key) = nonce_and_key(&mut session, "r", given);
+        assert_eq!(first, "a-nonce-of-the-client");
+        let (second, other) = nonce_and_key(&mut session, "s", r#","client":"another-of-the-client""#);
+        assert!(second == "another-of-the-client" && other != key, "each room has its own");
+        assert_eq!(nonce_and_key(&mut session, "t", given), (first, key));
+        let made = nonce_and_key(&mut session, "u", "");
+        assert_eq!(made.0, ClientNonce::from_seed(SEED).as_str());
+        assert_eq!(nonce_and_key(&mut session, "v", ""), made, "the same in all rooms of a connection");
+        let mut stranger = Session::new(RATE, SEED + 1, Instant::now());
+        assert_ne!(nonce_and_key(&mut stranger, "u", ""), made);
+    }
+
     #[test]
     fn a_late_answer_does_not_make_a_member_of_one_who_left() {
         let now = Instant::now();
-        let mut session = Session::new(RATE, now);
+        let mut session = Session::new(RATE, SEED, now);
         join(&mut session, "r", now);
         let leave = session.handle_text(r#"{"type":"leave","room":"r"}"#, RATE, now);
         assert!(matches!(leave, Outcome::Leave { stay: None, .. }));
@@ -285,7 +335,7 @@ mod tests {
     #[test]
     fn rooms_and_frames_are_limited() {
         let now = Instant::now();
-        let mut session = Session::new(RATE, now);
+        let mut session = Session::new(RATE, SEED, now);
         for room in 0..ROOMS_MAX {
             assert!(matches!(join(&mut session, &room.to_string(), now), Outcome::Ask(_)));
         }
@@ -300,7 +350,7 @@ mod tests {
     fn a_message_that_came_too_soon_is_named_so_that_it_can_be_repeated() {
         let now = Instant::now();
         let rate = Rate { per_second: 1, burst: 1 };
-        let mut session = Session::new(rate, now);
+        let mut session = Session::new(rate, SEED, now);
         join(&mut session, "r", now);
         let send = r#"{"type":"send","room":"r","id":"7","text":"hi"}"#;
         let Outcome::Refuse(ErrorCode::RateLimited, frame) = session.handle_text(send, rate, now) else {
@@ -313,7 +363,7 @@ mod tests {
     #[test]
     fn typing_is_relayed_at_most_once_a_second() {
         let now = Instant::now();
-        let mut session = Session::new(RATE, now);
+        let mut session = Session::new(RATE, SEED, now);
         join(&mut session, "r", now);
         let typing = r#"{"type":"typing","room":"r"}"#;
         assert!(matches!(session.handle_text(typing, RATE, now), Outcome::Ask(Ask::Typing { .. })));
@@ -325,7 +375,7 @@ mod tests {
     #[test]
     fn a_client_in_no_room_is_idle_after_a_while() {
         let now = Instant::now();
-        let mut session = Session::new(RATE, now);
+        let mut session = Session::new(RATE, SEED, now);
         let later = now + ROOMLESS_MAX;
         assert!(!session.is_idle(now));
         assert!(session.is_idle(later));

@@ -29,23 +29,12 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
+use super::mutants::Mutant;
 use kinds::Kinds;
 use plan::Plan;
 use story::{Check, Failure};
 
 const WORLDS: u64 = 1000;
-
-/// What a world does wrong on purpose, to see that the checks find it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mutant {
-    None,
-    /// Nobody asks for what is missing.
-    NoRepair,
-    /// Messages are confirmed as soon as they are published.
-    EarlyAck,
-    /// What was said before is not known again.
-    NoDedupe,
-}
 
 #[test]
 fn worlds_keep_the_promise() {
@@ -55,7 +44,7 @@ fn worlds_keep_the_promise() {
     }
     let worlds = number("SIMULATION_WORLDS").unwrap_or(WORLDS);
     let first = number("SIMULATION_FIRST").unwrap_or(0);
-    let failed = failures(first..first + worlds, allowed, Mutant::None);
+    let failed = failures(first..first + worlds, allowed, None);
     let mut by_check: BTreeMap<Check, Vec<u64>> = BTreeMap::new();
     failed.iter().for_each(|(seed, failure)| by_check.entry(failure.check).or_default().push(*seed));
     for (check, seeds) in &by_check {
@@ -72,27 +61,27 @@ fn worlds_keep_the_promise() {
 
 #[test]
 fn worlds_without_repair_fail() {
-    assert!(!failures(0..40, Kinds::all(), Mutant::NoRepair).is_empty());
+    assert!(!failures(0..40, Kinds::all(), Some(Mutant::NoNack)).is_empty());
 }
 
 #[test]
 fn worlds_that_promise_early_fail() {
-    assert!(!failures(0..40, Kinds::all(), Mutant::EarlyAck).is_empty());
+    assert!(!failures(0..40, Kinds::all(), Some(Mutant::AckAtOnce)).is_empty());
 }
 
 #[test]
 fn worlds_without_memory_fail() {
-    assert!(!failures(0..40, Kinds::all(), Mutant::NoDedupe).is_empty());
+    assert!(!failures(0..40, Kinds::all(), Some(Mutant::NoDedup)).is_empty());
 }
 
 #[test]
 fn a_seed_is_one_world() {
-    let story = |seed| shrink::run(&Plan::draw(seed, Kinds::all()), Mutant::None, true).1;
+    let story = |seed| shrink::run(&Plan::draw(seed, Kinds::all()), None, true).1;
     (0..3).for_each(|seed| assert_eq!(story(seed), story(seed), "seed {seed}"));
 }
 
 /// The seeds whose worlds fail, in their order; two threads share the work.
-fn failures(seeds: Range<u64>, allowed: Kinds, mutant: Mutant) -> Vec<(u64, Failure)> {
+fn failures(seeds: Range<u64>, allowed: Kinds, mutant: Option<Mutant>) -> Vec<(u64, Failure)> {
     let next = AtomicU64::new(seeds.start);
     let work = || {
         let mut failed = Vec::new();
@@ -116,10 +105,10 @@ fn failures(seeds: Range<u64>, allowed: Kinds, mutant: Mutant) -> Vec<(u64, Fail
 /// Runs one world; if it fails, tells the story of the smallest that fails likewise.
 fn replay(seed: u64, allowed: Kinds) {
     let plan = Plan::draw(seed, allowed);
-    let Err(failure) = shrink::run(&plan, Mutant::None, false).0 else { return };
+    let Err(failure) = shrink::run(&plan, None, false).0 else { return };
     println!("seed {seed} fails at {} ms, {:?}: {}", failure.at, failure.check, failure.what);
-    let plan = shrink::shrink(plan, Mutant::None, &failure);
-    let (outcome, story) = shrink::run(&plan, Mutant::None, true);
+    let plan = shrink::shrink(plan, None, &failure);
+    let (outcome, story) = shrink::run(&plan, None, true);
     println!("{:?}, {} servers, legs {:?}, sizes {:?}", plan.kinds, plan.servers, plan.leg, plan.sizes);
     println!("{story}");
     panic!("seed {seed}, shrunk: {outcome:?}");

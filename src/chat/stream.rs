@@ -1,5 +1,8 @@
-//! One stream of a room, as one server has it: what came without a hole, what waits behind one, and whom to ask for
-//! what is missing.
+//! One stream of a room, as one server has it: how far it has come (the cursor), what it holds, and whom to ask for
+//! what is missing. docs/replication.md has the rules.
+//!
+//! The cursor and what is held are two things. A number below the cursor that this server never had is not claimed in a
+//! replica's ack ([`Stream::claim`]).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,42 +10,81 @@ use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
-use super::limits::{GAP_MAX, GAP_PATIENCE, HELD_MAX, WANT_INTERVAL, WANT_INTERVAL_MAX, WANT_MESSAGES_MAX};
+use super::limits::{Limits, WANT_MESSAGES_MAX};
+use super::mutants::{Mutant, is_on};
 use crate::wire::StreamId;
 use crate::wire::envelope::{Message, Span};
 
-/// A stream as far as it was heard.
+/// A stream as far as it was received.
 #[derive(Debug)]
 pub struct Stream {
     /// Which.
     pub id: StreamId,
-    /// The last number before the first hole.
+    /// The cursor: every number up to it is dealt with, the next one is the first hole.
     pub last: u64,
-    /// From here on the ring has every message up to `last`.
+    /// From here on the ring has every message up to `last` that anybody keeps.
     pub kept_from: u64,
-    /// When it last grew, or was heard to have grown.
+    /// When it last grew, or was told to have grown.
     pub changed: Instant,
+    /// Every number from here to `last` was held here at some time.
+    held_from: u64,
     /// The highest number that is known to have been given.
     known: u64,
-    /// Where it begins was told, or something of it was kept.
-    has_begun: bool,
+    beginning: Beginning,
+    /// The number of the last question for what is missing.
+    question: u64,
     held: BTreeMap<u64, Arc<Message>>,
     /// Boxed, since there is hardly ever one.
     gap: Option<Box<Gap>>,
+}
+
+/// The first number that matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Beginning {
+    /// Nobody has told yet.
+    Unknown,
+    /// The lowest that was told is behind the cursor; a lower one may come.
+    Told,
+    /// It is settled, and the cursor moves over what comes.
+    Settled,
 }
 
 /// A hole behind `last`.
 #[derive(Debug)]
 struct Gap {
     since: Instant,
-    /// When it is asked for next.
-    due: Instant,
+    /// Answers to earlier questions do not count: they may be older than what made the hole, or than an `is_expired`.
+    valid_from: u64,
+    /// When it is asked for next; `None`: it is parked, since every live server has said that it lacks it.
+    due: Option<Instant>,
     tries: u32,
-    /// Who spoke of the missing numbers.
+    /// Who told of the missing numbers.
     announcer: u64,
-    /// Who has said that it has nothing up to `lacked_to` either.
-    lacked_by: SmallVec<[u64; 4]>,
+    lacked_by: SmallVec<[Lack; 4]>,
+    /// All of those lack every number up to here.
     lacked_to: u64,
+}
+
+/// A server does not have a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lack {
+    /// Which server.
+    pub server: u64,
+    /// It had it once, or began behind it: retention has taken it.
+    pub is_expired: bool,
+}
+
+/// A NACK: what is missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// Counts those of the stream.
+    pub number: u64,
+    /// The missing numbers, or the first of them.
+    pub spans: SmallVec<[Span; 2]>,
+    /// How often was asked before.
+    pub attempt: usize,
+    /// Who told of the numbers.
+    pub announcer: u64,
 }
 
 /// What became of a message.
@@ -50,54 +92,93 @@ struct Gap {
 pub enum Offer {
     /// It is the next one; take those that waited for it with [`Stream::take_next`].
     Next,
-    /// It waits behind a hole.
+    /// It waits behind a hole, or for the stream to begin.
     Held,
-    /// Its number was heard before.
+    /// Its number is behind the cursor, or waits already.
     Known,
 }
 
+/// What is to be done about a hole that is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Ask for it.
+    Ask,
+    /// Nobody who lives has it, and nobody who lives ever had it: the cursor stays before it until somebody comes with it.
+    Parked,
+    /// Retention has taken it everywhere: the cursor goes behind these numbers. `is_told`: members were promised them.
+    Expired {
+        /// The first that is gone.
+        first: u64,
+        /// The last.
+        last: u64,
+        /// Whether the stream had begun, so that members miss something.
+        is_told: bool,
+    },
+}
+
 impl Stream {
-    /// A stream of which everything up to `baseline` is of no interest.
-    pub fn new(id: StreamId, baseline: u64, now: Instant) -> Self {
+    /// A stream of another server, of which nothing is known yet.
+    pub fn new(id: StreamId, now: Instant) -> Self {
         Self {
             id,
-            last: baseline,
-            kept_from: baseline + 1,
+            last: 0,
+            kept_from: 1,
             changed: now,
-            known: baseline,
-            has_begun: false,
+            held_from: 1,
+            known: 0,
+            beginning: Beginning::Unknown,
+            question: 0,
             held: BTreeMap::new(),
             gap: None,
         }
     }
 
+    /// This server's own stream.
+    pub fn own(id: StreamId, now: Instant) -> Self {
+        Self { beginning: Beginning::Settled, ..Self::new(id, now) }
+    }
+
     /// A message of the stream, as told by `teller`.
-    pub fn offer(&mut self, seq: u64, message: &Arc<Message>, teller: u64, now: Instant) -> Offer {
+    pub fn offer(
+        &mut self,
+        seq: u64,
+        message: &Arc<Message>,
+        teller: u64,
+        now: Instant,
+        limits: &Limits,
+    ) -> Offer {
         if seq <= self.last || self.held.contains_key(&seq) {
             return Offer::Known;
         }
         self.known = self.known.max(seq);
         self.changed = now;
-        if seq == self.last + 1 {
-            self.advance(seq, now);
+        if seq == self.last + 1 && (self.has_begun() || seq == 1) {
+            self.advance(seq, now, limits);
             return Offer::Next;
         }
-        if self.held.len() < HELD_MAX {
+        let missing = self.first_missing();
+        if self.held.len() < limits.held {
             self.held.insert(seq, Arc::clone(message));
         }
-        self.mind(teller, now, GAP_PATIENCE);
+        if self.first_missing() != missing {
+            self.renew_gap(now, limits);
+        }
+        self.note_missing(teller, now, limits.gap_patience);
         Offer::Held
     }
 
     /// The next message that waited for those before it.
-    pub fn take_next(&mut self, now: Instant) -> Option<(u64, Arc<Message>)> {
+    pub fn take_next(&mut self, now: Instant, limits: &Limits) -> Option<(u64, Arc<Message>)> {
+        if !self.has_begun() {
+            return None;
+        }
         let seq = self.last + 1;
         let message = self.held.remove(&seq)?;
-        self.advance(seq, now);
+        self.advance(seq, now, limits);
         Some((seq, message))
     }
 
-    /// `teller` says that there are numbers up to `last`; what is missing is asked for after `patience`.
+    /// `teller` has dealt with every number up to `last`; what is missing is asked for after `patience`.
     pub fn announce(&mut self, last: u64, teller: u64, now: Instant, patience: Duration) {
         if last > self.known {
             self.known = last;
@@ -106,20 +187,66 @@ impl Stream {
                 gap.announcer = teller;
             }
         }
-        self.mind(teller, now, patience);
+        let next = self.last + 1;
+        if let Some(gap) = &mut self.gap
+            && next <= last
+        {
+            // What a server has said before is older than what it says now.
+            gap.lacked_by.retain(|lack| lack.server != teller);
+            gap.due.get_or_insert(now + patience);
+        }
+        self.note_missing(teller, now, patience);
     }
 
-    /// Nobody has anything before `first`, as far as one server says: what lies before is not missed, unless another says
-    /// that it has more.
-    pub fn begin_at(&mut self, first: u64) {
-        let is_untouched = self.last + 1 == self.kept_from;
-        if is_untouched && (!self.has_begun || first < self.kept_from) {
-            self.has_begun = true;
+    /// A server that may have what is missing lives (again): a parked hole is asked for.
+    pub fn unpark(&mut self, server: u64, now: Instant, patience: Duration) {
+        if let Some(gap) = &mut self.gap {
+            gap.lacked_by.retain(|lack| lack.server != server);
+            gap.due.get_or_insert(now + patience);
+        }
+    }
+
+    /// A server keeps nothing before `first`. Before the stream has begun here, the lowest of these is where it will.
+    pub fn note_first(&mut self, first: u64) {
+        let is_lowest = match self.beginning {
+            Beginning::Unknown => true,
+            Beginning::Told => first <= self.last && !is_on(Mutant::BeginAtFirstAnswer),
+            Beginning::Settled => false,
+        };
+        if is_lowest {
+            self.beginning = Beginning::Told;
             self.last = first - 1;
             self.kept_from = first;
+            self.held_from = first;
             self.known = self.known.max(self.last);
             self.held = self.held.split_off(&first);
         }
+    }
+
+    /// Where it begins is settled, if anybody has told.
+    pub fn begin(&mut self) {
+        if self.beginning == Beginning::Told {
+            self.beginning = Beginning::Settled;
+        }
+    }
+
+    fn has_begun(&self) -> bool {
+        self.beginning == Beginning::Settled
+    }
+
+    /// What a replica's ack may cover: every number of it was held here. Nothing before the stream has begun.
+    pub fn claim(&self) -> Option<Span> {
+        if !self.has_begun() {
+            return None;
+        }
+        let first = if is_on(Mutant::CumulativeHave) { 1 } else { self.held_from };
+        let last = if is_on(Mutant::HaveCountsHoles) { self.known } else { self.last };
+        Some(Span { stream: self.id, first, last })
+    }
+
+    /// From here on everything up to the cursor was held here.
+    pub fn held_from(&self) -> u64 {
+        self.held_from
     }
 
     /// Those of the numbers that wait behind a hole.
@@ -127,54 +254,111 @@ impl Stream {
         self.held.range(span.first..=span.last.max(span.first)).map(|(seq, message)| (*seq, message))
     }
 
+    /// Messages that wait behind a hole.
+    pub fn held(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Whether something is known to be missing that is still being asked for.
+    pub fn has_open_gap(&self) -> bool {
+        self.has_gap() && self.gap.as_ref().is_none_or(|gap| gap.due.is_some())
+    }
+
     /// Whether something is known to be missing.
     pub fn has_gap(&self) -> bool {
-        self.known > self.last
+        if self.has_begun() { self.known > self.last } else { !self.missing().is_empty() }
     }
 
-    /// When [`Stream::want`] has something to ask.
+    /// When the hole is looked at next.
     pub fn due(&self) -> Option<Instant> {
-        self.gap.as_ref().map(|gap| gap.due)
+        self.gap.as_ref().and_then(|gap| gap.due)
     }
 
-    /// What is missing, if it is time to ask, and which of the askable is to be asked: the try's number and who spoke of
-    /// it.
-    pub fn want(&mut self, now: Instant) -> Option<(SmallVec<[Span; 2]>, usize, u64)> {
-        let gap = self.gap.as_mut().filter(|gap| gap.due <= now)?;
-        let wait = WANT_INTERVAL * 2u32.saturating_pow(gap.tries.min(10));
-        gap.due = now + wait.min(WANT_INTERVAL_MAX);
+    /// What is missing, as a question that goes out now.
+    pub fn want(&mut self, now: Instant, limits: &Limits) -> Option<Question> {
+        let gap = self.gap.as_mut().filter(|gap| gap.due.is_some_and(|due| due <= now))?;
+        let wait = limits.want_interval * 2u32.saturating_pow(gap.tries.min(10));
+        gap.due = Some(now + wait.min(limits.want_interval_max));
         gap.tries += 1;
+        self.question += 1;
         let (attempt, announcer) = (gap.tries as usize - 1, gap.announcer);
-        Some((self.missing(), attempt, announcer))
+        Some(Question { number: self.question, spans: self.missing(), attempt, announcer })
     }
 
-    /// `teller` does not have these numbers.
-    pub fn lack(&mut self, span: Span, teller: u64) {
-        let next = self.last + 1;
-        let Some(gap) = self.gap.as_mut().filter(|_| (span.first..=span.last).contains(&next)) else {
+    /// A server's answer to a question: it does not have these numbers.
+    pub fn lack(&mut self, span: Span, lack: Lack, question: u64, now: Instant) {
+        let next = self.first_missing();
+        let Some(gap) = self.gap.as_mut().filter(|gap| question >= gap.valid_from) else { return };
+        if !(span.first..=span.last).contains(&next) {
             return;
-        };
-        gap.lacked_to = if gap.lacked_by.is_empty() { span.last } else { gap.lacked_to.min(span.last) };
-        if !gap.lacked_by.contains(&teller) {
-            gap.lacked_by.push(teller);
         }
+        let is_first_expiry = lack.is_expired && !gap.lacked_by.iter().any(|lack| lack.is_expired);
+        if is_first_expiry && !is_on(Mutant::OldLacksStand) {
+            // Whoever lacked it before may have received it since, from the one that had it: everybody is asked again.
+            gap.lacked_by.clear();
+            gap.valid_from = self.question + 1;
+            gap.due = Some(now);
+        }
+        gap.lacked_to = if gap.lacked_by.is_empty() { span.last } else { gap.lacked_to.min(span.last) };
+        gap.lacked_by.retain(|known| known.server != lack.server);
+        gap.lacked_by.push(lack);
     }
 
-    /// Passes over a hole that none of those who live can fill: returns the numbers that are lost.
-    pub fn give_up(&mut self, can_be_asked: &[u64], now: Instant) -> Option<(u64, u64)> {
-        let gap = self.gap.as_ref()?;
-        let all_lack = !gap.lacked_by.is_empty() && can_be_asked.iter().all(|id| gap.lacked_by.contains(id));
-        let is_too_old = now.saturating_duration_since(gap.since) >= GAP_MAX;
-        let is_nobody_left = can_be_asked.is_empty() && gap.tries > 1;
-        if !(all_lack || is_too_old || is_nobody_left) {
-            return None;
+    /// Whether this server has said that it lacks the first missing number.
+    pub fn is_lacked_by(&self, server: u64) -> bool {
+        self.gap.as_ref().is_some_and(|gap| gap.lacked_by.iter().any(|lack| lack.server == server))
+    }
+
+    /// Decides about a hole: `live` are all that live. `is_any_missing`: a server is away that may come back with it.
+    pub fn judge(&mut self, live: &[u64], is_any_missing: bool, now: Instant, limits: &Limits) -> Verdict {
+        let Some(gap) = self.gap.as_ref() else { return Verdict::Ask };
+        let has_lacked = |server: &u64| gap.lacked_by.iter().any(|lack| lack.server == *server);
+        if !live.iter().all(has_lacked) && !is_on(Mutant::ParkWhenOneLacks) {
+            return Verdict::Ask;
         }
-        let first = self.last + 1;
-        let before_held = self.held.keys().next().map_or(self.known, |&seq| seq - 1);
-        let last = if all_lack { gap.lacked_to.min(before_held) } else { before_held };
-        self.kept_from = last + 1;
-        self.advance(last, now);
-        Some((first, last))
+        let is_expired = gap.lacked_by.iter().any(|lack| lack.is_expired);
+        if !is_expired && !is_on(Mutant::PassOverWhatIsLacked) {
+            if let Some(gap) = &mut self.gap {
+                gap.due = None;
+            }
+            return Verdict::Parked;
+        }
+        let may_come = is_any_missing && now.saturating_duration_since(gap.since) < limits.expiry_patience;
+        if may_come && !is_on(Mutant::PassOverWhatIsLacked) {
+            return Verdict::Ask;
+        }
+        let first = self.first_missing();
+        let before_held = self.held.range(first..).next().map_or(self.known, |(&seq, _)| seq - 1);
+        let last = gap.lacked_to.clamp(first, before_held.max(first));
+        let is_told = self.has_begun();
+        if self.kept_from > self.last || !is_told {
+            self.kept_from = last + 1;
+        }
+        self.held_from = last + 1;
+        if is_told {
+            self.advance(last, now, limits);
+        } else {
+            // What had been found of it before the hole goes with it: history has no holes.
+            self.held = self.held.split_off(&(last + 1));
+            self.last = last;
+            self.beginning = Beginning::Told;
+            self.renew_gap(now, limits);
+        }
+        Verdict::Expired { first, last, is_told }
+    }
+
+    fn first_missing(&self) -> u64 {
+        if self.has_begun() {
+            return self.last + 1;
+        }
+        let mut next = self.last + 1;
+        for &seq in self.held.keys() {
+            if seq != next {
+                break;
+            }
+            next += 1;
+        }
+        next
     }
 
     fn missing(&self) -> SmallVec<[Span; 2]> {
@@ -193,124 +377,30 @@ impl Stream {
         spans
     }
 
-    fn advance(&mut self, seq: u64, now: Instant) {
-        self.has_begun = true;
+    fn advance(&mut self, seq: u64, now: Instant, limits: &Limits) {
+        self.beginning = Beginning::Settled;
         self.last = seq;
         self.changed = now;
-        // What is still missing is another hole, for which everybody may be asked anew.
-        if let Some(gap) = self.gap.take()
-            && self.known > seq
-        {
-            self.mind(gap.announcer, now, GAP_PATIENCE);
+        self.renew_gap(now, limits);
+    }
+
+    /// What is still missing is another hole, for which everybody may be asked anew.
+    fn renew_gap(&mut self, now: Instant, limits: &Limits) {
+        if let Some(gap) = self.gap.take() {
+            self.note_missing(gap.announcer, now, limits.gap_patience);
         }
     }
 
-    fn mind(&mut self, announcer: u64, now: Instant, patience: Duration) {
-        if self.has_gap() && self.gap.is_none() {
-            let due = now + patience;
+    fn note_missing(&mut self, announcer: u64, now: Instant, patience: Duration) {
+        if self.gap.is_none() && self.has_gap() {
+            let due = Some(now + patience);
             let lacked_by = SmallVec::new();
-            let gap = Gap { since: now, due, tries: 0, announcer, lacked_by, lacked_to: 0 };
+            let valid_from = self.question + 1;
+            let gap = Gap { since: now, valid_from, due, tries: 0, announcer, lacked_by, lacked_to: 0 };
             self.gap = Some(Box::new(gap));
         }
     }
 }
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ID: StreamId = StreamId { origin: 1, generation: 0 };
-
-    fn message() -> Arc<Message> {
-        Arc::new(Message { from: "ann".into(), id: "1".into(), text: "hi".into(), time: 1 })
-    }
-
-    fn stream(now: Instant) -> Stream {
-        Stream::new(ID, 0, now)
-    }
-
-    fn offer(stream: &mut Stream, seq: u64, now: Instant) -> Offer {
-        stream.offer(seq, &message(), 1, now)
-    }
-
-    fn rest(stream: &mut Stream, now: Instant) -> Vec<u64> {
-        std::iter::from_fn(|| stream.take_next(now).map(|(seq, _)| seq)).collect()
-    }
-
-    #[test]
-    fn what_comes_early_waits_and_what_comes_twice_is_known() {
-        let now = Instant::now();
-        let mut stream = stream(now);
-        assert_eq!(offer(&mut stream, 1, now), Offer::Next);
-        assert_eq!(offer(&mut stream, 1, now), Offer::Known);
-        assert_eq!(offer(&mut stream, 4, now), Offer::Held);
-        assert_eq!(offer(&mut stream, 3, now), Offer::Held);
-        assert_eq!(offer(&mut stream, 4, now), Offer::Known);
-        assert_eq!(offer(&mut stream, 2, now), Offer::Next);
-        assert_eq!(rest(&mut stream, now), [3, 4]);
-        assert!(!stream.has_gap() && stream.due().is_none());
-    }
-
-    #[test]
-    fn a_hole_is_asked_for_after_a_while_and_ever_more_seldom() {
-        let now = Instant::now();
-        let mut stream = stream(now);
-        offer(&mut stream, 3, now);
-        offer(&mut stream, 6, now);
-        assert!(stream.want(now).is_none(), "it may only have been overtaken");
-        let first = stream.due().unwrap();
-        assert_eq!(first, now + GAP_PATIENCE);
-        let (spans, attempt, announcer) = stream.want(first).unwrap();
-        let span = |first, last| Span { stream: ID, first, last };
-        assert_eq!((&spans[..], attempt, announcer), (&[span(1, 2), span(4, 5)][..], 0, 1));
-        assert_eq!(stream.due().unwrap(), first + WANT_INTERVAL);
-        let second = stream.due().unwrap();
-        assert_eq!(stream.want(second).unwrap().1, 1);
-        assert_eq!(stream.due().unwrap(), second + 2 * WANT_INTERVAL);
-    }
-
-    #[test]
-    fn a_tail_that_was_only_heard_of_is_a_hole_too() {
-        let now = Instant::now();
-        let mut stream = stream(now);
-        offer(&mut stream, 1, now);
-        stream.announce(1, 9, now, GAP_PATIENCE);
-        assert!(stream.due().is_none());
-        stream.announce(3, 9, now, GAP_PATIENCE);
-        let (spans, _, announcer) = stream.want(now + GAP_PATIENCE).unwrap();
-        assert_eq!((&spans[..], announcer), (&[Span { stream: ID, first: 2, last: 3 }][..], 9));
-    }
-
-    #[test]
-    fn a_hole_that_nobody_can_fill_is_passed_over() {
-        let now = Instant::now();
-        let mut stream = stream(now);
-        offer(&mut stream, 5, now);
-        assert_eq!(stream.give_up(&[1, 2], now), None);
-        stream.lack(Span { stream: ID, first: 1, last: 4 }, 1);
-        assert_eq!(stream.give_up(&[1, 2], now), None, "2 may have it");
-        stream.lack(Span { stream: ID, first: 1, last: 2 }, 2);
-        assert_eq!(stream.give_up(&[1, 2], now), Some((1, 2)), "2 may have 3 and 4");
-        assert_eq!((stream.last, stream.kept_from), (2, 3));
-        assert_eq!(stream.give_up(&[1, 2], now), None);
-        assert_eq!(stream.give_up(&[1, 2], now + GAP_MAX), Some((3, 4)), "who is silent is not waited for");
-        assert_eq!(rest(&mut stream, now), [5]);
-    }
-
-    #[test]
-    fn a_newcomer_begins_where_others_keep() {
-        let now = Instant::now();
-        let mut stream = stream(now);
-        offer(&mut stream, 90, now);
-        offer(&mut stream, 95, now);
-        stream.begin_at(93);
-        stream.begin_at(94);
-        stream.begin_at(92);
-        stream.announce(95, 2, now, Duration::ZERO);
-        let (spans, ..) = stream.want(now + GAP_PATIENCE).unwrap();
-        assert_eq!(&spans[..], &[Span { stream: ID, first: 92, last: 94 }][..], "the earliest counts");
-        offer(&mut stream, 92, now);
-        stream.begin_at(1);
-        assert_eq!(stream.last, 92, "nothing goes back once something is kept");
-    }
-}
+#[path = "stream_tests.rs"]
+mod tests;

@@ -19,6 +19,7 @@ use crate::app::bus::Bus;
 use crate::app::redis::{Options as RedisOptions, RedisBus};
 use crate::app::redis_preflight::preflight;
 use crate::app::{App, Options, loopback};
+use crate::chat::limits::HISTORY_BYTES;
 use crate::chat::rate::Rate;
 use crate::net::Poller;
 use crate::serve::Limits;
@@ -51,6 +52,10 @@ pub struct ServerFlags {
     #[arg(long, env = "DISTR_FRAMES_BURST", default_value_t = FRAMES_BURST,
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub frames_burst: u32,
+
+    /// Bytes of messages that all rooms keep together; beyond it a room that speaks keeps only 8 KiB
+    #[arg(long, env = "DISTR_HISTORY_MEMORY", default_value_t = HISTORY_BYTES, value_name = "BYTES")]
+    pub history_memory: usize,
 
     /// Leave clients where they are when other servers have fewer
     #[arg(long, env = "DISTR_NO_REBALANCE")]
@@ -224,6 +229,8 @@ impl ServerFlags {
             unless(self.frames_per_second, FRAMES_PER_SECOND),
         );
         shared::push(&mut arguments, "--frames-burst", unless(self.frames_burst, FRAMES_BURST));
+        let memory = Some(self.history_memory).filter(|bytes| *bytes != HISTORY_BYTES);
+        shared::push(&mut arguments, "--history-memory", memory);
         arguments.extend(self.drain.arguments());
         let proxies: Vec<_> = self.trusted_proxies.iter().map(ToString::to_string).collect();
         let proxies = (!proxies.is_empty()).then(|| proxies.join(","));
@@ -253,6 +260,7 @@ impl ServerFlags {
             seed: fastrand::u64(..),
             settle: Duration::ZERO,
             flush_delay: Duration::ZERO,
+            history_memory: self.history_memory,
             rate: Rate { per_second: self.frames_per_second, burst: self.frames_burst },
             limits: Limits { connections_max, ..Limits::default() },
             cluster_key,

@@ -97,11 +97,11 @@ impl Lanes {
         }
     }
 
-    /// Whether some lane is proven to deliver: this server heard itself on it a short time ago.
-    pub fn is_ready(&self) -> bool {
+    /// How many lanes are proven to deliver: this server received its own word on them a short time ago.
+    pub fn proven(&self) -> usize {
         let age_max = self.settings.timings.canary_age_max;
         let is_proven = |lane: &Lane| lane.canary.is_some_and(|canary| canary + age_max > self.now);
-        self.lanes.iter().any(|lane| lane.is_open() && is_proven(lane))
+        self.lanes.iter().filter(|lane| lane.is_open() && is_proven(lane)).count()
     }
 
     /// How each lane is.
@@ -372,13 +372,12 @@ impl Lanes {
             Err(error) => return self.refuse(error),
         };
         let origin = envelope.origin;
-        if let Word::Alive { name, sent_ms, lanes, is_leaving, .. } = &envelope.word {
+        if let Word::Alive { name, beat, lanes, is_leaving, .. } = &envelope.word {
             if origin == self.settings.incarnation {
                 return self.lanes[lane].handle_canary(now);
             }
             let lanes = LaneSet::from_bits(*lanes);
-            let sign =
-                Sign { origin, name: Arc::clone(name), sent_ms: *sent_ms, lanes, is_leaving: *is_leaving };
+            let sign = Sign { origin, name: Arc::clone(name), beat: *beat, lanes, is_leaving: *is_leaving };
             let silence_max = self.settings.timings.peer_silence_max;
             self.peers.hear(lane, &sign, silence_max, now);
             if let Some((lane, peer)) = self.peers.unheard(origin, self.health.settled, silence_max, now) {

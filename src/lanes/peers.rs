@@ -16,7 +16,7 @@ const PEERS_MAX: usize = 1024;
 pub struct Sign {
     pub origin: u64,
     pub name: Arc<str>,
-    pub sent_ms: u64,
+    pub beat: u64,
     pub lanes: LaneSet,
     pub is_leaving: bool,
 }
@@ -37,7 +37,7 @@ pub struct Peers {
 struct Peer {
     name: Arc<str>,
     lanes: LaneSet,
-    sent_ms: u64,
+    beat: u64,
     heard: Instant,
     /// For each lane that it says it is on: since when nothing was heard of it there.
     silent_since: Vec<Option<Instant>>,
@@ -62,15 +62,15 @@ impl Peers {
         let peer = self.peers.entry(sign.origin).or_insert_with(|| Peer {
             name: Arc::clone(&sign.name),
             lanes: LaneSet::EMPTY,
-            sent_ms: 0,
+            beat: 0,
             heard: now,
             silent_since: vec![None; self.count],
         });
         // An older word, of a node that was frozen, must not undo a newer.
-        if sign.sent_ms < peer.sent_ms {
+        if sign.beat < peer.beat {
             return;
         }
-        (peer.sent_ms, peer.heard) = (sign.sent_ms, now);
+        (peer.beat, peer.heard) = (sign.beat, now);
         let lanes = sign.lanes.and(LaneSet::all(self.count));
         for (other, since) in peer.silent_since.iter_mut().enumerate() {
             *since = match *since {

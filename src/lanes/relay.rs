@@ -68,7 +68,7 @@ mod tests {
         let mut peers = Peers::new(3);
         for (origin, lanes) in MASKS.iter().filter(|(server, _)| *server != own) {
             let (name, lanes) = ("app".into(), set(lanes));
-            let sign = Sign { origin: *origin, name, sent_ms: 0, lanes, is_leaving: false };
+            let sign = Sign { origin: *origin, name, beat: 0, lanes, is_leaving: false };
             peers.hear(0, &sign, Duration::from_secs(3), Instant::now());
         }
         assert!(own <= 2 || peers.is_split());

@@ -83,7 +83,7 @@ mod tests {
             let sign = Sign {
                 origin: origin as u64,
                 name: "app".into(),
-                sent_ms: 0,
+                beat: 0,
                 lanes: set(lanes),
                 is_leaving: false,
             };

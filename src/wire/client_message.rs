@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
 
+use super::client_nonce::ClientNonce;
 use super::limits::{STREAMS_MAX, TEXT_BYTES_MAX};
 use super::name::{Fault, Kind, Name};
 use super::stream::StreamId;
@@ -20,6 +21,8 @@ pub enum ClientMessage<'a> {
         room: Name<'a>,
         /// The name to be known by there.
         user: Name<'a>,
+        /// The client's secret name; `None`: the server makes one.
+        client: Option<ClientNonce>,
         /// What the client has seen; `None` for a first visit.
         since: Option<Since>,
     },
@@ -88,6 +91,7 @@ pub enum ErrorCode {
     IdTooLong,
     IdControlCharacter,
     IdReused,
+    ClientInvalid,
     TooManyStreams,
     NotJoined,
     AlreadyJoined,
@@ -98,7 +102,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, in the order of the table.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::NotJson,
         Self::UnknownType,
         Self::MissingField,
@@ -115,6 +119,7 @@ impl ErrorCode {
         Self::IdTooLong,
         Self::IdControlCharacter,
         Self::IdReused,
+        Self::ClientInvalid,
         Self::TooManyStreams,
         Self::NotJoined,
         Self::AlreadyJoined,
@@ -142,6 +147,7 @@ impl ErrorCode {
             Self::IdTooLong => "id_too_long",
             Self::IdControlCharacter => "id_control_character",
             Self::IdReused => "id_reused",
+            Self::ClientInvalid => "client_invalid",
             Self::TooManyStreams => "too_many_streams",
             Self::NotJoined => "not_joined",
             Self::AlreadyJoined => "already_joined",
@@ -199,6 +205,8 @@ struct Fields<'a> {
     #[serde(borrow, default)]
     user: Field<'a>,
     #[serde(borrow, default)]
+    client: Field<'a>,
+    #[serde(borrow, default)]
     id: Field<'a>,
     #[serde(borrow, default)]
     text: Field<'a>,
@@ -212,6 +220,7 @@ impl<'a> Fields<'a> {
             "join" => Ok(ClientMessage::Join {
                 room: name(Kind::Room, self.room)?,
                 user: name(Kind::User, self.user)?,
+                client: nonce(self.client)?,
                 since: self.since.streams()?,
             }),
             "send" => Ok(ClientMessage::Send {
@@ -247,6 +256,12 @@ fn name<'a>(kind: Kind, field: Field<'a>) -> Result<Name<'a>, Refusal<'a>> {
     })
 }
 
+fn nonce<'a>(field: Field<'a>) -> Result<Option<ClientNonce>, Refusal<'a>> {
+    let Some(text) = field.optional("client")? else { return Ok(None) };
+    let nonce = ClientNonce::parse(&text);
+    nonce.map(Some).map_err(|error| refusal(ErrorCode::ClientInvalid, error.to_string()))
+}
+
 fn chat_text<'a>(field: Field<'a>) -> Result<Cow<'a, str>, Refusal<'a>> {
     let text = field.required("text")?;
     if text.len() > TEXT_BYTES_MAX {
@@ -270,9 +285,14 @@ enum Field<'a> {
 
 impl<'a> Field<'a> {
     fn required(self, name: &str) -> Result<Cow<'a, str>, Refusal<'a>> {
+        let missing = || refusal(ErrorCode::MissingField, format!("{name} is missing"));
+        self.optional(name)?.ok_or_else(missing)
+    }
+
+    fn optional(self, name: &str) -> Result<Option<Cow<'a, str>>, Refusal<'a>> {
         match self {
-            Self::Text(text) => Ok(text),
-            Self::Absent => Err(refusal(ErrorCode::MissingField, format!("{name} is missing"))),
+            Self::Text(text) => Ok(Some(text)),
+            Self::Absent => Ok(None),
             Self::NotText => Err(refusal(ErrorCode::WrongField, format!("{name} must be a string"))),
         }
     }

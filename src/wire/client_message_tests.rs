@@ -90,12 +90,56 @@ fn since_is_bounded_and_typed() {
 }
 
 #[test]
+fn a_client_may_give_its_nonce_and_is_told_what_is_wrong_with_it() {
+    let join = |client: &str| format!(r#"{{"type":"join","room":"r","user":"u","client":{client}}}"#);
+    let nonce = |text: &str| match ClientMessage::parse(text) {
+        Ok(ClientMessage::Join { client, .. }) => Ok(client.map(|client| client.as_str().to_owned())),
+        Ok(other) => panic!("{other:?}"),
+        Err(Refusal { code, message, .. }) => Err((code, message)),
+    };
+    let sound = "5f2c9a417be0d83651c4f7a2093be86d";
+    assert_eq!(nonce(&join(&format!("\"{sound}\""))), Ok(Some(sound.into())));
+    assert_eq!(nonce(r#"{"type":"join","room":"r","user":"u"}"#), Ok(None));
+    for (wrong, words) in [
+        ("a".repeat(15), "client is 15 bytes; at least 16 are needed"),
+        ("a".repeat(65), "client is 65 bytes; at most 64 are allowed"),
+        ("a b".repeat(6), "client may hold A-Z, a-z, 0-9, - and _"),
+    ] {
+        assert_eq!(nonce(&join(&format!("\"{wrong}\""))), Err((ErrorCode::ClientInvalid, words.into())));
+    }
+    for wrong in ["null", "7", "[]", "{}"] {
+        let message = "client must be a string".into();
+        assert_eq!(nonce(&join(wrong)), Err((ErrorCode::WrongField, message)), "{wrong}");
+    }
+}
+
+#[test]
 fn deep_nesting_is_refused_without_a_stack_overflow() {
     let text = format!(r#"{{"type":{}"#, "[".repeat(20_000));
     assert_eq!(ClientMessage::parse(&text).unwrap_err().code, ErrorCode::NotJson);
 }
 
 proptest::proptest! {
+    #[test]
+    fn a_nonce_is_taken_if_it_keeps_its_rules_and_else_refused(
+        nonce in "[A-Za-z0-9_-]{0,80}",
+        strange in proptest::option::of("[^A-Za-z0-9_-]"),
+    ) {
+        let text = format!("{nonce}{}", strange.as_deref().unwrap_or_default());
+        let frame = serde_json::json!({ "type": "join", "room": "r", "user": "u", "client": text }).to_string();
+        let is_sound = strange.is_none() && (16..=64).contains(&nonce.len());
+        match ClientMessage::parse(&frame) {
+            Ok(ClientMessage::Join { client: Some(client), .. }) => {
+                proptest::prop_assert!(is_sound);
+                proptest::prop_assert_eq!(client.as_str(), text);
+            }
+            other => {
+                proptest::prop_assert!(!is_sound);
+                proptest::prop_assert_eq!(other.unwrap_err().code, ErrorCode::ClientInvalid);
+            }
+        }
+    }
+
     #[test]
     fn any_text_is_a_value_or_a_refusal(text in ".{0,200}", inside in ".{0,40}") {
         let _ = ClientMessage::parse(&text);

@@ -10,7 +10,9 @@ use super::StreamId;
 pub struct Message {
     /// The speaker.
     pub from: Arc<str>,
-    /// The client's id for it; unique per speaker and room.
+    /// Whose it is: [`super::ClientNonce::key`].
+    pub client: u64,
+    /// The client's id for it; unique per client and room.
     pub id: Box<str>,
     /// What is said.
     pub text: Box<str>,
@@ -21,7 +23,7 @@ pub struct Message {
 impl Message {
     /// Bytes that it keeps in memory, roughly.
     pub fn weight(&self) -> usize {
-        const OVERHEAD: usize = 96;
+        const OVERHEAD: usize = 104;
         self.from.len() + self.id.len() + self.text.len() + OVERHEAD
     }
 }
@@ -59,15 +61,22 @@ pub struct RoomDigest {
     pub spans: Vec<Span>,
 }
 
-/// How far a server has a stream, without a hole.
+/// What a replica acks: it held every number of the span.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Position {
     /// The room.
     pub room: Arc<str>,
-    /// Its stream.
-    pub stream: StreamId,
-    /// The last number.
-    pub last: u64,
+    /// The numbers.
+    pub span: Span,
+}
+
+/// The beat that a server has received last of another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Echo {
+    /// The other server's incarnation.
+    pub to: u64,
+    /// The number of its beat.
+    pub beat: u64,
 }
 
 /// An envelope: who says it, and what.
@@ -120,15 +129,18 @@ pub enum Word {
     Alive {
         /// Its name.
         name: Arc<str>,
-        /// When it was said, in milliseconds since the epoch of the server's clock: tells one that was under way for
-        /// long.
-        sent_ms: u64,
+        /// Counts the server's beats from 1.
+        beat: u64,
+        /// For how long it has run, in milliseconds by a clock that is never set.
+        age_ms: u64,
         /// The lanes that it hears, a bit each; filled in by the bus.
         lanes: u64,
         /// It is about to end.
         is_leaving: bool,
         /// How many clients it has; `None`: it takes no more.
         load: Option<u32>,
+        /// The last beat that it has received of each other server: proves to those that it receives them.
+        echoes: Arc<[Echo]>,
     },
     /// What do you have of these rooms? To all; each answers with a [`Word::Digest`].
     Sync {
@@ -151,6 +163,8 @@ pub enum Word {
         to: u64,
         /// The room.
         room: Arc<str>,
+        /// The number of the question, which the answer names.
+        question: u64,
         /// Which.
         spans: Arc<[Span]>,
     },
@@ -160,16 +174,20 @@ pub enum Word {
         to: u64,
         /// The room.
         room: Arc<str>,
+        /// The question that it answers.
+        question: u64,
         /// Some of those wanted, in the order in which the sender heard them.
         entries: Arc<[Entry]>,
-        /// Those that the sender does not have.
+        /// Those that the sender never had.
         lacks: Arc<[Span]>,
+        /// Those that it has no longer, or that are older than what it began with: retention took them.
+        expired: Arc<[Span]>,
     },
-    /// The server keeps these. To one server.
+    /// A replica's ack: the server holds these. To one server.
     Have {
         /// To whom.
         to: u64,
-        /// How far, for each stream.
+        /// Which, for each stream.
         positions: Arc<[Position]>,
     },
     /// Please hold this room: nobody else does. To one server.

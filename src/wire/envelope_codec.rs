@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! offset  bytes
-//!      0      1  version, 1
+//!      0      1  version, 2
 //!      1      1  kind: 1 messages, 2 presence, 3 typing, 4 alive, 5 sync, 6 digest, 7 want, 8 repair, 9 have, 10 hold
 //!      2      8  origin: incarnation of the server that says it
 //!     10      …  what the kind has, in the order of the fields of [`Word`]
@@ -12,6 +12,7 @@
 //! text           length in 2 bytes, then UTF-8
 //! number         of a message in its stream: an integer from 1 to 2^53
 //! stream         origin in 8 bytes, generation in 4
+//! message        name of its speaker, client in 8 bytes, id, text, time in 8
 //! list           count in 4 bytes, then its items
 //! ```
 //! Nothing may follow. The version is that of the whole format: a release that cannot read another's says so.
@@ -19,11 +20,11 @@
 use std::sync::Arc;
 
 use super::StreamId;
-use super::envelope::{Entry, Envelope, Message, Position, RoomDigest, Span, Word};
+use super::envelope::{Echo, Entry, Envelope, Message, Position, RoomDigest, Span, Word};
 use super::limits::{ENVELOPE_BYTES_MAX, TEXT_BYTES_MAX};
 use super::name::{Kind, Name};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const ALIVE: u8 = 4;
 /// Largest number of a message: a client's JSON may have no larger integers (RFC 8259, section 6), and there is room to
 /// count on from it.
@@ -113,13 +114,18 @@ fn put_word(out: &mut Vec<u8>, word: &Word) {
             put_name(out, room);
             put_name(out, user);
         }
-        Word::Alive { name, sent_ms, lanes, is_leaving, load } => {
+        Word::Alive { name, beat, age_ms, lanes, is_leaving, load, echoes } => {
             put_name(out, name);
-            put_u64(out, *sent_ms);
+            put_u64(out, *beat);
+            put_u64(out, *age_ms);
             put_u64(out, *lanes);
             out.push(u8::from(*is_leaving));
             out.push(u8::from(load.is_some()));
             out.extend_from_slice(&load.unwrap_or(0).to_be_bytes());
+            put_list(out, echoes, |out, Echo { to, beat }| {
+                put_u64(out, *to);
+                put_u64(out, *beat);
+            });
         }
         Word::Sync { is_fresh, rooms } => {
             out.push(u8::from(*is_fresh));
@@ -133,27 +139,29 @@ fn put_word(out: &mut Vec<u8>, word: &Word) {
                 put_list(out, spans, put_span);
             });
         }
-        Word::Want { to, room, spans } => {
+        Word::Want { to, room, question, spans } => {
             put_u64(out, *to);
             put_name(out, room);
+            put_u64(out, *question);
             put_list(out, spans, put_span);
         }
-        Word::Repair { to, room, entries, lacks } => {
+        Word::Repair { to, room, question, entries, lacks, expired } => {
             put_u64(out, *to);
             put_name(out, room);
+            put_u64(out, *question);
             put_list(out, entries, |out, Entry { stream, seq, message }| {
                 put_stream(out, *stream);
                 put_u64(out, *seq);
                 put_message(out, message);
             });
             put_list(out, lacks, put_span);
+            put_list(out, expired, put_span);
         }
         Word::Have { to, positions } => {
             put_u64(out, *to);
-            put_list(out, positions, |out, Position { room, stream, last }| {
+            put_list(out, positions, |out, Position { room, span }| {
                 put_name(out, room);
-                put_stream(out, *stream);
-                put_u64(out, *last);
+                put_span(out, span);
             });
         }
         Word::Hold { to, room } => {
@@ -190,6 +198,7 @@ fn put_span(out: &mut Vec<u8>, span: &Span) {
 
 fn put_message(out: &mut Vec<u8>, message: &Message) {
     put_name(out, &message.from);
+    put_u64(out, message.client);
     put_name(out, &message.id);
     debug_assert!(message.text.len() <= usize::from(u16::MAX), "texts are checked where they come in");
     out.extend_from_slice(&(message.text.len() as u16).to_be_bytes());
@@ -230,10 +239,12 @@ impl<'a> Reader<'a> {
             3 => Word::Typing { room: self.name(Kind::Room)?.into(), user: self.name(Kind::User)?.into() },
             ALIVE => Word::Alive {
                 name: self.name(Kind::User)?.into(),
-                sent_ms: self.u64()?,
+                beat: self.u64()?,
+                age_ms: self.u64()?,
                 lanes: self.u64()?,
                 is_leaving: self.flag()?,
                 load: self.load()?,
+                echoes: self.list(|rest| Ok(Echo { to: rest.u64()?, beat: rest.u64()? }))?.into(),
             },
             5 => Word::Sync {
                 is_fresh: self.flag()?,
@@ -243,13 +254,16 @@ impl<'a> Reader<'a> {
             7 => Word::Want {
                 to: self.u64()?,
                 room: self.name(Kind::Room)?.into(),
+                question: self.u64()?,
                 spans: self.list(Self::span)?.into(),
             },
             8 => Word::Repair {
                 to: self.u64()?,
                 room: self.name(Kind::Room)?.into(),
+                question: self.u64()?,
                 entries: self.list(Self::entry)?.into(),
                 lacks: self.list(Self::span)?.into(),
+                expired: self.list(Self::span)?.into(),
             },
             9 => Word::Have { to: self.u64()?, positions: self.list(Self::position)?.into() },
             10 => Word::Hold { to: self.u64()?, room: self.name(Kind::Room)?.into() },
@@ -270,18 +284,19 @@ impl<'a> Reader<'a> {
     }
 
     fn position(&mut self) -> Read<Position> {
-        Ok(Position { room: self.name(Kind::Room)?.into(), stream: self.stream()?, last: self.u64()? })
+        Ok(Position { room: self.name(Kind::Room)?.into(), span: self.span()? })
     }
 
     fn message(&mut self) -> Read<Message> {
         let from = self.name(Kind::User)?.into();
+        let client = self.u64()?;
         let id = self.name(Kind::Id)?.into();
         let length = usize::from(u16::from_be_bytes(self.array()?));
         let text = self.text(length)?;
         if text.len() > TEXT_BYTES_MAX {
             return Err(EnvelopeError::Malformed);
         }
-        Ok(Message { from, id, text: text.into(), time: self.u64()? })
+        Ok(Message { from, client, id, text: text.into(), time: self.u64()? })
     }
 
     /// A span is never inside out.

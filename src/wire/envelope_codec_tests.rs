@@ -3,7 +3,8 @@ use proptest::prelude::*;
 use super::*;
 
 fn message(id: &str, text: &str) -> Arc<Message> {
-    Arc::new(Message { from: "安".into(), id: id.into(), text: text.into(), time: 1_700_000_000_000 })
+    let (from, client) = ("安".into(), 0x5f2c_9a41_7be0_d836);
+    Arc::new(Message { from, client, id: id.into(), text: text.into(), time: 1_700_000_000_000 })
 }
 
 fn stream() -> StreamId {
@@ -36,12 +37,22 @@ fn examples() -> Vec<Envelope> {
         Word::Typing { room: room.clone(), user: "ann".into() },
         Word::Alive {
             name: "app-1".into(),
-            sent_ms: 1_700_000_000_000,
+            beat: 1_700_000_000_000,
+            age_ms: 77,
             lanes: 5,
             is_leaving: true,
             load: Some(300),
+            echoes: [Echo { to: 7, beat: 12 }].into(),
         },
-        Word::Alive { name: "app-1".into(), sent_ms: 1, lanes: 0, is_leaving: false, load: None },
+        Word::Alive {
+            name: "app-1".into(),
+            beat: 1,
+            age_ms: 77,
+            lanes: 0,
+            is_leaving: false,
+            load: None,
+            echoes: [].into(),
+        },
         Word::Sync { is_fresh: true, rooms: [room.clone(), "hall".into()].into() },
         Word::Digest {
             to: 9,
@@ -51,14 +62,16 @@ fn examples() -> Vec<Envelope> {
             ]
             .into(),
         },
-        Word::Want { to: 9, room: room.clone(), spans: [span()].into() },
+        Word::Want { to: 9, room: room.clone(), question: 3, spans: [span()].into() },
         Word::Repair {
             to: 9,
             room: room.clone(),
+            question: 4,
             entries: [Entry { stream: stream(), seq: 3, message: message("3", "") }].into(),
             lacks: [Span { stream: stream(), first: 4, last: 3 }].into(),
+            expired: [span()].into(),
         },
-        Word::Have { to: 9, positions: [Position { room: room.clone(), stream: stream(), last: 4 }].into() },
+        Word::Have { to: 9, positions: [Position { room: room.clone(), span: span() }].into() },
         Word::Hold { to: 9, room },
     ];
     words.into_iter().map(|word| Envelope { origin: 42, word }).collect()
@@ -102,8 +115,8 @@ fn every_cut_and_every_addition_is_refused() {
 #[test]
 fn another_version_says_so_and_an_unknown_kind_is_malformed() {
     let mut bytes = bytes(&examples()[0]);
-    bytes[0] = 2;
-    assert_eq!(Envelope::parse(&bytes), Err(EnvelopeError::Version(2)));
+    bytes[0] = VERSION + 1;
+    assert_eq!(Envelope::parse(&bytes), Err(EnvelopeError::Version(VERSION + 1)));
     bytes[0] = VERSION;
     bytes[1] = 11;
     assert_eq!(Envelope::parse(&bytes), Err(EnvelopeError::Malformed));
@@ -121,14 +134,14 @@ fn what_breaks_a_rule_is_refused() {
     refused(Word::Typing { room: "r".into(), user: "".into() });
     refused(Word::Hold { to: 1, room: "r".repeat(65).into() });
     let inside_out = Span { stream: stream(), first: 5, last: 3 };
-    refused(Word::Want { to: 1, room: "r".into(), spans: [inside_out].into() });
+    refused(Word::Want { to: 1, room: "r".into(), question: 1, spans: [inside_out].into() });
     let messages = Arc::new([message("1", "hi")]);
     for first_seq in [0, SEQ_MAX + 1, u64::MAX] {
         let (room, messages) = ("r".into(), messages.clone());
         refused(Word::Messages { room, stream: stream(), first_seq, witness: 0, messages });
     }
     let endless = Span { stream: stream(), first: 1, last: u64::MAX };
-    refused(Word::Want { to: 1, room: "r".into(), spans: [endless].into() });
+    refused(Word::Want { to: 1, room: "r".into(), question: 1, spans: [endless].into() });
 }
 
 #[test]

@@ -12,6 +12,10 @@ pub const NAME_BYTES_MAX: usize = 64;
 pub const ROOM_BYTES_MAX: usize = 64;
 /// Largest client message id, in bytes of UTF-8.
 pub const ID_BYTES_MAX: usize = 64;
+/// Shortest secret name of a client. 16 characters of 64 kinds hold 96 random bits.
+pub const CLIENT_BYTES_MIN: usize = 16;
+/// Largest secret name of a client.
+pub const CLIENT_BYTES_MAX: usize = 64;
 /// Most rooms that one connection may be in.
 pub const ROOMS_MAX: usize = 32;
 /// Most streams that one `since` may name.

@@ -2,6 +2,7 @@
 //! sends can make one of them panic. A refusal is a typed error that names the broken rule.
 
 pub mod client_message;
+pub mod client_nonce;
 pub mod close;
 pub mod cluster_key;
 pub mod decoder;
@@ -28,6 +29,7 @@ pub mod upgrade;
 pub mod violation;
 
 pub use client_message::{ClientMessage, Refusal};
+pub use client_nonce::ClientNonce;
 pub use close::CloseReason;
 pub use cluster_key::ClusterKey;
 pub use decoder::{Decoder, Event};

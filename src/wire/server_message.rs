@@ -21,6 +21,7 @@ pub enum ServerMessage<'a> {
     },
     Joined {
         room: &'a str,
+        client: &'a str,
         users: usize,
         #[serde(skip_serializing_if = "Option::is_none")]
         roster: Option<&'a [&'a str]>,
@@ -131,7 +132,7 @@ mod tests {
             time: 1_700_000_000_000,
             stream,
             seq: 18,
-            id: "c-1",
+            id: "b1946ac9-1",
         };
         let welcome =
             ServerMessage::Welcome { node: "app-1", session: "1933d8a0c8c00001-0-2a", limits: &limits };
@@ -141,6 +142,7 @@ mod tests {
                 "joined",
                 ServerMessage::Joined {
                     room: "lobby",
+                    client: "5f2c9a417be0d83651c4f7a2093be86d",
                     users: 2,
                     roster: Some(&["ann", "bob"]),
                     history: std::slice::from_ref(&message),
@@ -152,6 +154,7 @@ mod tests {
                 "joined, a large room",
                 ServerMessage::Joined {
                     room: "stadium",
+                    client: "5f2c9a417be0d83651c4f7a2093be86d",
                     users: 5000,
                     roster: None,
                     history: &[],
@@ -162,7 +165,13 @@ mod tests {
             ("message", message.clone()),
             (
                 "ack",
-                ServerMessage::Ack { room: "lobby", id: "c-1", stream, seq: 18, time: 1_700_000_000_000 },
+                ServerMessage::Ack {
+                    room: "lobby",
+                    id: "b1946ac9-1",
+                    stream,
+                    seq: 18,
+                    time: 1_700_000_000_000,
+                },
             ),
             (
                 "presence",
@@ -183,7 +192,7 @@ mod tests {
                     code: "text_too_long",
                     message: "text is 5000 bytes; at most 4096 are allowed",
                     room: Some("lobby"),
-                    id: Some("c-1"),
+                    id: Some("b1946ac9-1"),
                 },
             ),
             (

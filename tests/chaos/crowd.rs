@@ -28,9 +28,21 @@ pub struct Shared {
     pub servers: Vec<SocketAddr>,
     pub balancers: Vec<SocketAddr>,
     pub members: u32,
+    pub habits: Habits,
     /// Messages of all members in a second.
     pace: AtomicU32,
     is_over: AtomicBool,
+}
+
+/// What members do besides talking.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Habits {
+    /// Everybody comes at once and stays at its server as long as that lives.
+    pub stay: bool,
+    /// Most of them leave a server that stands still.
+    pub leave_who_stalls: bool,
+    /// Some of what they say is long, and servers need not keep all of it.
+    pub is_memory_short: bool,
 }
 
 /// All members.
@@ -41,20 +53,22 @@ pub struct Crowd {
 
 impl Crowd {
     /// Two members of each room are in it, at different servers, the others come soon. They say nothing yet.
-    pub fn gather(fleet: &Fleet, rng: &mut Rng) -> Self {
+    pub fn gather(fleet: &Fleet, habits: Habits, rng: &mut Rng) -> Self {
         let sizes: Vec<_> = (0..ROOMS).map(|_| rng.usize(3..=6)).collect();
         let shared = Arc::new(Shared {
-            ledger: Ledger::new(fleet.folder()),
+            ledger: Ledger::new(fleet.folder(), habits.is_memory_short),
             servers: fleet.servers.iter().map(|server| server.address).collect(),
             balancers: fleet.balancers.iter().map(|balancer| balancer.address).collect(),
             members: sizes.iter().sum::<usize>() as u32,
+            habits,
             pace: AtomicU32::new(0),
             is_over: AtomicBool::new(false),
         });
         let mut threads = Vec::new();
         for (room, size) in sizes.into_iter().enumerate() {
             for place in 0..size {
-                let late = if place < 2 { Duration::ZERO } else { LATE.mul_f32(rng.f32()) };
+                let comes_at_once = place < 2 || habits.stay;
+                let late = if comes_at_once { Duration::ZERO } else { LATE.mul_f32(rng.f32()) };
                 let server = (room + place) % shared.servers.len();
                 let number = shared.ledger.enroll(room);
                 let member =

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Instant;
 
+use crate::support::clock::Bend;
+
 /// Kinds of faults; a report has a line for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
@@ -16,10 +18,15 @@ pub enum Kind {
     Split,
     ServerKilled,
     ServerFrozen,
+    ServerStalled,
+    ClockAhead,
+    ClockFarAhead,
+    ClockBehind,
+    ClockSlow,
 }
 
 impl Kind {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 15] = [
         Self::NodeKilled,
         Self::NodeWiped,
         Self::NodeRestarted,
@@ -30,10 +37,31 @@ impl Kind {
         Self::Split,
         Self::ServerKilled,
         Self::ServerFrozen,
+        Self::ServerStalled,
+        Self::ClockAhead,
+        Self::ClockFarAhead,
+        Self::ClockBehind,
+        Self::ClockSlow,
     ];
 
     pub fn is_of_server(self) -> bool {
-        matches!(self, Self::ServerKilled | Self::ServerFrozen)
+        matches!(self, Self::ServerKilled | Self::ServerFrozen | Self::ServerStalled)
+    }
+
+    /// Whether nothing but a clock is wrong.
+    pub fn is_of_clock(self) -> bool {
+        matches!(self, Self::ClockAhead | Self::ClockFarAhead | Self::ClockBehind | Self::ClockSlow)
+    }
+}
+
+impl From<Bend> for Kind {
+    fn from(bend: Bend) -> Self {
+        match bend {
+            Bend::Ahead(step) if step.as_secs() > 60 => Self::ClockFarAhead,
+            Bend::Ahead(_) => Self::ClockAhead,
+            Bend::Behind(_) => Self::ClockBehind,
+            Bend::Rate(_) => Self::ClockSlow,
+        }
     }
 }
 
@@ -50,6 +78,11 @@ impl fmt::Display for Kind {
             Self::Split => "servers share no node",
             Self::ServerKilled => "server killed",
             Self::ServerFrozen => "server frozen",
+            Self::ServerStalled => "server stalled for long",
+            Self::ClockAhead => "clock ahead by 20 s",
+            Self::ClockFarAhead => "clock ahead by 600 s",
+            Self::ClockBehind => "clock behind by 20 s",
+            Self::ClockSlow => "clocks at 0.6",
         })
     }
 }
@@ -76,6 +109,8 @@ pub enum Relief {
     CutAndHeal(usize, usize),
     StartServer(usize),
     ThawServer(usize),
+    /// That server's clocks are right again.
+    SetClock(usize),
     /// A server that clients load is killed now, to be started again later.
     Strike(usize),
     /// Traffic is as usual.
@@ -88,7 +123,9 @@ impl Relief {
         match self {
             Self::Start(broken) | Self::WipeAndStart(broken) | Self::Thaw(broken) => broken == node,
             Self::Heal(cut, broken) | Self::CutAndHeal(cut, broken) => (cut, broken) == (server, node),
-            Self::StartServer(_) | Self::ThawServer(_) | Self::Strike(_) | Self::Calm => false,
+            Self::StartServer(_) | Self::ThawServer(_) | Self::SetClock(_) | Self::Strike(_) | Self::Calm => {
+                false
+            }
         }
     }
 }

@@ -1,5 +1,5 @@
 //! Breaks one thing after the other, by a seed, and never more than the promise is about: at most one server is broken at a
-//! time, and any two servers share a lane that has been whole for a while. `has_splits` goes further: two servers share
+//! time, and any two servers share a lane that has been whole for a while. `Freedoms::splits` goes further: two servers share
 //! none, and only the third may pass on what they say.
 
 use std::collections::BTreeMap;
@@ -12,8 +12,10 @@ use fastrand::Rng;
 
 use super::crowd::{CALM, Crowd, RUSH};
 use super::fault::{Fault, Kind, Relief};
+use super::freedoms::Freedoms;
 use super::ledger::Breach;
 use super::odometer::Odometer;
+use crate::support::clock::Bend;
 use crate::support::fleet::Fleet;
 use crate::support::tap::Way;
 
@@ -28,6 +30,16 @@ const FAULT_MIN: Duration = Duration::from_millis(50);
 const FAULT_MAX: Duration = Duration::from_secs(4);
 /// A frozen server is not dead for its balancers and peers, or just so.
 const SERVER_FAULT_MIN: Duration = Duration::from_millis(500);
+/// A stalled server is dead for its balancers and peers; what it was told waits until it goes on.
+const STALL_MIN: Duration = Duration::from_secs(3);
+const STALL_MAX: Duration = Duration::from_secs(15);
+/// A lane that breaks together with it, breaks so long before: others have heard on other lanes of what they miss, and
+/// have not got it yet.
+const STALL_LATE_MIN: Duration = Duration::from_millis(50);
+const STALL_LATE_MAX: Duration = Duration::from_millis(300);
+/// A clock is wrong for long enough that a lease ends.
+const BEND_MIN: Duration = Duration::from_secs(4);
+const BEND_MAX: Duration = Duration::from_secs(10);
 /// A long run also freezes a node for this long.
 const LONG_FREEZE: Duration = Duration::from_secs(32);
 const LONG_RUN: Duration = Duration::from_secs(120);
@@ -58,8 +70,8 @@ pub struct Havoc<'a> {
     begun: Instant,
     log: File,
     is_long: bool,
-    /// Whether two servers may be without a common lane.
-    pub has_splits: bool,
+    /// What may break besides.
+    freedoms: Freedoms,
     /// In the order of their times.
     reliefs: Vec<Due>,
     /// Until when a server's lane was broken.
@@ -74,7 +86,13 @@ pub struct Havoc<'a> {
 }
 
 impl<'a> Havoc<'a> {
-    pub fn new(fleet: &'a mut Fleet, crowd: &'a Crowd, odometer: &'a mut Odometer, rng: Rng) -> Self {
+    pub fn new(
+        fleet: &'a mut Fleet,
+        crowd: &'a Crowd,
+        odometer: &'a mut Odometer,
+        freedoms: Freedoms,
+        rng: Rng,
+    ) -> Self {
         let (log, now) = (File::create(fleet.folder().join("plan.log")).unwrap(), Instant::now());
         Self {
             fleet,
@@ -84,7 +102,7 @@ impl<'a> Havoc<'a> {
             begun: now,
             log,
             is_long: false,
-            has_splits: false,
+            freedoms,
             reliefs: Vec::new(),
             unsound: BTreeMap::new(),
             servers_whole_since: now,
@@ -121,7 +139,7 @@ impl<'a> Havoc<'a> {
         let now = Instant::now();
         let until = now + FAULT_MIN + (FAULT_MAX - FAULT_MIN).mul_f32(self.rng.f32());
         let (server, node) = (self.rng.usize(0..SERVERS), self.rng.usize(0..NODES));
-        match self.rng.u8(0..20) {
+        match self.rng.u8(0..24) {
             0..8 if self.is_whole(node) && self.leaves_a_way(|_, broken| broken == node) => {
                 self.begin_tail_sometimes(5);
                 self.break_node(node, until);
@@ -133,8 +151,9 @@ impl<'a> Havoc<'a> {
                 self.begin_tail_sometimes(5);
                 self.break_link(server, node, until);
             }
-            11 if self.has_splits && self.may_break_server() => self.split(server, until),
+            11 if self.freedoms.splits && self.may_break_server() => self.split(server, until),
             12..20 if self.may_break_server() => self.break_server(server, until),
+            20..24 if self.freedoms.clocks => self.bend_clock(server),
             _ => {}
         }
     }
@@ -227,17 +246,57 @@ impl<'a> Havoc<'a> {
 
     fn may_break_server(&self) -> bool {
         let is_broken = |due: &Due| {
+            let kind = due.fault.map(|fault| self.faults[fault].kind);
             matches!(due.relief, Relief::StartServer(_) | Relief::ThawServer(_) | Relief::Strike(_))
-                || due.fault.is_some_and(|fault| self.faults[fault].kind == Kind::Split)
+                || matches!(kind, Some(Kind::Split | Kind::ClockSlow))
         };
         !self.reliefs.iter().any(is_broken) && Instant::now() >= self.servers_whole_since + BETWEEN_SERVERS
     }
 
-    /// The first is killed under load, the second after the last word; then as it comes.
+    /// A node breaks, or what that server says to nodes is lost, as far as a way is left; mostly under load.
+    fn break_lanes_of(&mut self, server: usize, until: Instant) {
+        if self.rng.u8(0..3) > 0 {
+            self.note(&format!("{RUSH} messages a second"));
+            self.crowd.pace(RUSH);
+            self.remind(Instant::now() + RUSH_AFTER, Relief::Calm);
+        }
+        let (is_node, begin) = (self.rng.u8(0..3) == 0, self.rng.usize(0..NODES));
+        for node in (0..NODES).map(|node| (node + begin) % NODES) {
+            if is_node && self.is_whole(node) && self.leaves_a_way(|_, broken| broken == node) {
+                self.break_node(node, until);
+                return;
+            }
+            let breaks = |cut, broken| (cut, broken) == (server, node);
+            if !is_node && self.is_linked(server, node) && self.leaves_a_way(breaks) {
+                self.fleet.tap(server, node).hold(&[Way::Up]);
+                let relief = Relief::CutAndHeal(server, node);
+                self.begin(Kind::LinkHeld, None, &[server, node], until, relief);
+            }
+        }
+    }
+
+    /// A step may come whatever else is broken; whose clocks are slow counts as broken.
+    fn bend_clock(&mut self, server: usize) {
+        let bend = Bend::ALL[self.rng.usize(0..Bend::ALL.len())];
+        let is_bent = self.reliefs.iter().any(|due| matches!(due.relief, Relief::SetClock(_)));
+        if !is_bent && (!bend.is_slow() || self.may_break_server()) {
+            let until = Instant::now() + BEND_MIN + (BEND_MAX - BEND_MIN).mul_f32(self.rng.f32());
+            self.fleet.clock(server).bend(bend);
+            self.begin(bend.into(), Some(server), &[server], until, Relief::SetClock(server));
+        }
+    }
+
+    /// The first stalls together with a node, the next is killed under load, the third after the last word; then as it comes.
     fn break_server(&mut self, server: usize, until: Instant) {
         let until = until.max(Instant::now() + SERVER_FAULT_MIN);
         self.servers_broken += 1;
-        let way = if self.servers_broken <= 2 { self.servers_broken } else { self.rng.usize(1..=5) };
+        let ways = if self.freedoms.stalls { 7 } else { 5 };
+        let way = match self.servers_broken {
+            1 if self.freedoms.stalls => 7,
+            first @ 1..=3 if self.freedoms.stalls => first - 1,
+            first @ 1..=2 => first,
+            _ => self.rng.usize(1..=ways),
+        };
         match way {
             1 => {
                 self.note(&format!("{RUSH} messages a second"));
@@ -250,6 +309,16 @@ impl<'a> Havoc<'a> {
                 self.kill_server(server, until);
             }
             3 => self.kill_server(server, until),
+            6.. => {
+                if way == 7 {
+                    self.break_lanes_of(server, until);
+                    let late = (STALL_LATE_MAX - STALL_LATE_MIN).mul_f32(self.rng.f32());
+                    thread::sleep(STALL_LATE_MIN + late);
+                }
+                let until = Instant::now() + STALL_MIN + (STALL_MAX - STALL_MIN).mul_f32(self.rng.f32());
+                self.fleet.servers[server].process.freeze();
+                self.begin(Kind::ServerStalled, Some(server), &[server], until, Relief::ThawServer(server));
+            }
             _ => {
                 self.fleet.servers[server].process.freeze();
                 self.begin(Kind::ServerFrozen, Some(server), &[server], until, Relief::ThawServer(server));
@@ -298,6 +367,7 @@ impl<'a> Havoc<'a> {
                 }
                 Relief::StartServer(server) => self.fleet.servers[server].start(),
                 Relief::ThawServer(server) => self.fleet.servers[server].process.thaw(),
+                Relief::SetClock(server) => self.fleet.clock(server).set_right(),
                 Relief::Strike(server) => self.kill_server(server, Instant::now() + FAULT_MAX / 2),
                 Relief::Calm => self.crowd.pace(CALM),
             }
@@ -306,7 +376,8 @@ impl<'a> Havoc<'a> {
             let lanes = (0..SERVERS).flat_map(|server| (0..NODES).map(move |node| (server, node)));
             let broken = lanes.filter(|(server, node)| relief.breaks(*server, *node));
             self.unsound.extend(broken.map(|lane| (lane, now)));
-            if matches!(relief, Relief::StartServer(_) | Relief::ThawServer(_)) {
+            let was_slow = fault.is_some_and(|fault| self.faults[fault].kind == Kind::ClockSlow);
+            if was_slow || matches!(relief, Relief::StartServer(_) | Relief::ThawServer(_)) {
                 self.servers_whole_since = now;
             }
             if let Some(fault) = fault {

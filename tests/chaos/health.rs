@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::odometer::Odometer;
 use crate::support::fleet::Fleet;
 use crate::support::tap::Tap;
-use crate::support::{comes_true, eventually, http_get, status};
+use crate::support::{PATIENCE, comes_true, eventually, http_get, status};
 
 /// All lanes are up again after this time.
 pub const HEAL_MAX: Duration = Duration::from_secs(5);
@@ -81,17 +81,17 @@ fn found_channels(fleet: &Fleet, node: usize) -> BTreeMap<String, u64> {
     found
 }
 
-/// Under traffic nothing is published again or asked for.
-pub fn await_rest(fleet: &Fleet, odometer: &mut Odometer) {
+/// Whether under traffic nothing is published again or asked for, soon.
+pub fn comes_to_rest(fleet: &Fleet, odometer: &mut Odometer) -> bool {
     let mut before = odometer.sums(fleet);
     let mut since = Instant::now();
-    eventually("under traffic nothing is published again or asked for any more", || {
+    comes_true(PATIENCE, || {
         let now = odometer.sums(fleet);
         if now != before {
             (before, since) = (now, Instant::now());
         }
         since.elapsed() >= REST
-    });
+    })
 }
 
 /// A server that is cut from all nodes says that it is not ready, until it is.

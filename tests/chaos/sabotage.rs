@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 
 use super::alone;
-use super::crowd::{CALM, Crowd, RUSH};
+use super::crowd::{CALM, Crowd, Habits, RUSH};
 use super::havoc::{NODES, SERVERS, TAIL_MAX};
 use super::health;
 use super::ledger::Breach;
 use crate::support::comes_true;
-use crate::support::fleet::Fleet;
-use crate::support::running::{distr_chat, program};
+use crate::support::fleet::{Fleet, Kind};
+use crate::support::running::program;
 use crate::support::tap::Way;
 
 /// Traffic before the first fault: positions, histories, everybody speaks.
@@ -53,16 +53,17 @@ fn honest_servers_stand_the_same_faults() {
 /// What the clients find when servers of that kind have gone through the faults.
 fn breaches(sabotage: Option<&str>, plan: fn(&mut Fleet, &Crowd)) -> BTreeMap<Breach, Vec<String>> {
     let _alone = alone();
-    let mut fleet = Fleet::start_as(0, SERVERS, NODES, |arguments| match sabotage {
-        Some(sabotage) => {
+    let mut kind = Kind::default();
+    if let Some(sabotage) = sabotage.map(str::to_owned) {
+        kind.program = Box::new(move |arguments| {
             let mut command = program(sabotaged_app(), arguments);
-            command.env("SABOTAGE", sabotage);
+            command.env("SABOTAGE", &sabotage);
             command
-        }
-        None => distr_chat(arguments),
-    });
+        });
+    }
+    let mut fleet = Fleet::start_as(0, SERVERS, NODES, &kind);
     health::await_lanes(&fleet);
-    let mut crowd = Crowd::gather(&fleet, &mut Rng::new());
+    let mut crowd = Crowd::gather(&fleet, Habits::default(), &mut Rng::new());
     crowd.pace(CALM);
     pass(BEFORE);
     plan(&mut fleet, &crowd);

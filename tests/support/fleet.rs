@@ -4,6 +4,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
 use std::process::Command;
 
+use super::clock::{Bender, Clock};
 use super::process::{Folder, Process};
 use super::redis::Nodes;
 use super::running::{at, distr_chat};
@@ -21,7 +22,25 @@ pub struct Fleet {
     pub nodes: Nodes,
     /// By server, then by node.
     taps: Vec<Vec<Tap>>,
+    /// By server, where they can be bent.
+    clocks: Vec<Clock>,
     folder: Folder,
+}
+
+/// What servers are.
+pub struct Kind {
+    /// Makes a command of the arguments of `distr-chat`.
+    pub program: Box<dyn Fn(&str) -> Command>,
+    /// What all of them are told besides.
+    pub arguments: String,
+    /// Whether their clocks can be bent.
+    pub has_clocks: bool,
+}
+
+impl Default for Kind {
+    fn default() -> Self {
+        Self { program: Box::new(distr_chat), arguments: String::new(), has_clocks: false }
+    }
 }
 
 /// A balancer or a server.
@@ -33,21 +52,19 @@ pub struct Member {
 impl Fleet {
     /// All run and answer. Each server reaches each node through a tap of its own.
     pub fn start(balancers: usize, servers: usize, nodes: usize) -> Self {
-        Self::start_as(balancers, servers, nodes, distr_chat)
+        Self::start_as(balancers, servers, nodes, &Kind::default())
     }
 
-    /// The same of servers that another program runs, which is made of the arguments of `distr-chat`.
-    pub fn start_as(
-        balancers: usize,
-        servers: usize,
-        nodes: usize,
-        program: impl Fn(&str) -> Command,
-    ) -> Self {
+    /// The same of servers of that kind.
+    pub fn start_as(balancers: usize, servers: usize, nodes: usize, kind: &Kind) -> Self {
         let (folder, nodes) = (Folder::new(), Nodes::start_all(nodes));
         let ports = free_addresses(balancers + servers);
         let (lb_ports, app_ports) = ports.split_at(balancers);
         let taps: Vec<Vec<_>> =
             app_ports.iter().map(|_| nodes.addresses().into_iter().map(Tap::new).collect()).collect();
+        let Kind { program, arguments, has_clocks } = kind;
+        let bender = has_clocks.then(|| Bender::build(folder.path()));
+        let mut clocks = Vec::new();
 
         let member = |kind: &str, index: usize, address: &SocketAddr, more: &str| {
             let name = format!("{kind}-{}", index + 1);
@@ -59,15 +76,19 @@ impl Fleet {
         let servers = app_ports.iter().zip(&taps).enumerate().map(|(index, (at, taps))| {
             let backplane = list(taps.iter().map(Tap::address));
             let mut more = format!(
-                "--reactors 1 --frames-per-second 1000000 --frames-burst 1000000 --backplane {backplane}"
+                "--reactors 1 --frames-per-second 1000000 --frames-burst 1000000 --backplane {backplane} {arguments}"
             );
             if !lb_ports.is_empty() {
                 more.push_str(&format!(" --balancers {}", list(lb_ports.iter().copied())));
             }
-            member("app", index, at, &more)
+            let mut server = member("app", index, at, &more);
+            let clock = bender.as_ref().map(|bender| bender.clock(&format!("app-{}", index + 1)));
+            clock.iter().for_each(|clock| clock.rule(server.process.command()));
+            clocks.extend(clock);
+            server
         });
         let servers = servers.collect();
-        let mut fleet = Self { balancers, servers, nodes, taps, folder };
+        let mut fleet = Self { balancers, servers, nodes, taps, clocks, folder };
         fleet.balancers.iter_mut().chain(&mut fleet.servers).for_each(Member::start);
         fleet
     }
@@ -80,6 +101,11 @@ impl Fleet {
     /// The network between a server and a node, both from 0.
     pub fn tap(&mut self, server: usize, node: usize) -> &mut Tap {
         &mut self.taps[server][node]
+    }
+
+    /// The clocks of a server, from 0.
+    pub fn clock(&mut self, server: usize) -> &mut Clock {
+        &mut self.clocks[server]
     }
 
     /// Every network.

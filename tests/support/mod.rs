@@ -8,6 +8,7 @@
 
 pub mod beating;
 pub mod client;
+pub mod clock;
 pub mod fleet;
 pub mod http;
 pub mod load;
@@ -23,6 +24,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use distr_chat::app::{self, App, loopback};
 use distr_chat::balance::table::Weights;
+use distr_chat::chat::limits::HISTORY_BYTES;
 use distr_chat::chat::rate::Rate;
 use distr_chat::lb::{self, Balancer};
 use distr_chat::net::Poller;
@@ -76,6 +78,7 @@ pub fn options(name: &str) -> app::Options {
         seed: fastrand::u64(..),
         settle: Duration::ZERO,
         flush_delay: Duration::ZERO,
+        history_memory: HISTORY_BYTES,
         rate: Rate { per_second: FRAMES_PER_SECOND, burst: FRAMES_BURST },
         limits: Limits { connections_max: 5000, ..Limits::default() },
         cluster_key: None,

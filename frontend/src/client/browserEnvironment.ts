@@ -6,6 +6,8 @@ export const browserEnvironment: Environment = {
 
   random: () => Math.random(),
 
+  secret: () => Array.from(crypto.getRandomValues(new Uint8Array(16)), hex).join(''),
+
   after(delayMs, run) {
     const timer = setTimeout(run, delayMs);
     return () => clearTimeout(timer);
@@ -51,3 +53,7 @@ export const browserEnvironment: Environment = {
     };
   },
 };
+
+function hex(byte: number): string {
+  return byte.toString(16).padStart(2, '0');
+}

@@ -6,7 +6,7 @@ import { direct, NEXT_BALANCER_MS } from './direct';
 import { ACK_TIMEOUT_MS } from './outbox';
 import type { Fault } from './protocol';
 import { TRIES_PER_BALANCER } from './race';
-import { FakeEnvironment, type FakeSocket } from './testing/fakeEnvironment';
+import { FakeEnvironment, type FakeSocket, SECRET } from './testing/fakeEnvironment';
 import * as frames from './testing/frames';
 import { ackOf, joined, message, refusalOf, type Sent, sends, welcome } from './testing/frames';
 
@@ -48,7 +48,7 @@ describe('coming in', () => {
     expect(link()).toMatchObject({ phase: 'connecting', place: { node: 'app-2' } });
     world.socket.say(welcome('app-2'));
     expect(link()).toMatchObject({ phase: 'online', place: { node: 'app-2', balancer: 'http://lb-1' } });
-    expect(world.socket.sent).toEqual([{ type: 'join', room: 'lobby', user: 'ann' }]);
+    expect(world.socket.sent).toEqual([{ type: 'join', room: 'lobby', user: 'ann', client: SECRET }]);
     expect(lobby()?.status).toBe('joining');
     world.socket.say(joined([message(1)]));
     expect(lobby()?.status).toBe('joined');
@@ -59,7 +59,7 @@ describe('coming in', () => {
     const socket = enter();
     client.join('news', 'ann');
     expect(world.sockets).toHaveLength(1);
-    expect(socket.sent.at(-1)).toEqual({ type: 'join', room: 'news', user: 'ann' });
+    expect(socket.sent.at(-1)).toEqual({ type: 'join', room: 'news', user: 'ann', client: SECRET });
   });
 
   test('a join that is not answered is repeated', () => {
@@ -78,7 +78,7 @@ describe('coming in', () => {
     socket.say({ type: 'error', code: 'name_control_character', message: 'no', room: 'lobby' });
     expect(lobby()).toMatchObject({ status: 'refused', failure: { code: 'name_control_character' } });
     client.join('lobby', 'ann');
-    expect(socket.sentOf('join').at(-1)).toMatchObject({ user: 'ann' });
+    expect(socket.sentOf('join').at(-1)).toMatchObject({ user: 'ann', client: SECRET });
   });
 
   test('an overloaded server is asked again later', () => {
@@ -200,7 +200,7 @@ describe('sending', () => {
     client.send('lobby', 'hi');
     const [send] = sends(socket) as [Sent];
     socket.say(refusalOf(send, 'not_joined'));
-    expect(socket.sent.at(-1)).toEqual({ type: 'join', room: 'lobby', user: 'ann', since: { s: 4 } });
+    expect(socket.sent.at(-1)).toEqual({ type: 'join', room: 'lobby', user: 'ann', client: SECRET, since: { s: 4 } });
   });
 
   test('typing goes out once in two seconds, and is forgotten by itself', () => {
@@ -229,7 +229,7 @@ describe('coming back', () => {
     world.advance(250);
     expect(link()).toEqual({ phase: 'connecting', trouble: 'lost', place: null });
     const second = accept('app-2');
-    expect(second.sent).toEqual([{ type: 'join', room: 'lobby', user: 'ann', since: { s: 1 } }]);
+    expect(second.sent).toEqual([{ type: 'join', room: 'lobby', user: 'ann', client: SECRET, since: { s: 1 } }]);
     second.say(joined([message(2)]));
     expect(sends(second).map(({ text }) => text)).toEqual(['lost?', 'written offline']);
     expect(sends(second)[0]).toEqual(sends(first)[0]);
@@ -252,7 +252,9 @@ describe('coming back', () => {
     expect(texts()).toEqual(['text 1', 'gap', 'text 4']);
     socket.drop();
     world.advance(250);
-    expect(accept('app-2').sent).toEqual([{ type: 'join', room: 'lobby', user: 'ann', since: { s: 4 } }]);
+    expect(accept('app-2').sent).toEqual([
+      { type: 'join', room: 'lobby', user: 'ann', client: SECRET, since: { s: 4 } },
+    ]);
   });
 
   test('waits grow while it fails, and start again after a good connection', () => {

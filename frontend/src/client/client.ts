@@ -74,6 +74,8 @@ export class Client {
   readonly store: Store<Snapshot>;
   readonly #store;
   readonly #environment: Environment;
+  /** What we say is known by it at every server, so it is the same as long as this client is there. */
+  readonly #nonce: string;
   readonly #idPrefix: string;
   #idCount = 0;
   #current: Line | null = null;
@@ -91,6 +93,7 @@ export class Client {
 
   constructor(private readonly options: ClientOptions) {
     this.#environment = options.environment;
+    this.#nonce = this.#environment.secret();
     this.#idPrefix = [0, 1].map(() => Math.floor(this.#environment.random() * 2 ** 32).toString(36)).join('');
     this.#store = createStore<Snapshot>({ link: { phase: 'idle' }, rooms: new Map() });
     this.store = this.#store;
@@ -391,7 +394,8 @@ export class Client {
       if (join && now - join.sentMs < JOIN_TIMEOUT_MS) continue;
       const since = rooms.resumePoint(room, welcome.limits.streams);
       line.joins.set(room.name, { sentMs: now, resumed: since !== undefined, answered: false });
-      line.connection.send({ type: 'join', room: room.name, user: room.user, ...(since && { since }) });
+      const { name, user } = room;
+      line.connection.send({ type: 'join', room: name, user, client: this.#nonce, ...(since && { since }) });
     }
   }
 

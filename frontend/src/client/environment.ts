@@ -7,6 +7,8 @@ export interface Environment {
   now(): number;
   /** At least 0, less than 1. */
   random(): number;
+  /** 128 random bits in hex that nobody can guess. */
+  secret(): string;
   after(delayMs: number, run: () => void): Cancel;
   /** One `GET`; `null` when there was no answer in time. `done` comes after the return, and never after a cancel. */
   get(url: string, timeoutMs: number, done: (answer: HttpAnswer | null) => void): Cancel;

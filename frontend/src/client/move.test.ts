@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { Client } from './client';
 import { CONNECT_TIMEOUT_MS } from './connection';
 import { direct } from './direct';
-import { FakeEnvironment, type FakeSocket, UNAVAILABLE } from './testing/fakeEnvironment';
+import { FakeEnvironment, type FakeSocket, UNAVAILABLE, SECRET } from './testing/fakeEnvironment';
 import * as frames from './testing/frames';
 import { ackOf, joined, message, type Sent, sends } from './testing/frames';
 
@@ -37,7 +37,7 @@ describe('make before break', () => {
     world.advance(1_250);
     expect(world.asked).toHaveLength(2);
     const heir = accept('app-2');
-    expect(heir.sent).toEqual([{ type: 'join', room: 'lobby', user: 'ann', since: { s: 1 } }]);
+    expect(heir.sent).toEqual([{ type: 'join', room: 'lobby', user: 'ann', client: SECRET, since: { s: 1 } }]);
     client.send('lobby', 'in between');
     expect(sends(old)).toHaveLength(1);
     expect(old.closedWith).toBeNull();

@@ -45,7 +45,7 @@ export const DEFAULT_LIMITS: Limits = {
 };
 
 export type ClientMessage =
-  | { type: 'join'; room: string; user: string; since?: Readonly<Record<string, number>> }
+  | { type: 'join'; room: string; user: string; client?: string; since?: Readonly<Record<string, number>> }
   | { type: 'send'; room: string; id: string; text: string }
   | { type: 'typing'; room: string }
   | { type: 'leave'; room: string }
@@ -61,6 +61,8 @@ export interface Welcome {
 export interface Joined {
   type: 'joined';
   room: string;
+  /** The nonce that our messages in the room are known by; told to us alone. */
+  client: string;
   users: number;
   /** `null` in large rooms. */
   roster: readonly string[] | null;
@@ -199,6 +201,7 @@ function message(frame: Fields): ServerMessage | Fault {
       return {
         type,
         room: text(frame, 'room'),
+        client: text(frame, 'client'),
         users: count(frame, 'users'),
         roster: names(frame, 'roster'),
         history: list(frame, 'history', said),

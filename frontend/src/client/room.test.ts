@@ -11,6 +11,7 @@ const joinedFrame = (changes: Partial<Joined> = {}): Joined => ({
   ...{
     type: 'joined',
     room: 'lobby',
+    client: 'the-nonce-of-this-page',
     users: 2,
     roster: ['ann', 'bob'],
     history: [],
@@ -142,6 +143,14 @@ describe('sending', () => {
     const room = rooms.received(rooms.received(writing, own), message(2, { id: 'a-1' }));
     expect(texts(room)).toEqual(['hello', 'text 2']);
     expect(room.outbox).toHaveLength(1);
+  });
+
+  test('a namesake with the same id and another text is another message', () => {
+    const namesake = message(1, { from: 'ann', id: 'a-1', text: 'not hello' });
+    const heard = rooms.received(writing, namesake);
+    expect(heard.outbox).toMatchObject([{ id: 'a-1', placed: false }]);
+    const safe = rooms.acknowledged(rooms.received(heard, { ...own, seq: 2 }), { ...ack, seq: 2 });
+    expect(texts(safe)).toEqual(['not hello', 'hello']);
   });
 });
 

@@ -73,13 +73,13 @@ export function received(room: Room, message: Message): Room {
   const own = message.from === room.user;
   const { from, text, time, stream, seq, id } = message;
   if (seq <= position(room, stream)) return room;
-  const waiting = own && room.outbox.some((item) => item.id === id);
+  const waiting = own && room.outbox.some((item) => item.id === id && item.text === text);
   return {
     ...room,
     since: advance(room.since, stream, seq),
     timeline: place(room.timeline, {
       kind: 'message',
-      key: messageKey(from, id),
+      key: messageKey(from, id, text),
       ...{ from, text, time, stream, seq, id, own, acknowledged: !waiting },
     }),
     outbox: waiting ? outbox.placed(room.outbox, id) : room.outbox,
@@ -94,7 +94,7 @@ export function received(room: Room, message: Message): Room {
 export function acknowledged(room: Room, ack: Ack): Room {
   const item = room.outbox.find(({ id }) => id === ack.id);
   if (!item) return room;
-  const key = messageKey(room.user, ack.id);
+  const key = messageKey(room.user, ack.id, item.text);
   const { id, stream, seq, time } = ack;
   const timeline = item.placed
     ? acknowledge(room.timeline, key)

@@ -3,7 +3,7 @@ import { Client } from './client';
 import { CONNECT_TIMEOUT_MS } from './connection';
 import { direct } from './direct';
 import { proxied } from './proxied';
-import { FakeEnvironment, type FakeSocket } from './testing/fakeEnvironment';
+import { FakeEnvironment, type FakeSocket, SECRET } from './testing/fakeEnvironment';
 import * as frames from './testing/frames';
 import { ackOf, joined, message, refusalOf, type Sent, sends, welcome } from './testing/frames';
 
@@ -51,7 +51,7 @@ test('another server: from where we were, repeating what was not acknowledged, a
 
   line.say(welcome('app-2'));
   expect(link()).toMatchObject({ phase: 'online', place: { node: 'app-2' }, session: 'app-2-s' });
-  expect(line.sent.at(-1)).toEqual({ type: 'join', room: 'lobby', user: 'ann', since: { s: 1 } });
+  expect(line.sent.at(-1)).toEqual({ type: 'join', room: 'lobby', user: 'ann', client: SECRET, since: { s: 1 } });
   expect(lobby()?.status).toBe('joined');
   line.say(joined([message(3)]));
   expect(sends(line).slice(3)).toMatchObject([two, three, { text: 'four' }]);
@@ -97,7 +97,7 @@ test('before the first welcome', () => {
   expect(link()).toEqual({ phase: 'connecting', trouble: null, place: null });
   world.socket.say(welcome('app-2'));
   expect(link()).toMatchObject({ phase: 'online', place: { node: 'app-2' } });
-  expect(world.socket.sent).toEqual([{ type: 'join', room: 'lobby', user: 'ann' }]);
+  expect(world.socket.sent).toEqual([{ type: 'join', room: 'lobby', user: 'ann', client: SECRET }]);
 });
 
 test('a welcome that does not come is a loss', () => {
@@ -164,6 +164,7 @@ describe('and a move', () => {
 });
 
 test('when the balancer dies the next one is taken', () => {
+  world = new FakeEnvironment();
   client = new Client({ environment: world, entrance: proxied(['http://lb-1', 'http://lb-2']) });
   client.join('lobby', 'ann');
   world.socket.drop();
@@ -174,7 +175,7 @@ test('when the balancer dies the next one is taken', () => {
   world.advance(250);
   world.socket.open();
   world.socket.say(welcome('app-2'));
-  expect(world.socket.sent).toEqual([{ type: 'join', room: 'lobby', user: 'ann', since: { s: 1 } }]);
+  expect(world.socket.sent).toEqual([{ type: 'join', room: 'lobby', user: 'ann', client: SECRET, since: { s: 1 } }]);
   expect(texts()).toEqual(['text 1']);
 });
 

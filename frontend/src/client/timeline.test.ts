@@ -3,7 +3,7 @@ import { acknowledge, lose, mark, messageKey, place, type Said, type Timeline, T
 
 function said(time: number, stream: string, seq: number, id = `${stream}-${seq}`): Said {
   return {
-    ...{ kind: 'message', key: messageKey('ann', id), from: 'ann', text: id, time, stream, seq, id },
+    ...{ kind: 'message', key: messageKey('ann', id, id), from: 'ann', text: id, time, stream, seq, id },
     ...{ own: false, acknowledged: true },
   };
 }
@@ -57,8 +57,8 @@ test('where nothing was, nothing is missing', () => {
 
 test('an acknowledgement marks one message', () => {
   const timeline = build({ ...said(1, 'a', 1), acknowledged: false });
-  expect(acknowledge(timeline, messageKey('ann', 'a-1'))[0]).toMatchObject({ acknowledged: true });
-  expect(acknowledge(timeline, messageKey('bob', 'a-1'))).toBe(timeline);
+  expect(acknowledge(timeline, messageKey('ann', 'a-1', 'a-1'))[0]).toMatchObject({ acknowledged: true });
+  expect(acknowledge(timeline, messageKey('bob', 'a-1', 'a-1'))).toBe(timeline);
 });
 
 test('what is lost stands behind what came before it in its stream, whatever others said meanwhile', () => {

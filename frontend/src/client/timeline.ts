@@ -33,7 +33,7 @@ export const TIMELINE_MAX = 1_000;
 
 /**
  * Adds an entry at its place. One that is already there changes nothing. Neither does the later of two with the same
- * sender and id: a server died before it could tell the others, and the repeated send got another place.
+ * sender, id and text: a server died before it could tell the others, and the repeated send got another place.
  */
 export function place(timeline: Timeline, entry: Entry): Timeline {
   const twin = timeline.findLastIndex((other) => other.key === entry.key);
@@ -78,9 +78,12 @@ export function lose(timeline: Timeline, stream: string, first: number, last: nu
   });
 }
 
-/** A name and an id hold no control characters, so a line feed keeps them apart. */
-export function messageKey(from: string, id: string): string {
-  return `${from}\n${id}`;
+/**
+ * Others are not told whose nonce a message has; the text keeps apart those of namesakes whose ids are equal. A name and
+ * an id hold no control characters, so a line feed does that to them.
+ */
+export function messageKey(from: string, id: string, text: string): string {
+  return `${from}\n${id}\n${text}`;
 }
 
 const BEFORE_ALL = '';

@@ -2,7 +2,7 @@
 import { act, cleanup, fireEvent, render, screen, within } from '@testing-library/react';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { DEFAULT_LIMITS } from '../client';
-import { FakeEnvironment, type FakeSocket } from '../client/testing/fakeEnvironment';
+import { FakeEnvironment, type FakeSocket, SECRET } from '../client/testing/fakeEnvironment';
 import { App } from './App';
 import { loadConfig } from './config';
 
@@ -56,7 +56,16 @@ function arrive(changes: object = {}): FakeSocket {
     world.assign('app-1');
     world.socket.say({ type: 'welcome', node: 'app-1', session: 's', limits: DEFAULT_LIMITS });
     world.socket.say({
-      ...{ type: 'joined', room: 'lobby', users: 2, roster: ['ann', 'bob'], history: [], complete: true, streams: {} },
+      ...{
+        type: 'joined',
+        room: 'lobby',
+        client: SECRET,
+        users: 2,
+        roster: ['ann', 'bob'],
+        history: [],
+        complete: true,
+        streams: {},
+      },
       ...changes,
     });
   });
@@ -117,6 +126,7 @@ describe('the form', () => {
       else
         world.socket.say({
           type: 'joined',
+          client: SECRET,
           room: 'lobby',
           users: 1,
           roster: ['al'],

@@ -47,7 +47,7 @@ export function rowsOf(room: Room): Row[] {
     if (placed && !failure) continue;
     const mark = failure ? 'failed' : 'waiting';
     const reason = failure?.message ?? null;
-    push(rows, messageKey(room.user, id), { id, from: room.user, text, time: null, own: true, mark, reason });
+    push(rows, messageKey(room.user, id, text), { id, from: room.user, text, time: null, own: true, mark, reason });
   }
   return rows;
 }

@@ -47,6 +47,8 @@ type Writer = Arc<Mutex<WebSocket<TcpStream>>>;
 struct Room {
     members: Vec<(String, Writer)>,
     said: Vec<Value>,
+    /// By user.
+    nonces: HashMap<String, String>,
     /// Of the message that waits for the next one.
     held_back: Option<Value>,
 }
@@ -129,6 +131,7 @@ fn serve(mut stream: TcpStream, node: &str, shared: &Shared) {
         match frame["type"].as_str().unwrap() {
             "join" => {
                 user = frame["user"].as_str().unwrap().to_owned();
+                room.know(&user, frame["client"].as_str().unwrap());
                 room.join(shared.slip, &user, &writer, &frame);
             }
             "send" => room.send(shared.slip, &user, &writer, &frame),
@@ -139,6 +142,14 @@ fn serve(mut stream: TcpStream, node: &str, shared: &Shared) {
 }
 
 impl Room {
+    /// A client is the same at each of its joins, and no other is.
+    fn know(&mut self, user: &str, nonce: &str) {
+        assert!((16..=64).contains(&nonce.len()), "{nonce}");
+        let known = self.nonces.entry(user.to_owned()).or_insert_with(|| nonce.to_owned());
+        assert_eq!(known, nonce, "{user} comes back");
+        assert_eq!(self.nonces.values().filter(|known| **known == nonce).count(), 1, "{user}'s own");
+    }
+
     fn join(&mut self, slip: Slip, user: &str, writer: &Writer, frame: &Value) {
         let seen = frame["since"]["s.0"].as_u64().unwrap_or(0);
         let first = if slip == Slip::Move { seen } else { seen + 1 };

@@ -7,19 +7,19 @@ use bytes::Bytes;
 use super::{Effect, Hub, error_frame, strs};
 use crate::chat::fetch::Fetch;
 use crate::chat::limits::{ROOMS_MAX, ROSTER_MAX};
+use crate::chat::mutants::{Mutant, is_on};
 use crate::chat::ring::Stamp;
 use crate::chat::room::{Room, message_frame};
-use crate::chat::{Ask, Member, Notice, Now, RoomId};
+use crate::chat::{Ask, Member, Message, Notice, Now, RoomId};
 use crate::wire::client_message::{ErrorCode, Since};
-use crate::wire::envelope::Word;
+use crate::wire::envelope::{Span, Word};
 use crate::wire::server_message::Streams;
-use crate::wire::{ServerMessage, StreamId};
+use crate::wire::{ClientNonce, ServerMessage, StreamId};
 
 impl Hub {
     pub(super) fn carry_out(&mut self, member: Member, ask: Ask, now: Now) {
         // Who asks for a room that is still being fetched waits, and with it all that it asks.
-        let ask =
-            self.wait_for_room(member, ask, now).and_then(|ask| self.wait_to_catch_up(member, ask, now));
+        let ask = self.wait_for_room(member, ask, now).and_then(|ask| self.wait_to_catch_up(member, ask));
         if let Some(ask) = ask {
             self.admit(member, ask, now);
         }
@@ -27,10 +27,12 @@ impl Hub {
 
     pub(super) fn admit(&mut self, member: Member, ask: Ask, now: Now) {
         match ask {
-            Ask::Join { room, user, visit, since } => {
-                self.join(member, &room, &user, visit, since.as_ref(), now);
+            Ask::Join { room, user, client, visit, since } => {
+                self.join(member, &room, &user, &client, visit, since.as_ref(), now);
             }
-            Ask::Send { room, user, id, text } => self.send(member, &room, user, id, text, now),
+            Ask::Send { room, user, client, id, text } => {
+                self.send(member, &room, user, client, id, text, now);
+            }
             Ask::Typing { room, user } => self.typing(&room, user),
             Ask::Leave { room, user } => self.leave_room(member, &room, &user, now),
         }
@@ -55,9 +57,10 @@ impl Hub {
             },
             None => return Some(ask),
         };
+        let limits = Arc::clone(&self.settings.limits);
         let fetch = self.room_mut(id).fetch.as_mut().filter(|fetch| fetch.is_awaited());
         let Some(fetch) = fetch else { return Some(ask) };
-        if let Err(ask) = fetch.push(member, ask) {
+        if let Err(ask) = fetch.push(member, ask, &limits) {
             self.refuse(member, ask, "too many wait for this room: try again in a moment");
         }
         None
@@ -79,11 +82,13 @@ impl Hub {
         self.effects.push_back(Effect::Tell(reactor, notice));
     }
 
+    #[allow(clippy::too_many_arguments, reason = "they are the fields of one ask")]
     fn join(
         &mut self,
         member: Member,
         name: &Arc<str>,
         user: &Arc<str>,
+        client: &ClientNonce,
         visit: u32,
         since: Option<&Since>,
         now: Now,
@@ -91,17 +96,18 @@ impl Hub {
         let Member { reactor, connection } = member;
         let id = self.by_name[name];
         // What was said before belongs to those who were here before; the newcomer has it in its history.
-        self.hand_on(id, now);
+        if !is_on(Mutant::JoinBeforeFrames) {
+            self.hand_on(id, now);
+        }
         let room = self.room_mut(id);
         room.here[reactor] += 1;
         let was_empty_since = room.empty_since.take();
         let is_new = room.presence.enter(user);
-        let frame = joined_frame(room, user, since);
+        let frame = joined_frame(room, user, client, since);
         let (name, user) = (Arc::clone(&room.name), Arc::clone(user));
         let entered = Notice::Entered { connection, visit, room: id, name, user, frame };
         self.effects.push_back(Effect::Tell(reactor, entered));
-        if self.is_degraded() {
-            self.has_told_degraded = true;
+        if self.has_told_degraded {
             let frame = ServerMessage::Degraded { degraded: true }.to_frame();
             self.effects.push_back(Effect::Tell(reactor, Notice::Reply { connection, frame }));
         }
@@ -115,7 +121,17 @@ impl Hub {
         self.reschedule(id);
     }
 
-    fn send(&mut self, member: Member, name: &str, user: Arc<str>, id: Box<str>, text: Box<str>, now: Now) {
+    #[allow(clippy::too_many_arguments, reason = "they are the fields of one ask")]
+    fn send(
+        &mut self,
+        member: Member,
+        name: &str,
+        user: Arc<str>,
+        client: u64,
+        id: Box<str>,
+        text: Box<str>,
+        now: Now,
+    ) {
         let Member { reactor, connection } = member;
         let room_id = self.by_name.get(name).copied();
         let Some(room_id) = room_id.filter(|id| self.room(*id).here[reactor] > 0) else {
@@ -125,29 +141,31 @@ impl Hub {
             self.effects.push_back(Effect::Tell(reactor, Notice::Reply { connection, frame }));
             return;
         };
-        match self.room(room_id).said_before(&user, &id) {
-            Some((_, Some(message))) if message.text != text => {
+        match self.room(room_id).said_before(client, &id, &text) {
+            None if self.room(room_id).is_reused(client, &id, &text) => {
                 self.counts.id_reused += 1;
                 let message = "this id was used before with another text";
                 let frame = error_frame(ErrorCode::IdReused, message, name, Some(&id));
                 self.effects.push_back(Effect::Tell(reactor, Notice::Reply { connection, frame }));
             }
             Some((stamp, kept)) => {
-                let is_kept = kept.is_some();
+                let kept = kept.map(Arc::clone);
                 self.counts.duplicates += 1;
-                self.answer_retry(room_id, member, stamp, is_kept, id, now);
+                let message = Message { from: user, client, id, text, time: stamp.time };
+                self.answer_retry(room_id, member, (stamp, kept), message, now);
             }
-            None if self.room(room_id).unconfirmed.is_full() => {
-                let ask = Ask::Send { room: name.into(), user, id, text };
+            None if self.room(room_id).unconfirmed.is_full(self.limits()) => {
+                let ask = Ask::Send { room: name.into(), user, client, id, text };
                 self.refuse(member, ask, "too many messages wait for other servers: send this one again");
             }
             None => {
                 self.counts.said += 1;
-                let Stamp { seq, .. } = self.with_ring(room_id, |room| room.say(user, id, text, member, now));
+                let Stamp { seq, .. } =
+                    self.with_ring(room_id, |room| room.say(user, client, id, text, member, now));
                 self.hold_back(room_id, now);
-                if self.is_alone(now) {
-                    self.confirm(room_id, seq);
-                } else if self.is_degraded() {
+                if self.is_alone() || is_on(Mutant::AckAtOnce) {
+                    self.confirm_all(room_id);
+                } else if self.is_degraded() || is_on(Mutant::ShowAtOnce) {
                     self.show(room_id, seq);
                 }
             }
@@ -164,28 +182,35 @@ impl Hub {
         self.mark_dirty(id);
     }
 
-    /// A client sends again what was said: it is acknowledged once two servers that live have it, or at once if so much was
-    /// said since that no ring has it any more.
+    /// A client sends again what was said: it is acknowledged once a replica acks it, whoever said it first. At once only if
+    /// one did already.
     fn answer_retry(
         &mut self,
         id: RoomId,
         member: Member,
-        stamp: Stamp,
-        is_kept: bool,
-        message: Box<str>,
+        (stamp, kept): (Stamp, Option<Arc<Message>>),
+        message: Message,
         now: Now,
     ) {
-        let is_safe = !is_kept || self.peers.is_live(stamp.stream.origin) || self.is_alone(now);
+        let is_live = self.peers.is_live(stamp.stream.origin) && is_on(Mutant::AckRetryOnLease);
+        let is_safe = self.is_alone() || is_live || is_on(Mutant::AckRetryAtOnce);
         let room = self.room_mut(id);
         let is_own = stamp.stream == room.own();
         if is_own && room.unconfirmed.repeat(stamp.seq, member) {
             return;
         }
-        if is_own || is_safe {
-            self.acknowledge(id, member, &message, stamp);
-        } else {
-            room.unconfirmed.push_retry(stamp, message, member, now.instant);
-            self.publish_retries(id, 0);
+        match kept {
+            _ if is_own || is_safe => self.acknowledge(id, member, &message.id, stamp),
+            Some(message) => {
+                room.unconfirmed.push_retry(stamp, Arc::clone(&message), member, now.instant);
+                let witness = self.witness(id, 0).unwrap_or(0);
+                self.publish_messages(id, stamp.stream, stamp.seq, witness, &[message]);
+            }
+            None if room.unconfirmed.repeat_of(&message, member) => {}
+            None => {
+                self.with_ring(id, |room| room.append_again(message, member, now));
+                self.hold_back(id, now);
+            }
         }
     }
 
@@ -206,12 +231,16 @@ impl Hub {
         }
     }
 
-    /// Our own messages up to that number are safe: members see them, and their senders are told.
-    pub(super) fn confirm(&mut self, id: RoomId, last: u64) {
-        self.show(id, last);
+    /// Our own messages of that span are safe: members see them, and their senders are told. Nothing happens while one
+    /// before them is not safe: members see a stream in its order.
+    pub(super) fn confirm(&mut self, id: RoomId, span: Span) {
+        if self.room(id).unconfirmed.first().is_none_or(|first| first < span.first) {
+            return;
+        }
+        self.show(id, span.last);
         let room = self.room_mut(id);
         let stream = room.own();
-        let confirmed = room.unconfirmed.confirm(last);
+        let confirmed = room.unconfirmed.confirm(span);
         self.counts.confirmed += confirmed.len() as u64;
         for waiting in confirmed {
             let stamp = Stamp { stream, seq: waiting.seq, time: waiting.message.time };
@@ -221,11 +250,12 @@ impl Hub {
         }
     }
 
-    /// Another server has a stream that is not ours up to that number.
-    pub(super) fn confirm_retries(&mut self, id: RoomId, stream: StreamId, last: u64) {
-        let holds = |stamp: &Stamp| stamp.stream == stream && stamp.seq <= last;
+    /// Another server holds a span of a stream that is not ours.
+    pub(super) fn confirm_retries(&mut self, id: RoomId, span: Span) {
+        let holds =
+            |stamp: &Stamp| stamp.stream == span.stream && (span.first..=span.last).contains(&stamp.seq);
         for retry in self.room_mut(id).unconfirmed.confirm_retries(holds) {
-            self.acknowledge(id, retry.sender, &retry.id, retry.stamp);
+            self.acknowledge(id, retry.sender, &retry.message.id, retry.stamp);
         }
     }
 
@@ -267,12 +297,13 @@ impl Hub {
         let own = StreamId { origin: self.settings.incarnation, generation: self.rooms_made };
         self.rooms_made += 1;
         let (reactors, seed) = (self.settings.reactors, self.settings.seed);
-        let room = Room::new(Arc::clone(name), own, reactors, seed, now);
+        let limits = Arc::clone(&self.settings.limits);
+        let room = Room::new(Arc::clone(name), own, reactors, seed, limits, now);
         let id = RoomId(self.rooms.insert(room) as u32);
         self.empty.insert((now.instant, id));
         self.by_name.insert(Arc::clone(name), id);
         self.effects.push_back(Effect::Subscribe(Arc::clone(name)));
-        if self.is_degraded() {
+        if self.is_degraded() || is_on(Mutant::NoFetch) {
             self.go_on_alone(id, now);
         }
         self.reschedule(id);
@@ -303,6 +334,7 @@ impl Hub {
     pub(super) fn open(&mut self, id: RoomId, now: Now) {
         let released = self.room_mut(id).fetch.as_deref_mut().and_then(Fetch::release);
         let Some(asks) = released else { return };
+        self.begin_streams(id, now);
         asks.into_iter().for_each(|(member, ask)| self.carry_out(member, ask, now));
         self.note_presence(id, true, now);
         self.reschedule(id);
@@ -318,7 +350,7 @@ impl Hub {
     }
 }
 
-fn joined_frame(room: &Room, user: &Arc<str>, since: Option<&Since>) -> Bytes {
+fn joined_frame(room: &Room, user: &Arc<str>, client: &ClientNonce, since: Option<&Since>) -> Bytes {
     let view = room.presence.view_for(user);
     let roster = view.names.as_deref().map(strs);
     let (entries, complete) = room.history(since);
@@ -326,7 +358,8 @@ fn joined_frame(room: &Room, user: &Arc<str>, since: Option<&Since>) -> Bytes {
         .iter()
         .map(|entry| message_frame(&room.name, entry.stream, entry.seq, &entry.message))
         .collect();
-    let (users, roster, positions) = (view.users, roster.as_deref(), room.positions());
-    let streams = Streams(&positions);
-    ServerMessage::Joined { room: &room.name, users, roster, history: &history, complete, streams }.to_frame()
+    let (users, roster, positions) = (view.users, roster.as_deref(), room.positions(since));
+    let (client, streams) = (client.as_str(), Streams(&positions));
+    ServerMessage::Joined { room: &room.name, client, users, roster, history: &history, complete, streams }
+        .to_frame()
 }

@@ -4,13 +4,17 @@ use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Hub, split, strs};
+use smallvec::SmallVec;
+
+use super::{BusState, Hub, split, strs};
 use crate::chat::fetch::Fetch;
 use crate::chat::limits::{
-    ALIVE_INTERVAL, PRESENCE_DELIVERIES_PER_SECOND, PRESENCE_INTERVAL, PRESENCE_INTERVAL_MAX,
-    PRESENCE_REFRESH, SYNC_INTERVAL, SYNC_ROOMS_MAX, SYNC_ROOMS_PER_STEP, SYNC_STEP,
+    PRESENCE_DELIVERIES_PER_SECOND, PRESENCE_INTERVAL, PRESENCE_INTERVAL_MAX, PRESENCE_REFRESH,
+    SYNC_ROOMS_MAX, SYNC_ROOMS_PER_STEP, SYNC_STEP,
 };
+use crate::chat::mutants::{Mutant, is_on};
 use crate::chat::room::Room;
+use crate::chat::unconfirmed::Retry;
 use crate::chat::{Message, Now, RoomId};
 use crate::wire::ServerMessage;
 use crate::wire::StreamId;
@@ -21,17 +25,19 @@ const REPUBLISHED_ENVELOPES_MAX: usize = 4;
 
 impl Hub {
     pub(super) fn pass_time(&mut self, now: Now) {
-        self.peers.forgive(now.instant.saturating_duration_since(self.alive_due));
+        let limits = Arc::clone(&self.settings.limits);
         if self.alive_due <= now.instant {
-            self.alive_due = now.instant + ALIVE_INTERVAL;
+            self.alive_due = now.instant + limits.alive_interval;
             self.say_alive(false, now);
-            for origin in self.peers.take_ended(now.instant) {
+            for origin in self.peers.take_ended(now.instant, &limits) {
                 self.end_lease(origin, now);
             }
+            self.update_standing(now);
         }
-        if self.peers.take_quiet(now.instant) {
-            self.ids().for_each(|id| self.turn_to_others(id, now));
+        if self.peers.take_suspects(now.instant, &limits) && !is_on(Mutant::NoSuspicion) {
+            self.turn_all_to_others(now);
         }
+        self.continue_handover(now);
         while let Some(&(at, room)) = self.agenda.first()
             && at <= now.instant
         {
@@ -65,10 +71,11 @@ impl Hub {
     }
 
     fn look_at_fetch(&mut self, id: RoomId, now: Now) {
+        let limits = Arc::clone(&self.settings.limits);
         let Some(fetch) = &mut self.room_mut(id).fetch else { return };
         let is_over = fetch.is_over(now.instant);
         if fetch.is_due(now.instant) {
-            fetch.wait(now.instant);
+            fetch.wait(now.instant, &limits);
             self.fresh.push(id);
         }
         if is_over {
@@ -81,11 +88,25 @@ impl Hub {
     pub(super) fn open_if_fetched(&mut self, id: RoomId, now: Now) {
         let room = self.room(id);
         if room.fetch.as_deref().is_some_and(Fetch::is_answered) && room.is_whole() {
-            self.with_ring(id, Room::settle);
+            self.begin_streams(id, now);
             self.open(id, now);
+            self.with_ring(id, Room::settle);
             self.room_mut(id).fetch = None;
             self.seek_holder(id, 0);
         }
+    }
+
+    /// Streams begin here whose origin has told where, or is not waited for; then it is told what is held of them.
+    pub(super) fn begin_streams(&mut self, id: RoomId, now: Now) {
+        let live: SmallVec<[u64; 8]> = self.peers.live().collect();
+        let fetch = self.room_mut(id).fetch.take();
+        let has_told = |origin| fetch.as_deref().is_none_or(|fetch| fetch.has_answered(origin));
+        let may_begin =
+            |origin| !live.contains(&origin) || has_told(origin) || is_on(Mutant::BeginAtFirstAnswer);
+        let heard = self.with_ring(id, |room| room.begin_streams(may_begin, now));
+        self.room_mut(id).fetch = fetch;
+        self.gather_heard(id, heard);
+        self.owe_all(id);
     }
 
     /// Asks all servers for rooms that are new here, and for those of which something may have been missed.
@@ -94,8 +115,9 @@ impl Hub {
             let fresh = mem::take(&mut self.fresh);
             for &id in &fresh {
                 let peers: Vec<_> = self.peers.live().collect();
+                let (patience, limits) = (self.fetch_patience(), Arc::clone(&self.settings.limits));
                 if let Some(fetch) = &mut self.room_mut(id).fetch {
-                    fetch.ask(peers.into_iter(), now.instant);
+                    fetch.ask(peers.into_iter(), patience, now.instant, &limits);
                 }
                 self.open_if_fetched(id, now);
                 self.reschedule(id);
@@ -105,7 +127,7 @@ impl Hub {
         if self.sync_due.take_if(|due| *due <= now.instant).is_some() {
             let step: Vec<_> = self.sync.drain(..self.sync.len().min(SYNC_ROOMS_PER_STEP)).collect();
             self.publish_sync(self.sync_greets, &step);
-            let wait = if self.sync.is_empty() { SYNC_INTERVAL } else { SYNC_STEP };
+            let wait = if self.sync.is_empty() { self.limits().sync_interval } else { SYNC_STEP };
             self.sync_due = Some(now.instant + wait);
             if step.is_empty() {
                 self.sync_due = None;
@@ -181,72 +203,42 @@ impl Hub {
         }
     }
 
-    /// Asks for what is missing: first the server that said it, then whoever spoke of it, then all that hold the room.
-    fn look_at_gaps(&mut self, id: RoomId, now: Now) {
-        let due: Vec<_> = self.room_mut(id).due_gaps(now.instant).map(|stream| stream.id).collect();
-        if due.is_empty() {
-            return;
-        }
-        self.pass_over_gaps(id, due, now);
-        let wanted: Vec<_> = self
-            .room_mut(id)
-            .due_gaps(now.instant)
-            .filter_map(|stream| Some((stream.id, stream.want(now.instant)?)))
-            .collect();
-        for (stream, (spans, attempt, announcer)) in wanted {
-            let mut servers = self.can_be_asked(id, stream);
-            if let Some(place) = servers.iter().position(|server| *server == announcer) {
-                let first = usize::from(servers[0] == stream.origin && place > 0);
-                servers.swap(first, place);
-            }
-            if let Some(&to) = servers.get(attempt % servers.len().max(1)) {
-                self.counts.wants += 1;
-                self.publish_want(id, to, &spans);
-            }
-        }
-    }
-
-    fn publish_want(&mut self, id: RoomId, to: u64, spans: &[Span]) {
-        for spans in split(spans, |_| size_of::<Span>()) {
-            let (room, spans) = (Arc::clone(&self.room(id).name), spans.into());
-            self.publish(Word::Want { to, room, spans });
-        }
-    }
-
     fn look_at_unconfirmed(&mut self, id: RoomId, now: Now) {
+        let limits = Arc::clone(&self.settings.limits);
         let room = self.room_mut(id);
-        room.unconfirmed.forget_retries(now.instant);
-        if room.unconfirmed.show_due().is_some_and(|due| due <= now.instant) {
-            let last = room.position(room.own()).unwrap_or(0);
-            self.show(id, last);
-        }
-        if self.room(id).unconfirmed.publish_due().is_some_and(|due| due <= now.instant) {
+        room.unconfirmed.forget_retries(now.instant, &limits);
+        if room.unconfirmed.publish_due(&limits).is_some_and(|due| due <= now.instant) {
             self.repeat_unconfirmed(id, now);
         }
     }
 
-    /// The server that was to confirm what is said in a room is quiet: another one shall.
-    fn turn_to_others(&mut self, id: RoomId, now: Now) {
-        self.seek_holder(id, 0);
-        if !self.room(id).unconfirmed.is_empty() {
-            self.repeat_unconfirmed(id, now);
-            self.reschedule(id);
+    /// Who could confirm what is said, or hold a room, has changed: nobody waits for a server that is suspect or leaves.
+    pub(super) fn turn_all_to_others(&mut self, now: Now) {
+        for id in self.ids() {
+            self.seek_holder(id, 0);
+            if !self.room(id).unconfirmed.is_empty() {
+                self.repeat_unconfirmed(id, now);
+                self.reschedule(id);
+            }
         }
     }
 
     fn repeat_unconfirmed(&mut self, id: RoomId, now: Now) {
-        if self.is_alone(now) {
+        if self.is_alone() {
             self.confirm_all(id);
             return;
         }
-        let tries = self.room_mut(id).unconfirmed.publish_again(now.instant);
-        if self.is_degraded() {
+        let limits = Arc::clone(&self.settings.limits);
+        let tries = self.room_mut(id).unconfirmed.publish_again(now.instant, &limits);
+        if self.bus == BusState::Broken {
             return;
         }
         self.counts.republished += 1;
         self.seek_holder(id, tries);
         self.publish_unconfirmed(id, tries);
-        self.publish_retries(id, tries);
+        if !is_on(Mutant::RetriesNotRepeated) {
+            self.publish_retries(id, tries);
+        }
     }
 
     fn publish_unconfirmed(&mut self, id: RoomId, tries: usize) {
@@ -258,33 +250,35 @@ impl Hub {
         self.publish_messages(id, self.room(id).own(), first, witness, &messages[..count]);
     }
 
-    /// What a server that is gone had said, and a client sends again, is published for another witness.
-    pub(super) fn publish_retries(&mut self, id: RoomId, tries: usize) {
-        let stamps: Vec<_> = self.room(id).unconfirmed.retries().map(|retry| retry.stamp).collect();
+    /// What another server had said, and a client sends again, is published for another witness.
+    fn publish_retries(&mut self, id: RoomId, tries: usize) {
+        let retries: Vec<_> = self.room(id).unconfirmed.retries().cloned().collect();
         let witness = self.witness(id, tries).unwrap_or(0);
-        for stamp in stamps {
-            let span = Span { stream: stamp.stream, first: stamp.seq, last: stamp.seq };
-            let (entries, _) = self.room(id).supply(&[span]);
-            let messages: Vec<_> = entries.into_iter().map(|entry| entry.message).collect();
-            self.publish_messages(id, stamp.stream, stamp.seq, witness, &messages);
+        for Retry { stamp, message, .. } in retries {
+            self.publish_messages(id, stamp.stream, stamp.seq, witness, &[message]);
         }
     }
 
     /// Nobody is left to confirm anything: this server is the only one.
-    fn confirm_all(&mut self, id: RoomId) {
+    pub(super) fn confirm_all(&mut self, id: RoomId) {
         let own = self.room(id).own();
-        let last = self.room(id).position(own).unwrap_or(0);
-        self.confirm(id, last);
+        let all = |stream| Span { stream, first: 1, last: u64::MAX };
+        self.confirm(id, all(own));
         let streams: Vec<StreamId> =
             self.room(id).unconfirmed.retries().map(|retry| retry.stamp.stream).collect();
-        streams.into_iter().for_each(|stream| self.confirm_retries(id, stream, u64::MAX));
+        streams.into_iter().for_each(|stream| self.confirm_retries(id, all(stream)));
     }
 
     /// Sees to it that a second server holds a room that has members here.
     pub(super) fn seek_holder(&mut self, id: RoomId, tries: usize) {
-        let room = self.room(id);
-        if room.is_open() && room.members() > 0 && self.witness(id, 0).is_none() {
-            self.ask_to_hold(id, tries);
+        if self.lacks_replica(id) && !is_on(Mutant::NoReplica) {
+            let holders: Vec<_> = self.room(id).presence.holders().collect();
+            let stays = |server: &u64| !self.peers.is_draining(*server) && !holders.contains(server);
+            let candidates: Vec<_> = self.peers.responsive().filter(stays).collect();
+            let turn = (id.0 as usize + tries).checked_rem(candidates.len());
+            // Some that are said to hold it may have given it up: those are asked where nobody else is left.
+            let to = turn.map(|turn| candidates[turn]).or_else(|| self.witness(id, tries));
+            to.into_iter().for_each(|to| self.ask_to_hold(id, to));
         }
     }
 
@@ -292,22 +286,20 @@ impl Hub {
     fn renew_hold(&mut self, id: RoomId) {
         let room = self.room(id);
         if room.members() > 0 && !room.presence.is_used_elsewhere() {
-            self.ask_to_hold(id, 0);
+            match self.witness(id, 0) {
+                Some(to) => self.ask_to_hold(id, to),
+                None => self.seek_holder(id, 0),
+            }
         }
     }
 
-    fn ask_to_hold(&mut self, id: RoomId, tries: usize) {
-        let peers: Vec<_> = self.peers.talking().collect();
-        let chosen = peers.get((id.0 as usize + tries) % peers.len().max(1)).copied();
-        if let Some(to) = self.witness(id, tries).or(chosen) {
-            let room = Arc::clone(&self.room(id).name);
-            self.publish(Word::Hold { to, room });
-        }
+    fn ask_to_hold(&mut self, id: RoomId, to: u64) {
+        let room = Arc::clone(&self.room(id).name);
+        self.publish(Word::Hold { to, room });
     }
 
     /// A server is gone, and its users with it; where it was the second holder, another one is found.
     pub(super) fn end_lease(&mut self, origin: u64, now: Now) {
-        let is_alone = self.is_alone(now);
         for id in self.ids() {
             let room = self.room_mut(id);
             if let Some(fetch) = &mut room.fetch {
@@ -316,12 +308,14 @@ impl Hub {
             if let Some(forerunners) = &mut room.forerunners {
                 forerunners.strike_off(origin);
             }
+            // It may be what a hole waited for.
+            room.unpark(origin, now.instant);
             if room.presence.forget(origin) {
                 self.note_presence(id, false, now);
                 self.seek_holder(id, 0);
             }
-            if is_alone {
-                self.confirm_all(id);
+            if self.room(id).is_open() {
+                self.begin_streams(id, now);
             }
             self.open_if_fetched(id, now);
             self.reschedule(id);

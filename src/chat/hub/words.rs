@@ -1,13 +1,15 @@
 //! What other servers say.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::{Hub, split};
-use crate::chat::limits::{HOLD_TIME, NEWCOMER_AGE_MAX};
-use crate::chat::peers::News;
+use super::Hub;
+use crate::chat::mutants::{Mutant, is_on};
+use crate::chat::peers::{Beat, News};
+use crate::chat::ring::Stamp;
 use crate::chat::{Message, Now, RoomId};
-use crate::wire::envelope::{Entry, Position, RoomDigest, Span, Word};
-use crate::wire::{Envelope, ServerMessage, StreamId};
+use crate::wire::envelope::{Echo, Position, RoomDigest, Span, Word};
+use crate::wire::{Envelope, StreamId};
 
 impl Hub {
     pub(super) fn hear(&mut self, envelope: Envelope, now: Now) {
@@ -15,11 +17,14 @@ impl Hub {
         if origin == self.settings.incarnation {
             return;
         }
-        if let Word::Alive { name, sent_ms, is_leaving, load, .. } = word {
-            return self.hear_alive(origin, &name, sent_ms, is_leaving, load, now);
+        if let Word::Alive { name, beat, age_ms, is_leaving, load, echoes, .. } = word {
+            let is_ours = |echo: &&Echo| echo.to == self.settings.incarnation;
+            let echo = echoes.iter().find(is_ours).map_or(0, |echo| echo.beat);
+            let age = Duration::from_millis(age_ms);
+            return self.hear_alive(Beat { origin, name: &name, beat, age, echo, is_leaving, load }, now);
         }
-        // A word of somebody who does not live was under way for long. If it was worth hearing, those who live repair it.
-        if !self.peers.is_live(origin) {
+        // A word of a server that does not answer was under way for long. If it was worth hearing, those who live repair it.
+        if !self.peers.is_live(origin) && !is_on(Mutant::BelieveTheDead) {
             self.counts.stale += 1;
             return;
         }
@@ -46,12 +51,14 @@ impl Hub {
             Word::Digest { to, rooms } if self.is_for_us(to) => {
                 rooms.iter().for_each(|digest| self.hear_digest(origin, to != 0, digest, now));
             }
-            Word::Want { to, room, spans } if self.is_for_us(to) => self.supply(origin, &room, &spans),
-            Word::Repair { to, room, entries, lacks } if self.is_for_us(to) => {
-                self.hear_repair(origin, &room, &entries, &lacks, now);
+            Word::Want { to, room, question, spans } if self.is_for_us(to) => {
+                self.supply(origin, &room, question, &spans);
+            }
+            Word::Repair { to, room, question, entries, lacks, expired } if self.is_for_us(to) => {
+                self.hear_repair(origin, &room, question, &entries, [&lacks, &expired], now);
             }
             Word::Have { to, positions } if self.is_for_us(to) => {
-                positions.iter().for_each(|position| self.hear_have(position));
+                positions.iter().for_each(|position| self.hear_have(origin, position, now));
             }
             Word::Hold { to, room } if self.is_for_us(to) => self.hold(&room, now),
             // For another server: the bus need not tell them apart.
@@ -64,41 +71,42 @@ impl Hub {
     }
 
     /// A late word may be about a room that was given up.
-    fn held(&self, room: &Arc<str>) -> Option<RoomId> {
+    pub(super) fn held(&self, room: &Arc<str>) -> Option<RoomId> {
         self.by_name.get(room).copied()
     }
 
-    fn hear_alive(
-        &mut self,
-        origin: u64,
-        name: &Arc<str>,
-        sent_ms: u64,
-        is_leaving: bool,
-        load: Option<u32>,
-        now: Now,
-    ) {
-        // The incarnation begins with the time of the start, by the same clock as the stamp.
-        let age_ms = sent_ms.saturating_sub(origin >> 22);
-        let news = self.peers.hear(origin, name, sent_ms, is_leaving, now);
-        if news != News::Stale {
-            self.peers.note_load(origin, load);
-        }
-        match news {
+    fn hear_alive(&mut self, sign: Beat<'_>, now: Now) {
+        let limits = Arc::clone(&self.settings.limits);
+        match self.peers.hear(sign, now.instant, &limits) {
+            // It learns of us at once, and not only at our next beat.
+            News::Met => self.alive_due = now.instant,
             News::New => {
-                // It learns of us at once, and not only at our next beat.
                 self.alive_due = now.instant;
-                if u128::from(age_ms) > NEWCOMER_AGE_MAX.as_millis() {
+                if sign.age > limits.newcomer_age {
                     self.sync_all(true, now);
                 }
-                self.ids().for_each(|id| self.seek_holder(id, 0));
+                self.turn_all_to_others(now);
+                self.ids().for_each(|id| self.unpark(id, sign.origin, now));
             }
             News::Returned => {
                 self.alive_due = now.instant;
-                self.sync_all(true, now);
+                if !is_on(Mutant::NoSyncOnReturn) {
+                    self.sync_all(true, now);
+                }
+                self.turn_all_to_others(now);
+                self.ids().for_each(|id| self.unpark(id, sign.origin, now));
             }
-            News::Left => self.end_lease(origin, now),
+            News::Drains => self.turn_all_to_others(now),
+            News::Left => self.end_lease(sign.origin, now),
             News::Stale => self.counts.stale += 1,
             News::Renewed => {}
+        }
+    }
+
+    fn unpark(&mut self, id: RoomId, server: u64, now: Now) {
+        if self.room(id).has_gap() {
+            self.room_mut(id).unpark(server, now.instant);
+            self.reschedule(id);
         }
     }
 
@@ -114,10 +122,9 @@ impl Hub {
         now: Now,
     ) {
         let Some(id) = self.held(room) else { return };
-        if stream == self.room(id).own() {
-            return;
-        }
-        for (seq, message) in (first_seq..).zip(messages) {
+        // A client's retry at another server brings back what this one appended: it is asked to confirm that, as any replica.
+        let foreign = if stream == self.room(id).own() { &[] } else { messages };
+        for (seq, message) in (first_seq..).zip(foreign) {
             let heard = self.with_ring(id, |room| room.hear(stream, seq, message, origin, now));
             self.gather_heard(id, heard);
         }
@@ -127,7 +134,7 @@ impl Hub {
         self.reschedule(id);
     }
 
-    fn owe_have(&mut self, id: RoomId, to: u64, stream: StreamId) {
+    pub(super) fn owe_have(&mut self, id: RoomId, to: u64, stream: StreamId) {
         let room = self.room_mut(id);
         if room.owes_have.is_empty() {
             self.owing.push(id);
@@ -139,6 +146,16 @@ impl Hub {
     }
 
     /// Every room that is asked for is in the answer, also one that is not held here.
+    /// Tells every server that lives what is held here of its streams: it may wait for that.
+    pub(super) fn owe_all(&mut self, id: RoomId) {
+        let streams: Vec<_> = self.room(id).streams().iter().map(|stream| stream.id).collect();
+        for stream in streams {
+            if self.peers.is_live(stream.origin) {
+                self.owe_have(id, stream.origin, stream);
+            }
+        }
+    }
+
     fn answer_sync(&mut self, origin: u64, is_fresh: bool, rooms: &[Arc<str>], now: Now) {
         let mut digests = Vec::with_capacity(rooms.len());
         for room in rooms {
@@ -157,12 +174,17 @@ impl Hub {
 
     fn hear_digest(&mut self, origin: u64, is_answer: bool, digest: &RoomDigest, now: Now) {
         let Some(id) = self.held(&digest.room) else { return };
+        if !is_answer && is_on(Mutant::NoDigest) {
+            return;
+        }
         let room = self.room_mut(id);
         if is_answer || digest.is_held {
             room.presence.hear_held(origin, digest.is_held);
         }
         for span in &digest.spans {
-            let heard = self.with_ring(id, |room| room.announce(*span, origin, now));
+            let teller = span.stream.origin;
+            let may_begin = teller == origin || !self.peers.is_live(teller);
+            let heard = self.with_ring(id, |room| room.announce(*span, origin, may_begin, now));
             self.gather_heard(id, heard);
         }
         let room = self.room_mut(id);
@@ -176,71 +198,30 @@ impl Hub {
         self.reschedule(id);
     }
 
-    /// Sends what another server misses, in parts, and says what is not here either.
-    fn supply(&mut self, to: u64, room: &Arc<str>, wanted: &[Span]) {
-        let (entries, lacks) = match self.held(room) {
-            Some(id) => self.room(id).supply(wanted),
-            None => (Vec::new(), wanted.to_vec()),
-        };
-        self.counts.repaired += entries.len() as u64;
-        for part in split(&entries, |entry: &Entry| entry.message.weight()) {
-            let (room, entries) = (Arc::clone(room), part.into());
-            self.publish(Word::Repair { to, room, entries, lacks: Arc::new([]) });
-        }
-        for part in split(&lacks, |_| size_of::<Span>()) {
-            let (room, lacks) = (Arc::clone(room), part.into());
-            self.publish(Word::Repair { to, room, entries: Arc::new([]), lacks });
-        }
-    }
-
-    fn hear_repair(&mut self, origin: u64, room: &Arc<str>, entries: &[Entry], lacks: &[Span], now: Now) {
+    fn hear_have(&mut self, origin: u64, Position { room, span }: &Position, now: Now) {
         let Some(id) = self.held(room) else { return };
-        let own = self.room(id).own();
-        for Entry { stream, seq, message } in entries.iter().filter(|entry| entry.stream != own) {
-            let heard = self.with_ring(id, |room| room.hear(*stream, *seq, message, origin, now));
-            self.gather_heard(id, heard);
-            // It may be the one that waits for a second holder.
-            if stream.origin != self.settings.incarnation && self.peers.is_live(stream.origin) {
-                self.owe_have(id, stream.origin, *stream);
+        let Span { stream, first, last } = *span;
+        let replicas = self.replicas(id);
+        let room = self.room_mut(id);
+        let own = room.own();
+        if stream == own {
+            let last = room.position(own).unwrap_or(0).min(last);
+            if room.unconfirmed.first().is_some_and(|waiting| waiting < first) {
+                room.unconfirmed.note_rejection(origin, own, first);
             }
-        }
-        lacks.iter().for_each(|span| self.room_mut(id).lack(*span, origin));
-        self.pass_over_gaps(id, lacks.iter().map(|span| span.stream).collect(), now);
-        self.open_if_fetched(id, now);
-        self.reschedule(id);
-    }
-
-    /// Whoever lives and may have messages of a stream: the server that said them, and those that hold the room.
-    pub(super) fn can_be_asked(&self, id: RoomId, stream: StreamId) -> Vec<u64> {
-        let mut servers = vec![stream.origin];
-        servers.extend(self.room(id).presence.holders().filter(|holder| *holder != stream.origin));
-        servers.retain(|server| self.peers.is_live(*server));
-        servers
-    }
-
-    /// Marks what nobody has, and tells members so.
-    pub(super) fn pass_over_gaps(&mut self, id: RoomId, streams: Vec<StreamId>, now: Now) {
-        for stream in streams {
-            let servers = self.can_be_asked(id, stream);
-            let outcome = self.with_ring(id, |room| room.give_up(stream, &servers, now));
-            let Some(((first, last), heard)) = outcome else { continue };
-            if self.room(id).is_open() {
-                self.counts.missing += last + 1 - first;
-                let room = Arc::clone(&self.room(id).name);
-                self.gather(id, &ServerMessage::Gap { room: &room, stream, first, last });
-            }
-            self.gather_heard(id, heard);
-        }
-    }
-
-    fn hear_have(&mut self, Position { room, stream, last }: &Position) {
-        let Some(id) = self.held(room) else { return };
-        let room = self.room(id);
-        if *stream == room.own() {
-            let last = room.position(*stream).unwrap_or(0).min(*last);
-            self.confirm(id, last);
+            self.confirm(id, Span { last, ..*span });
         } else {
-            self.confirm_retries(id, *stream, *last);
+            let is_rejected = |stamp: &Stamp| stamp.stream == stream && stamp.seq < first;
+            if room.unconfirmed.retries().any(|retry| is_rejected(&retry.stamp)) {
+                room.unconfirmed.note_rejection(origin, stream, first);
+            }
+            self.confirm_retries(id, *span);
+        }
+        // A server that is away may hold it, and have shown it.
+        let may_move = !self.peers.is_any_missing() && !is_on(Mutant::NoReappend);
+        let has_moved = may_move && self.with_ring(id, |room| room.append_rejected(&replicas, now));
+        if has_moved {
+            self.mark_dirty(id);
         }
         self.reschedule(id);
     }
@@ -252,8 +233,9 @@ impl Hub {
             self.counts.overloaded += 1;
             return;
         };
+        let hold_time = self.limits().hold_time;
         let room = self.room_mut(id);
-        room.held_until = Some(now.instant + HOLD_TIME);
+        room.held_until = Some(now.instant + hold_time);
         if room.is_open() {
             self.note_presence(id, true, now);
         }

@@ -7,12 +7,11 @@ use super::plan::Ms;
 use super::server;
 use super::story::Check;
 use super::world::{ROOMS, World};
-use crate::chat::limits::{STREAMS_PER_ROOM_MAX, UNCONFIRMED_MAX};
 use crate::wire::StreamId;
 use crate::wire::envelope::Word;
 
 /// The core has a hybrid logical clock: an answer stands below what its author had seen.
-const ANSWERS_STAND_BELOW: bool = false;
+const ANSWERS_STAND_BELOW: bool = true;
 /// In calm.
 const ACK_MAX: Ms = 1000;
 const JOIN_MAX: Ms = 2000;
@@ -38,8 +37,8 @@ impl World {
                 || places.iter().any(|place| self.servers[*other].keeps(room, *place))
         };
         let held_by: Vec<_> = self.live().into_iter().filter(holds).collect();
-        let is_confirmed_by_dead =
-            (0..self.servers.len()).any(|other| confirmers >> other & 1 == 1 && !self.servers[other].is_alive());
+        let is_confirmed_by_dead = (0..self.servers.len())
+            .any(|other| confirmers >> other & 1 == 1 && !self.servers[other].is_alive());
         let leg = self.plan.leg_max();
         let has_majority = self.network.carrying(server, self.now) >= LANES_OF_A_MAJORITY;
         let is_alone = self.reach.may_be_alone(server, &self.servers, leg, self.now);
@@ -72,7 +71,8 @@ impl World {
                 let said = self.oracle.get_mut(text);
                 said.confirmers |= 1 << server;
                 let holds = said.holders >> server & 1 == 1 || self.servers[server].keeps(&room, place);
-                self.story.tell(self.now, Some(text), || format!("server {server} says that it holds {text}"));
+                self.story
+                    .tell(self.now, Some(text), || format!("server {server} says that it holds {text}"));
                 if !holds {
                     let what = format!("server {server} says that it holds {text}, and does not");
                     self.fail(Check::HaveTrue, Some(text), what);
@@ -92,7 +92,7 @@ impl World {
         let room = ROOMS[said.room];
         let kept_by: Vec<_> =
             self.live().into_iter().filter(|server| self.servers[*server].keeps(room, place)).collect();
-        if !kept_by.is_empty() || self.plan.sizes.are_roomy() {
+        if !kept_by.is_empty() || self.plan.is_roomy() {
             let what = format!("client {client} is told a gap over {text}, which {kept_by:?} keep");
             self.fail(Check::GapTrue, Some(text), what);
         }
@@ -122,7 +122,8 @@ impl World {
                 && said.places.iter().all(is_past)
         });
         if let Some((text, said)) = missed {
-            let what = format!("client {client} is told that it has all, without {text} at {:?}", said.places);
+            let what =
+                format!("client {client} is told that it has all, without {text} at {:?}", said.places);
             self.fail(Check::CompleteTrue, Some(text), what);
         }
     }
@@ -134,7 +135,7 @@ impl World {
         let line = person.lines.iter().find(|line| line.connection == connection);
         let Some(server) = line.map(|line| line.server) else { return };
         let digest = self.servers[server].room(room).map(|room| room.digest(None)).unwrap_or_default();
-        let is_fine = !self.plan.sizes.are_roomy() || !self.is_calm() || {
+        let is_fine = !self.plan.is_roomy() || !self.is_calm() || {
             let lost = digest.iter().flat_map(|span| {
                 let seen = before.get(&span.stream).copied().unwrap_or(0);
                 (seen + 1..span.first).map(|seq| (span.stream, seq))
@@ -153,9 +154,10 @@ impl World {
             self.fail(Check::IncompleteTrue, None, what);
         }
         // It knows that it misses something, and what it is past of is not owed to it any more where things are evicted.
-        if !self.plan.sizes.are_roomy() {
+        if !self.plan.is_roomy() {
             let person = &self.clients[&client];
-            let is_past = |(stream, seq): &Place| person.positions.get(stream).is_some_and(|last| seq <= last);
+            let is_past =
+                |(stream, seq): &Place| person.positions.get(stream).is_some_and(|last| seq <= last);
             let missed = self.oracle.all().filter(|(text, said)| {
                 !person.seen.contains(text) && !said.places.is_empty() && said.places.iter().all(is_past)
             });
@@ -197,8 +199,9 @@ impl World {
         let broken = self.live().into_iter().find_map(|server| {
             self.servers[server].rooms().find_map(|room| {
                 let streams = room.digest(None).len();
+                let limits = self.plan.sizes.limits();
                 let waiting = room.unconfirmed.messages().count();
-                (streams > STREAMS_PER_ROOM_MAX || waiting > UNCONFIRMED_MAX)
+                (streams > limits.streams.max(self.servers.len() + 1) || waiting > limits.unconfirmed)
                     .then(|| format!("server {server}: {streams} streams, {waiting} messages wait"))
             })
         });
@@ -228,7 +231,7 @@ impl World {
             let has_seen = self.clients.get(client).is_none_or(|person| person.seen.contains(&text));
             (is_owed && !has_seen).then_some((*client, text, *place))
         });
-        if let Some((client, text, (stream, seq))) = hole.filter(|_| self.plan.sizes.are_roomy()) {
+        if let Some((client, text, (stream, seq))) = hole.filter(|_| self.plan.is_roomy()) {
             let what = format!("client {client} was not shown {text} at {stream} {seq}, and not told");
             self.fail(Check::Holes, Some(text), what);
         }
@@ -250,10 +253,8 @@ impl World {
     fn check_hubs(&mut self) {
         let live = self.live();
         for name in ROOMS {
-            let rooms: Vec<_> = live
-                .iter()
-                .filter_map(|server| Some((*server, self.servers[*server].room(name)?)))
-                .collect();
+            let rooms: Vec<_> =
+                live.iter().filter_map(|server| Some((*server, self.servers[*server].room(name)?))).collect();
             let members: u32 = rooms.iter().map(|(_, room)| room.members()).sum();
             if members > 0 && live.len() > 1 && rooms.len() < 2 {
                 let what = format!("{name} is held once, of {live:?} by {:?}", rooms[0].0);
@@ -263,14 +264,23 @@ impl World {
                 // What its author said before it left may wait for ever where nobody is.
                 let waits = members > 0 && !room.unconfirmed.is_empty();
                 if !room.is_whole() || waits || room.fetch.is_some() {
-                    let what = format!("server {server} still waits for something in {room:?}");
+                    let about = (
+                        room.is_whole(),
+                        room.unconfirmed.retries().collect::<Vec<_>>(),
+                        room.unconfirmed.first(),
+                        &room.fetch,
+                    );
+                    let streams: Vec<_> =
+                        room.streams().iter().filter(|stream| stream.has_open_gap()).collect();
+                    let what = format!("server {server} still waits in {name}: {about:?} {streams:?}");
                     return self.fail(Check::NobodyWaits, None, what);
                 }
                 for (other, theirs) in &rooms {
                     for span in room.digest(None) {
                         let last = theirs.position(span.stream);
-                        if last != Some(span.last) && self.plan.sizes.are_roomy() {
-                            let what = format!("{name}: server {server} has {span:?}, server {other} {last:?}");
+                        if last != Some(span.last) && self.plan.is_roomy() {
+                            let what =
+                                format!("{name}: server {server} has {span:?}, server {other} {last:?}");
                             return self.fail(Check::Digests, None, what);
                         }
                     }

@@ -92,6 +92,8 @@ pub struct Client {
     pub resent: u64,
     pub is_retrying: bool,
     said: u64,
+    /// What `joined` said last.
+    pub is_told_all: bool,
 }
 
 impl Client {
@@ -110,6 +112,7 @@ impl Client {
             sends_behind_join: rng.bool(),
             forgets: plan.kinds.has(Kind::Forgetful),
             lines: Vec::new(),
+            is_told_all: false,
             was_in: false,
             positions: BTreeMap::new(),
             seen: BTreeSet::new(),
@@ -152,10 +155,13 @@ impl Client {
     /// Takes a frame that came on one of its lines.
     pub fn receive(&mut self, connection: u64, frame: &Frame, now: Ms) -> Vec<Told> {
         let mut told = Vec::new();
-        let Some(line) = self.lines.iter().position(|line| line.connection == connection) else { return told };
+        let Some(line) = self.lines.iter().position(|line| line.connection == connection) else {
+            return told;
+        };
         match frame {
             Frame::Joined { users, roster, history, is_complete, streams } => {
                 let before = self.positions.clone();
+                self.is_told_all = *is_complete;
                 self.users = *users;
                 self.roster = roster.iter().cloned().collect();
                 let goes_on = self.was_in && *is_complete;
@@ -166,10 +172,12 @@ impl Client {
                     self.positions.retain(|stream, _| streams.iter().any(|(named, _)| named == stream));
                 }
                 for (stream, last) in streams {
+                    // Where it has seen as far elsewhere, what it has seen may come here again.
+                    let is_echo = before.get(stream).is_some_and(|seen| seen >= last);
                     let position = self.positions.entry(*stream).or_default();
                     *position = (*position).max(*last);
                     let told = self.lines[line].told.entry(*stream).or_default();
-                    *told = (*told).max(*last);
+                    *told = (*told).max(if is_echo { 0 } else { *last });
                 }
                 let line = &mut self.lines[line];
                 line.is_in = true;
@@ -200,6 +208,8 @@ impl Client {
                 self.roster.retain(|name| !left.contains(name));
             }
             Frame::Presence { .. } | Frame::Other => {}
+            // The client says it again, as all that it has no acknowledgement for.
+            Frame::Error(error) if error.starts_with("overloaded") => {}
             Frame::Error(error) => told.push(Told::Broken(Check::NoError, error.clone())),
         }
         told

@@ -60,7 +60,8 @@ impl World {
             Kind::Leave if may_die && !self.servers[server].is_draining => self.drain(server, lasts),
             Kind::ClockStep => {
                 let by = STEPS_MS[c as usize % STEPS_MS.len()];
-                self.story.tell(self.now, None, || format!("the clock of server {server} is stepped by {by} ms"));
+                self.story
+                    .tell(self.now, None, || format!("the clock of server {server} is stepped by {by} ms"));
                 self.servers[server].clock.step(by, self.now);
             }
             Kind::ClockDrift => {
@@ -184,9 +185,7 @@ impl World {
             Relief::Node(lane) => self.network.set_node(lane, Node::Up, now),
             Relief::Link(server, lane) => self.network.cut(server, lane, false, false, now),
             Relief::Loss => self.network.loss = 0.0,
-            Relief::NewServer
-                if self.live().len() < SERVERS_MAX && self.servers.len() < INCARNATIONS_MAX =>
-            {
+            Relief::NewServer if self.live().len() < SERVERS_MAX && self.servers.len() < INCARNATIONS_MAX => {
                 self.start_server();
             }
             Relief::Move(client) => {

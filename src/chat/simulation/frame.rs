@@ -17,28 +17,11 @@ pub struct Shown {
 
 #[derive(Debug)]
 pub enum Frame {
-    Joined {
-        users: u64,
-        roster: Vec<String>,
-        history: Vec<Shown>,
-        is_complete: bool,
-        streams: Vec<Place>,
-    },
+    Joined { users: u64, roster: Vec<String>, history: Vec<Shown>, is_complete: bool, streams: Vec<Place> },
     Message(Shown),
-    Ack {
-        id: String,
-        place: Place,
-    },
-    Gap {
-        stream: StreamId,
-        first: u64,
-        last: u64,
-    },
-    Presence {
-        users: u64,
-        joined: Vec<String>,
-        left: Vec<String>,
-    },
+    Ack { id: String, place: Place },
+    Gap { stream: StreamId, first: u64, last: u64 },
+    Presence { users: u64, joined: Vec<String>, left: Vec<String> },
     Error(String),
     Other,
 }

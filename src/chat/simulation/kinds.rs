@@ -38,32 +38,78 @@ pub enum Kind {
     Reordering,
     ClientLegs,
     SmallBudget,
-    SmallLimits,
+    SmallRings,
+    FewStreams,
+    ShortLives,
 }
 
 use Kind::{
-    BigTexts, Bursts, ClientLegs, ClockDrift, ClockStep, Cut, Dark, Forgetful, HeavyLoss, Impatience, Kill, KillInTurn,
-    KillWithNode, KillWithSplit, Latency, Leave, LongStall, Loss, Moves, NodeFreeze, NodeKill, Partings,
-    Reordering, SameIds, SameNames, SmallBudget, SmallLimits, Split, Stall, TwoLines,
+    BigTexts, Bursts, ClientLegs, ClockDrift, ClockStep, Cut, Dark, FewStreams, Forgetful, HeavyLoss,
+    Impatience, Kill, KillInTurn, KillWithNode, KillWithSplit, Latency, Leave, LongStall, Loss, Moves,
+    NodeFreeze, NodeKill, Partings, Reordering, SameIds, SameNames, ShortLives, SmallBudget, SmallRings,
+    Split, Stall, TwoLines,
 };
 
-const ALL: [Kind; 30] = [
-    NodeKill, NodeFreeze, Cut, Split, Dark, Loss, HeavyLoss, Stall, LongStall, Kill, KillInTurn, KillWithNode,
-    KillWithSplit, Leave, ClockStep, ClockDrift, Moves, TwoLines, Forgetful, Impatience, Partings, Bursts, BigTexts,
-    SameNames, SameIds, Latency, Reordering, ClientLegs, SmallBudget, SmallLimits,
+const ALL: [Kind; 32] = [
+    NodeKill,
+    NodeFreeze,
+    Cut,
+    Split,
+    Dark,
+    Loss,
+    HeavyLoss,
+    Stall,
+    LongStall,
+    Kill,
+    KillInTurn,
+    KillWithNode,
+    KillWithSplit,
+    Leave,
+    ClockStep,
+    ClockDrift,
+    Moves,
+    TwoLines,
+    Forgetful,
+    Impatience,
+    Partings,
+    Bursts,
+    BigTexts,
+    SameNames,
+    SameIds,
+    Latency,
+    Reordering,
+    ClientLegs,
+    SmallBudget,
+    SmallRings,
+    FewStreams,
+    ShortLives,
 ];
 
 /// Those that break something for a while.
 const FAULTS: [Kind; 16] = [
-    NodeKill, NodeFreeze, Cut, Split, Dark, Loss, HeavyLoss, Stall, LongStall, Kill, KillInTurn, KillWithNode,
-    KillWithSplit, Leave, ClockStep, ClockDrift,
+    NodeKill,
+    NodeFreeze,
+    Cut,
+    Split,
+    Dark,
+    Loss,
+    HeavyLoss,
+    Stall,
+    LongStall,
+    Kill,
+    KillInTurn,
+    KillWithNode,
+    KillWithSplit,
+    Leave,
+    ClockStep,
+    ClockDrift,
 ];
 
 /// What the simulation of 5cb1a44 could do.
 const OLD: [Kind; 9] = [NodeKill, NodeFreeze, Cut, Split, Loss, Stall, Kill, Moves, Partings];
 
 /// What the core cannot bear yet, whatever its rules: clients have no nonce of their own, limits are constants.
-const NOT_YET: [Kind; 2] = [SameIds, SmallLimits];
+const NOT_YET: [Kind; 3] = [SmallRings, FewStreams, ShortLives];
 
 /// A set of kinds.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -380,7 +380,8 @@ impl Network {
                     if answers {
                         (link.life, link.proven) = (life, connected);
                         link.connection += 1;
-                        let ups = self.ends[server].links.iter().filter(|link| link.sight == Sight::Up).count();
+                        let ups =
+                            self.ends[server].links.iter().filter(|link| link.sight == Sight::Up).count();
                         if ups == 1 {
                             self.ends[server].inbox.push_back(BusEvent::Lost);
                         }

@@ -57,7 +57,8 @@ impl World {
         let (room, user, nonce) = (ROOMS[person.room].into(), Arc::clone(&person.user), person.nonce);
         let (since, sends_behind_join) = (person.since(), person.sends_behind_join);
         let patience = person.patience;
-        self.story.tell(now, None, || format!("client {client} comes to server {server} in {room}: {since:?}"));
+        self.story
+            .tell(now, None, || format!("client {client} comes to server {server} in {room}: {since:?}"));
         self.ask(connection, server, server::join(&room, &user, nonce, since));
         if sends_behind_join {
             self.send_unacked(client);
@@ -88,10 +89,10 @@ impl World {
         let line = person.lines.iter().find(|line| line.connection == connection);
         let Some(server) = line.map(|line| line.server) else { return };
         let patience = person.patience;
-        let is_silent =
-            self.servers[server].stalled_since.is_some_and(|since| since + patience <= self.now);
+        let is_silent = self.servers[server].stalled_since.is_some_and(|since| since + patience <= self.now);
         if is_silent {
-            self.story.tell(self.now, None, || format!("client {client} leaves server {server}, which is silent"));
+            self.story
+                .tell(self.now, None, || format!("client {client} leaves server {server}, which is silent"));
             self.close_line(connection);
             self.return_soon(client, 300);
         } else if self.servers[server].stalled_since.is_some() {
@@ -144,10 +145,10 @@ impl World {
         if person.speaks_on().is_none() || person.unacked.len() >= 50 {
             return;
         }
-        let (room, floor) = (person.room, person.lowest);
+        // Who was told that something is missing here may have seen what this server does not know.
+        let (room, floor) = (person.room, person.lowest.filter(|_| person.is_told_all));
         let in_room = |other: &&Client| other.room == room && other.was_in;
-        let audience: BTreeSet<_> =
-            self.clients.values().filter(in_room).map(|other| other.index).collect();
+        let audience: BTreeSet<_> = self.clients.values().filter(in_room).map(|other| other.index).collect();
         let text = self.oracle.say(Said {
             room,
             at: self.now,
@@ -187,7 +188,8 @@ impl World {
         let (id, text) = (unacked.id.clone(), unacked.text);
         let again = if is_again { " again" } else { "" };
         self.story.tell(now, Some(text), || format!("client {client} says {text} at server {server}{again}"));
-        if self.reach.is_apart(server, self.plan.leg_max(), now) && is_again {
+        let has_place = !self.oracle.get(text).places.is_empty();
+        if self.reach.is_apart(server, self.plan.leg_max(), now) && (is_again || has_place) {
             self.oracle.get_mut(text).is_tainted = true;
         }
         let pad = self.plan.text_bytes.saturating_sub(8);
@@ -220,7 +222,9 @@ impl World {
     /// Goes to another server though its own lives.
     pub fn move_on(&mut self, client: usize) {
         let Some(person) = self.clients.get(&client) else { return };
-        let Some(line) = person.lines.last().filter(|line| line.is_in && person.lines.len() == 1) else { return };
+        let Some(line) = person.lines.last().filter(|line| line.is_in && person.lines.len() == 1) else {
+            return;
+        };
         let connection = line.connection;
         self.story.tell(self.now, None, || format!("client {client} moves on"));
         self.close_line(connection);
@@ -240,8 +244,9 @@ impl World {
     /// Goes from the server before, unless the next one has died meanwhile.
     pub fn uncross(&mut self, connection: u64) {
         let person = self.lines.get(&connection).and_then(|client| self.clients.get(client));
-        let is_elsewhere = person
-            .is_some_and(|person| person.lines.iter().any(|line| line.connection != connection && line.is_in));
+        let is_elsewhere = person.is_some_and(|person| {
+            person.lines.iter().any(|line| line.connection != connection && line.is_in)
+        });
         if is_elsewhere {
             self.close_line(connection);
         }

@@ -2,8 +2,11 @@
 //! is shrunk. What a fault hits is decided when it comes, by what lives then.
 
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use fastrand::Rng;
+
+use crate::chat::Limits;
 
 use super::kinds::{Kind, Kinds};
 
@@ -46,9 +49,8 @@ pub struct Act {
     pub what: What,
 }
 
-/// How large things are in a world. Constants of the core today; drawn here once they are a value there.
+/// How large things are in a world.
 #[derive(Clone, Copy, Debug)]
-#[allow(dead_code, reason = "the core has them as constants still")]
 pub struct Sizes {
     pub ring_messages: usize,
     pub streams: usize,
@@ -72,8 +74,30 @@ impl Sizes {
         }
     }
 
-    /// Nothing is evicted in the life of a world.
-    pub fn are_roomy(&self) -> bool {
+    /// Small where the kinds say so.
+    fn only(self, kinds: Kinds) -> Self {
+        let mut sizes = Self::PRODUCTION;
+        if kinds.has(Kind::SmallRings) {
+            (sizes.ring_messages, sizes.ids) = (self.ring_messages, self.ids);
+        }
+        if kinds.has(Kind::FewStreams) {
+            sizes.streams = self.streams;
+        }
+        if kinds.has(Kind::ShortLives) {
+            (sizes.linger, sizes.hold) = (self.linger, self.hold);
+        }
+        sizes
+    }
+
+    /// What servers are given.
+    pub fn limits(&self) -> Limits {
+        let Self { ring_messages, streams, ids, linger, hold } = *self;
+        let (room_linger, hold_time) = (Duration::from_millis(linger), Duration::from_millis(hold));
+        Limits { ring_messages, streams, ids, room_linger, hold_time, ..Limits::default() }
+    }
+
+    /// No number of messages evicts one in the life of a world.
+    fn are_roomy(&self) -> bool {
         self.ring_messages >= Self::PRODUCTION.ring_messages
     }
 }
@@ -128,9 +152,14 @@ impl Plan {
             budget: if kinds.has(Kind::SmallBudget) { rng.usize(1..=64) } else { 4096 },
             flush_delay: if rng.u8(..) < 50 { 3 } else { 0 },
             text_bytes: if kinds.has(Kind::BigTexts) { rng.usize(10..=4000) } else { 0 },
-            sizes: if kinds.has(Kind::SmallLimits) { Sizes::draw(&mut rng) } else { Sizes::PRODUCTION },
+            sizes: Sizes::draw(&mut rng).only(kinds),
             is_long: rng.u8(..) < 64,
         }
+    }
+
+    /// Nothing is evicted in the life of the world.
+    pub fn is_roomy(&self) -> bool {
+        self.sizes.are_roomy() && self.text_bytes == 0
     }
 
     /// The longest way from one server to another.
@@ -161,7 +190,9 @@ impl Plan {
             Kind::ClientLegs => plan.client_leg = 0,
             Kind::SmallBudget => plan.budget = 4096,
             Kind::BigTexts => plan.text_bytes = 0,
-            Kind::SmallLimits => plan.sizes = Sizes::PRODUCTION,
+            Kind::SmallRings | Kind::FewStreams | Kind::ShortLives => {
+                plan.sizes = plan.sizes.only(plan.kinds)
+            }
             _ => {}
         }
         plan

@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 
 use super::clock::Clock;
 use super::frame::Place;
+use super::network::LANES;
 use super::plan::{Ms, Plan};
 use crate::chat::hub::{Effect, Hub, Settings};
 use crate::chat::room::Room;
-use crate::chat::{Ask, BusEvent, Member, Now, RoomId};
-use crate::wire::StreamId;
+use crate::chat::{Ask, BusEvent, Carrying, Member, Now, RoomId};
 use crate::wire::client_message::Since;
-use crate::wire::envelope::{Span, Word};
+use crate::wire::envelope::{Position, Span, Word};
+use crate::wire::{ClientNonce, StreamId};
 
 const REACTORS: u64 = 2;
 /// Asks that one turn takes in: 64 batches of a few each.
@@ -67,6 +68,7 @@ impl Server {
             seed,
             settle: Duration::from_millis(500),
             flush_delay: Duration::from_millis(plan.flush_delay),
+            limits: plan.sizes.limits().into(),
         };
         Self {
             hub: Some(Hub::new(settings, start + Duration::from_millis(now))),
@@ -136,8 +138,8 @@ impl Server {
         self.carried = carrying;
         let load = (!self.is_draining).then_some(self.lines.len() as u32);
         let Some(hub) = &mut self.hub else { return };
-        hub.handle_bus_state(carrying > 0, at);
-        hub.handle_load(load);
+        hub.handle_bus_state(Carrying { lanes: carrying, of: LANES }, at);
+        hub.handle_load(load, at);
         for _ in 0..ASKS_PER_TURN {
             match self.asks.pop_front() {
                 None => break,
@@ -184,9 +186,9 @@ impl Server {
         }
     }
 
-    /// Whether a server that drains may end: today it hands nothing over.
+    /// Whether a server that drains may end.
     pub fn may_end(&self) -> bool {
-        true
+        self.hub.as_ref().is_none_or(Hub::is_handed_over)
     }
 
     pub fn poll_effect(&mut self) -> Option<Effect> {
@@ -228,7 +230,7 @@ impl Server {
     /// Whether it has the message of that place now.
     pub fn keeps(&self, room: &str, (stream, seq): Place) -> bool {
         let span = Span { stream, first: seq, last: seq };
-        self.room(room).is_some_and(|room| !room.supply(&[span]).0.is_empty())
+        self.room(room).is_some_and(|room| !room.supply(&[span]).entries.is_empty())
     }
 
     pub fn position(&self, room: &str, stream: StreamId) -> Option<u64> {
@@ -248,27 +250,21 @@ fn member(connection: u64) -> Member {
 }
 
 /// A client comes in.
-pub fn join(room: &Arc<str>, user: &Arc<str>, _client: u64, since: Option<Vec<Place>>) -> Ask {
+pub fn join(room: &Arc<str>, user: &Arc<str>, client: u64, since: Option<Vec<Place>>) -> Ask {
     let since = since.map(|streams| Since { streams, names_strangers: false });
-    Ask::Join { room: Arc::clone(room), user: Arc::clone(user), visit: 0, since }
+    let client = ClientNonce::from_seed(client.into());
+    Ask::Join { room: Arc::clone(room), user: Arc::clone(user), client, visit: 0, since }
 }
 
 /// A client says something.
-pub fn send(room: &Arc<str>, user: &Arc<str>, _client: u64, id: &str, text: String) -> Ask {
-    Ask::Send { room: Arc::clone(room), user: Arc::clone(user), id: id.into(), text: text.into() }
+pub fn send(room: &Arc<str>, user: &Arc<str>, client: u64, id: &str, text: String) -> Ask {
+    let client = ClientNonce::from_seed(client.into()).key();
+    Ask::Send { room: Arc::clone(room), user: Arc::clone(user), client, id: id.into(), text: text.into() }
 }
 
-/// What a confirmation claims: of each room and stream the last number.
+/// What a confirmation claims: of each room and stream which numbers.
 pub fn claims(word: &Word) -> Vec<(Arc<str>, StreamId, std::ops::RangeInclusive<u64>)> {
     let Word::Have { positions, .. } = word else { return Vec::new() };
-    let claim = |position: &crate::wire::envelope::Position| {
-        (Arc::clone(&position.room), position.stream, 1..=position.last)
-    };
+    let claim = |Position { room, span }: &Position| (Arc::clone(room), span.stream, span.first..=span.last);
     positions.iter().map(claim).collect()
-}
-
-/// A confirmation that nobody gave, for worlds that are wrong on purpose.
-pub fn confirmation(to: u64, room: &Arc<str>, stream: StreamId, last: u64) -> Word {
-    let position = crate::wire::envelope::Position { room: Arc::clone(room), stream, last };
-    Word::Have { to, positions: [position].into() }
 }

@@ -3,16 +3,17 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::Mutant;
 use super::plan::{Plan, START};
 use super::story::{Check, Failure};
 use super::world::World;
+use crate::chat::mutants::{Mutant, switch};
 
 const TRIES_MAX: usize = 400;
 
 /// Runs a plan to its end or failure; a panic of the core is a failure as well.
-pub fn run(plan: &Plan, mutant: Mutant, is_told: bool) -> (Result<(), Failure>, String) {
-    let mut world = World::new(Arc::new(plan.clone()), mutant, is_told);
+pub fn run(plan: &Plan, mutant: Option<Mutant>, is_told: bool) -> (Result<(), Failure>, String) {
+    switch(mutant);
+    let mut world = World::new(Arc::new(plan.clone()), is_told);
     let outcome = catch_unwind(AssertUnwindSafe(|| world.run()));
     let outcome = outcome.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
@@ -20,6 +21,7 @@ pub fn run(plan: &Plan, mutant: Mutant, is_told: bool) -> (Result<(), Failure>, 
         let what = what.unwrap_or_default();
         Err(Failure { at: world.now, check: Check::Panic, what, text: None })
     });
+    switch(None);
     let about = outcome.as_ref().err().and_then(|failure| failure.text);
     let story = if is_told { world.story.about(about) } else { String::new() };
     (outcome, story)
@@ -27,7 +29,7 @@ pub fn run(plan: &Plan, mutant: Mutant, is_told: bool) -> (Result<(), Failure>, 
 
 struct Shrinker {
     plan: Plan,
-    mutant: Mutant,
+    mutant: Option<Mutant>,
     check: Check,
     tries: usize,
 }
@@ -48,7 +50,7 @@ impl Shrinker {
 }
 
 /// Leaves out kinds of faults, then single ones, then clients, then what they do.
-pub fn shrink(plan: Plan, mutant: Mutant, failure: &Failure) -> Plan {
+pub fn shrink(plan: Plan, mutant: Option<Mutant>, failure: &Failure) -> Plan {
     let mut shrinker = Shrinker { plan, mutant, check: failure.check, tries: 0 };
     for kind in shrinker.plan.kinds.iter().collect::<Vec<_>>() {
         shrinker.takes(shrinker.plan.without_kind(kind));

@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use super::Mutant;
 use super::client::Told;
 use super::frame::{self, Frame};
 use super::oracle::Said;
-use super::server;
 use super::story::Check;
 use super::world::{Event, World};
 use crate::chat::hub::Effect;
@@ -24,10 +22,6 @@ impl World {
             self.servers[server].begin_turn(carrying, self.now);
             for _ in 0..self.plan.budget {
                 let Some(event) = self.network.poll_event(server, self.now) else { break };
-                let event = match self.mutant {
-                    Mutant::NoDedupe => forget(event, &mut self.rng),
-                    _ => event,
-                };
                 self.note_hearing(server, &event);
                 self.servers[server].hear(event, self.now);
             }
@@ -61,7 +55,8 @@ impl World {
             }
         }
         if had_any && self.servers[server].dies_after.take().is_some() {
-            self.story.tell(self.now, None, || format!("server {server} dies after {count} effects of a turn"));
+            self.story
+                .tell(self.now, None, || format!("server {server} dies after {count} effects of a turn"));
             self.bury(server, true);
             self.reach.note_death(self.now);
         }
@@ -69,7 +64,7 @@ impl World {
 
     fn publish(&mut self, server: usize, envelope: Envelope) {
         match &envelope.word {
-            Word::Messages { room, stream, first_seq, messages, .. } => {
+            Word::Messages { stream, first_seq, messages, .. } => {
                 for (seq, message) in (*first_seq..).zip(messages.iter()) {
                     let text = frame::number(&message.text);
                     if stream.origin == envelope.origin && self.oracle.note_place((*stream, seq), text) {
@@ -79,19 +74,8 @@ impl World {
                         });
                     }
                 }
-                if self.mutant == Mutant::EarlyAck {
-                    let last = first_seq + messages.len() as u64 - 1;
-                    let word = server::confirmation(envelope.origin, room, *stream, last);
-                    let peer = self.live().into_iter().find(|other| *other != server);
-                    if let Some(peer) = peer {
-                        let origin = self.servers[peer].incarnation;
-                        let event = BusEvent::Received(Envelope { origin, word });
-                        self.servers[server].hear(event, self.now);
-                    }
-                }
             }
             Word::Have { .. } => self.check_have(server, &envelope.word),
-            Word::Want { .. } if self.mutant == Mutant::NoRepair => return,
             _ => {}
         }
         self.network.publish(server, envelope, self.now);
@@ -251,7 +235,9 @@ impl World {
                 self.check_quick_ack(text, waited);
             }
             Told::Gap { stream, first, last } => {
-                self.story.tell(self.now, None, || format!("client {client} is told a gap: {stream} {first}..{last}"));
+                self.story.tell(self.now, None, || {
+                    format!("client {client} is told a gap: {stream} {first}..{last}")
+                });
                 (first..=last).for_each(|seq| self.check_gap(client, (stream, seq)));
             }
             Told::Hole { stream, first, last } => {
@@ -275,22 +261,3 @@ impl World {
         }
     }
 }
-
-/// The ids of what a server hears are made unknown to it, so that it cannot know a message again.
-fn forget(event: BusEvent, rng: &mut fastrand::Rng) -> BusEvent {
-    let BusEvent::Received(Envelope { origin, word }) = event else { return event };
-    let word = match word {
-        Word::Messages { room, stream, first_seq, witness, messages } => {
-            let strange = |message: &Arc<Message>| {
-                let id = rng.u64(..).to_string().into();
-                let (from, text) = (Arc::clone(&message.from), message.text.clone());
-                Arc::new(Message { from, id, text, time: message.time })
-            };
-            let messages = messages.iter().map(strange).collect();
-            Word::Messages { room, stream, first_seq, witness, messages }
-        }
-        word => word,
-    };
-    BusEvent::Received(Envelope { origin, word })
-}
-

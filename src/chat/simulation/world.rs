@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 
-use super::Mutant;
 use super::client::Client;
 use super::frame::Frame;
 use super::kinds::Kind;
@@ -17,31 +16,49 @@ use super::plan::{Ms, Plan, START};
 use super::reach::Reach;
 use super::server::{Incoming, Server};
 use super::story::{Check, Failure, Story};
-use crate::chat::limits::{LEASE, PRESENCE_INTERVAL_MAX, PRESENCE_REFRESH};
+use crate::chat::limits::{PRESENCE_INTERVAL_MAX, PRESENCE_REFRESH};
 
 pub const ROOMS: [&str; 3] = ["red", "blue", "green"];
 /// Every lease, roster and refresh has its time.
 const PRESENCE: Duration =
-    Duration::from_secs(PRESENCE_REFRESH.as_secs() + 2 * PRESENCE_INTERVAL_MAX.as_secs() + LEASE.as_secs());
+    Duration::from_secs(PRESENCE_REFRESH.as_secs() + 2 * PRESENCE_INTERVAL_MAX.as_secs() + 3);
 
 #[derive(Debug)]
 pub enum Event {
     Act(usize),
     Fault(usize),
     Relief(Relief),
-    ToServer { server: usize, incoming: Incoming },
-    ToClient { connection: u64, frames: Arc<Vec<Frame>> },
+    ToServer {
+        server: usize,
+        incoming: Incoming,
+    },
+    ToClient {
+        connection: u64,
+        frames: Arc<Vec<Frame>>,
+    },
     /// A client notices that its server is dead.
-    Broken { connection: u64 },
+    Broken {
+        connection: u64,
+    },
     /// A client that is nowhere comes to some server.
-    Return { client: usize },
-    Retry { client: usize },
+    Return {
+        client: usize,
+    },
+    Retry {
+        client: usize,
+    },
     /// A server has said nothing for too long.
-    Impatient { connection: u64 },
+    Impatient {
+        connection: u64,
+    },
     /// The client is at its next server and goes from the one before.
-    Uncross { connection: u64 },
+    Uncross {
+        connection: u64,
+    },
     /// A draining server ends.
-    End { server: usize },
+    End {
+        server: usize,
+    },
 }
 
 /// What ends at some time.
@@ -65,7 +82,6 @@ struct Timed {
 
 pub struct World {
     pub(super) plan: Arc<Plan>,
-    pub(super) mutant: Mutant,
     pub(super) rng: Rng,
     pub(super) start: Instant,
     pub(super) now: Ms,
@@ -88,11 +104,10 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(plan: Arc<Plan>, mutant: Mutant, is_told: bool) -> Self {
+    pub fn new(plan: Arc<Plan>, is_told: bool) -> Self {
         let mut rng = Rng::with_seed(plan.seed ^ 0x5eed);
         let network = Network::new(rng.u64(..), plan.leg.clone(), plan.kinds.has(Kind::Reordering));
         let mut world = Self {
-            mutant,
             rng,
             start: Instant::now(),
             now: 0,
@@ -115,7 +130,10 @@ impl World {
         (0..world.plan.servers).for_each(|_| world.start_server());
         let plan = Arc::clone(&world.plan);
         plan.acts.iter().enumerate().for_each(|(index, act)| world.plan_at(act.at, Event::Act(index)));
-        plan.faults.iter().enumerate().for_each(|(index, fault)| world.plan_at(fault.at, Event::Fault(index)));
+        plan.faults
+            .iter()
+            .enumerate()
+            .for_each(|(index, fault)| world.plan_at(fault.at, Event::Fault(index)));
         world
     }
 

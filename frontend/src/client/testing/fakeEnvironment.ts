@@ -41,6 +41,9 @@ export class FakeSocket {
   }
 }
 
+/** The nonce of the client in a fake world. */
+export const SECRET = '5f2c9a417be0d83651c4f7a2093be86d';
+
 /** A world in which nothing happens until a test says so. */
 export class FakeEnvironment implements Environment {
   nowMs = 1_700_000_000_000;
@@ -51,6 +54,7 @@ export class FakeEnvironment implements Environment {
   /** Every URL that was ever asked for. */
   readonly asked: string[] = [];
   #timers = new Set<Timer>();
+  #secrets = 0;
 
   now() {
     return this.nowMs;
@@ -60,6 +64,12 @@ export class FakeEnvironment implements Environment {
     const [chance = 0] = this.chances;
     if (this.chances.length > 1) this.chances.shift();
     return chance;
+  }
+
+  /** Another one each time: who needs the same has to keep it. */
+  secret() {
+    this.#secrets += 1;
+    return this.#secrets === 1 ? SECRET : this.#secrets.toString(16).padStart(32, '0');
   }
 
   after(delayMs: number, run: () => void): Cancel {

@@ -1,12 +1,12 @@
 import { DEFAULT_LIMITS, type Message } from '../protocol';
-import type { FakeEnvironment, FakeSocket } from './fakeEnvironment';
+import { type FakeEnvironment, type FakeSocket, SECRET } from './fakeEnvironment';
 
 /** What servers say in tests, in one room and mostly in one stream. */
 
 export const welcome = (node: string) => ({ type: 'welcome', node, session: `${node}-s`, limits: DEFAULT_LIMITS });
 
 export const joined = (history: Message[] = [], complete = true) => ({
-  ...{ type: 'joined', room: 'lobby', users: 1, roster: ['ann'], history, complete },
+  ...{ type: 'joined', room: 'lobby', client: SECRET, users: 1, roster: ['ann'], history, complete },
   streams: Object.fromEntries(history.map(({ stream, seq }) => [stream, seq])),
 });
 

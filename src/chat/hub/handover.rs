@@ -1,0 +1,45 @@
+//! Leaving without a moment in which a room is held once: a server that takes no more clients sees to it that two others
+//! hold each of its rooms, and ends only then.
+
+use super::Hub;
+use crate::chat::mutants::{Mutant, is_on};
+use crate::chat::{Now, RoomId};
+
+/// Servers that hold a room besides one that leaves.
+const REPLICAS_WHEN_LEAVING: usize = 2;
+
+impl Hub {
+    /// From here on others are asked to hold what this server holds.
+    pub(super) fn begin_handover(&mut self, now: Now) {
+        if !is_on(Mutant::NoHandover) {
+            self.handover_due = Some(now.instant);
+        }
+    }
+
+    /// Asks again for what is not handed over yet.
+    pub(super) fn continue_handover(&mut self, now: Now) {
+        if self.handover_due.is_some_and(|due| due <= now.instant) {
+            self.handover_due = Some(now.instant + self.limits().handover_interval);
+            self.ids().for_each(|id| self.seek_holder(id, 0));
+        }
+    }
+
+    /// Whether this server may end: each room with members or messages is held by two others, or by all that there are.
+    /// The shell bounds how long it waits for that.
+    pub fn is_handed_over(&self) -> bool {
+        self.handover_due.is_none() || self.ids().all(|id| !self.lacks_replica(id))
+    }
+
+    /// Whether a room should be held by one more of the other servers, and there is one.
+    pub(super) fn lacks_replica(&self, id: RoomId) -> bool {
+        let room = self.room(id);
+        let is_leaving = self.handover_due.is_some();
+        let has_content = !room.unconfirmed.is_empty() || is_leaving && room.ring_bytes() > 0;
+        let is_wanted = room.members() > 0 || has_content;
+        let wanted = if is_leaving { REPLICAS_WHEN_LEAVING } else { 1 };
+        let stays = |server: &u64| !self.peers.is_draining(*server);
+        let candidates = self.peers.responsive().filter(stays).count();
+        let replicas = self.replicas(id).into_iter().filter(stays).count();
+        room.is_open() && is_wanted && replicas < wanted.min(candidates)
+    }
+}

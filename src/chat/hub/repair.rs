@@ -1,0 +1,133 @@
+//! What is missing: NACKs for holes, answers to those of other servers, and what becomes of a hole that nobody fills.
+
+use std::sync::Arc;
+
+use super::{Hub, split};
+use crate::chat::mutants::{Mutant, is_on};
+use crate::chat::room::Supply;
+use crate::chat::stream::{Lack, Question, Verdict};
+use crate::chat::{Now, RoomId};
+use crate::wire::envelope::{Entry, Span, Word};
+use crate::wire::{ServerMessage, StreamId};
+
+impl Hub {
+    /// Asks for what is missing: first the server that appended it, then the one that told of it, then all that hold the
+    /// room; when those lack it, everybody else that lives, at once.
+    pub(super) fn look_at_gaps(&mut self, id: RoomId, now: Now) {
+        let due: Vec<_> = self.room_mut(id).due_gaps(now.instant).map(|stream| stream.id).collect();
+        if due.is_empty() {
+            return;
+        }
+        self.judge_gaps(id, due, now);
+        let limits = Arc::clone(&self.settings.limits);
+        let wanted: Vec<_> = self
+            .room_mut(id)
+            .due_gaps(now.instant)
+            .filter_map(|stream| Some((stream.id, stream.want(now.instant, &limits)?)))
+            .collect();
+        for (stream, question) in wanted {
+            for to in self.to_be_asked(id, stream, &question) {
+                self.counts.wants += 1;
+                self.publish_want(id, to, &question);
+            }
+        }
+    }
+
+    /// Which servers are asked in that attempt.
+    fn to_be_asked(&self, id: RoomId, stream: StreamId, question: &Question) -> Vec<u64> {
+        let Question { attempt, announcer, .. } = *question;
+        let room = self.room(id);
+        let may_have = |server: &u64| {
+            self.peers.is_live(*server) && room.gap_of(stream).is_some_and(|gap| !gap.is_lacked_by(*server))
+        };
+        let mut likely = vec![stream.origin];
+        likely.extend([announcer].into_iter().filter(|server| *server != stream.origin));
+        let holders = room.presence.holders().filter(|holder| !likely.contains(holder)).collect::<Vec<_>>();
+        likely.extend(holders);
+        likely.retain(may_have);
+        match attempt.checked_rem(likely.len()) {
+            Some(turn) => vec![likely[turn]],
+            None => self.peers.live().filter(may_have).collect(),
+        }
+    }
+
+    fn publish_want(&mut self, id: RoomId, to: u64, question: &Question) {
+        if is_on(Mutant::NoNack) {
+            return;
+        }
+        for spans in split(&question.spans, |_| size_of::<Span>()) {
+            let (room, spans) = (Arc::clone(&self.room(id).name), spans.into());
+            self.publish(Word::Want { to, room, question: question.number, spans });
+        }
+    }
+
+    /// Sends what another server misses, in parts, and says what is not here either.
+    pub(super) fn supply(&mut self, to: u64, room: &Arc<str>, question: u64, wanted: &[Span]) {
+        let supply = match self.held(room) {
+            Some(id) => self.room(id).supply(wanted),
+            None => Supply { lacks: wanted.to_vec(), ..Supply::default() },
+        };
+        let Supply { entries, lacks, expired } = supply;
+        self.counts.repaired += entries.len() as u64;
+        let repair = |entries: &[Entry], lacks: &[Span], expired: &[Span]| {
+            let (entries, lacks, expired) = (entries.into(), lacks.into(), expired.into());
+            Word::Repair { to, room: Arc::clone(room), question, entries, lacks, expired }
+        };
+        for part in split(&entries, |entry: &Entry| entry.message.weight()) {
+            self.publish(repair(part, &[], &[]));
+        }
+        for part in split(&lacks, |_| size_of::<Span>()) {
+            self.publish(repair(&[], part, &[]));
+        }
+        for part in split(&expired, |_| size_of::<Span>()) {
+            self.publish(repair(&[], &[], part));
+        }
+    }
+
+    /// Another server has sent what it has of what was missing, and says what it has not.
+    pub(super) fn hear_repair(
+        &mut self,
+        origin: u64,
+        room: &Arc<str>,
+        question: u64,
+        entries: &[Entry],
+        [lacks, expired]: [&[Span]; 2],
+        now: Now,
+    ) {
+        let Some(id) = self.held(room) else { return };
+        let own = self.room(id).own();
+        for Entry { stream, seq, message } in entries.iter().filter(|entry| entry.stream != own) {
+            let heard = self.with_ring(id, |room| room.hear(*stream, *seq, message, origin, now));
+            self.gather_heard(id, heard);
+            // It may be the one that waits for a replica's ack.
+            if stream.origin != self.settings.incarnation && self.peers.is_live(stream.origin) {
+                self.owe_have(id, stream.origin, *stream);
+            }
+        }
+        for (spans, is_expired) in [(lacks, false), (expired, true)] {
+            let lack = Lack { server: origin, is_expired };
+            spans.iter().for_each(|span| self.room_mut(id).lack(*span, lack, question, now.instant));
+        }
+        self.judge_gaps(id, lacks.iter().chain(expired).map(|span| span.stream).collect(), now);
+        self.open_if_fetched(id, now);
+        self.reschedule(id);
+    }
+
+    /// Parks holes that nobody who lives can fill, and passes over those that retention has taken everywhere: members are
+    /// told of the latter.
+    pub(super) fn judge_gaps(&mut self, id: RoomId, streams: Vec<StreamId>, now: Now) {
+        let live: Vec<_> = self.peers.live().collect();
+        let is_any_missing = self.peers.is_any_missing();
+        for stream in streams {
+            let (verdict, heard) = self.with_ring(id, |room| room.judge(stream, &live, is_any_missing, now));
+            if let Verdict::Expired { first, last, is_told: true } = verdict
+                && self.room(id).is_open()
+            {
+                self.counts.missing += last + 1 - first;
+                let room = Arc::clone(&self.room(id).name);
+                self.gather(id, &ServerMessage::Gap { room: &room, stream, first, last });
+            }
+            self.gather_heard(id, heard);
+        }
+    }
+}

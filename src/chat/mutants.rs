@@ -1,0 +1,85 @@
+//! Rules that a test may switch off, one at a time, to see that some test fails without them.
+//!
+//! Only the test build has the switch: elsewhere [`is_on`] is a constant, and nothing of this is left in the binary.
+//! docs/replication.md has the table of which world notices which.
+
+/// A rule that is off, or the wrong rule in its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(not(test), allow(dead_code, reason = "named only by tests"))]
+#[allow(missing_docs, reason = "the name says which rule is off; `Mutant::ALL` says what it does instead")]
+pub enum Mutant {
+    CumulativeHave,
+    HaveCountsHoles,
+    PassOverWhatIsLacked,
+    ParkWhenOneLacks,
+    StayParked,
+    OldLacksStand,
+    NoNack,
+    NoDigest,
+    NoDigestRepeats,
+    NoSyncOnLost,
+    NoSyncOnReturn,
+    AckAtOnce,
+    ShowAtOnce,
+    NoSupersede,
+    NoDedup,
+    ForgetIds,
+    AckRetryAtOnce,
+    AckRetryOnLease,
+    EvictUnconfirmed,
+    NoFetch,
+    OneAnswerIsEnough,
+    NoForerunners,
+    NoReplica,
+    NoSuspicion,
+    SameWitness,
+    AloneWithoutMajority,
+    AloneAtOnce,
+    LeaseWithoutEcho,
+    StallCounts,
+    KeptFromStays,
+    AlwaysComplete,
+    HistoryShowsHidden,
+    HistoryIgnoresRepeats,
+    PositionsAheadOfShown,
+    JoinBeforeFrames,
+    NoHandover,
+    WallClock,
+    ForgetLiveStreams,
+    BelieveTheDead,
+    PresenceUnordered,
+    NoReappend,
+    BeginAtFirstAnswer,
+    RetriesNotRepeated,
+}
+
+#[cfg(not(test))]
+/// Whether that rule is off: never, outside of tests.
+#[inline(always)]
+pub const fn is_on(_: Mutant) -> bool {
+    false
+}
+
+#[cfg(test)]
+pub use switch::{is_on, switch};
+
+#[cfg(test)]
+mod switch {
+    use std::cell::Cell;
+
+    use super::Mutant;
+
+    thread_local! {
+        static ON: Cell<Option<Mutant>> = const { Cell::new(None) };
+    }
+
+    /// Whether that rule is off in this thread.
+    pub fn is_on(mutant: Mutant) -> bool {
+        ON.get() == Some(mutant)
+    }
+
+    /// Switches a rule off in this thread, or all on.
+    pub fn switch(mutant: Option<Mutant>) {
+        ON.set(mutant);
+    }
+}
