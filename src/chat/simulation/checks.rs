@@ -261,9 +261,7 @@ impl World {
                 return self.fail(Check::HeldTwice, None, what);
             }
             for (server, room) in &rooms {
-                // What its author said before it left may wait for ever where nobody is.
-                let waits = members > 0 && !room.unconfirmed.is_empty();
-                if !room.is_whole() || waits || room.fetch.is_some() {
+                if !room.is_whole() || !room.unconfirmed.is_empty() || room.fetch.is_some() {
                     let about = (
                         room.is_whole(),
                         room.unconfirmed.retries().collect::<Vec<_>>(),

@@ -76,6 +76,18 @@ impl World {
                 }
             }
             Word::Have { .. } => self.check_have(server, &envelope.word),
+            Word::Want { to, room, spans, .. } => {
+                let to = self.server_of(*to);
+                let tell = || format!("server {server} asks {to} for {spans:?} of {room}");
+                self.story.tell(self.now, None, tell);
+            }
+            Word::Repair { to, room, entries, lacks, expired, .. } => {
+                let to = self.server_of(*to);
+                let seqs: Vec<_> = entries.iter().map(|entry| entry.seq).collect();
+                let tell =
+                    || format!("server {server} sends {to} {seqs:?} of {room}, not {lacks:?} or {expired:?}");
+                self.story.tell(self.now, None, tell);
+            }
             _ => {}
         }
         self.network.publish(server, envelope, self.now);
