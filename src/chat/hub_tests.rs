@@ -218,7 +218,7 @@ fn messages(first_seq: u64, ids: &[&str]) -> Word {
 }
 
 fn digest(is_held: bool, spans: &[Span]) -> RoomDigest {
-    RoomDigest { room: "r".into(), is_held, spans: spans.to_vec() }
+    RoomDigest { room: "r".into(), is_held, time: 0, spans: spans.to_vec() }
 }
 
 fn presence(version: u64, names: &[&str]) -> Word {
@@ -942,7 +942,7 @@ fn a_newcomers_question_is_answered_and_silence_ends_a_servers_users() {
     world.pass(PRESENCE_INTERVAL);
     world.say_word(Word::Sync { is_fresh: true, rooms: ["r".into(), "other".into()].into() });
     let turn = world.pass(PRESENCE_INTERVAL);
-    let answer = RoomDigest { room: "other".into(), is_held: false, spans: Vec::new() };
+    let answer = RoomDigest { room: "other".into(), is_held: false, time: 0, spans: Vec::new() };
     assert!(
         turn.published.iter().any(|word| matches!(word, Word::Digest { to: 2, rooms } if rooms[1] == answer)),
         "{turn:?}"

@@ -154,7 +154,7 @@ impl Default for Limits {
             gap_patience: ms(30),
             want_interval: ms(60),
             want_interval_max: s(1),
-            expiry_patience: s(10),
+            expiry_patience: s(2),
             digest_delay: ms(50),
             digest_stream_age: s(10),
             confirm_patience: ms(300),

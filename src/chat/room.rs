@@ -390,6 +390,16 @@ impl Room {
         self.streams.iter().find(|known| known.id == stream).map(|known| known.last)
     }
 
+    /// The newest stamp of a message in the room.
+    pub fn newest(&self) -> u64 {
+        self.clock.own.max(self.clock.others)
+    }
+
+    /// Another server knows of a message with that stamp.
+    pub fn note_time(&mut self, time: u64) {
+        self.clock.note(time);
+    }
+
     /// What is kept of each stream; `changed_since`: only of those that changed.
     pub fn digest(&self, changed_since: Option<Instant>) -> Vec<Span> {
         let is_told =

@@ -191,8 +191,8 @@ impl Stream {
         if let Some(gap) = &mut self.gap
             && next <= last
         {
-            // What a server has said before is older than what it says now.
-            gap.lacked_by.retain(|lack| lack.server != teller);
+            // It lacked the number before it had dealt with it. What retention has taken does not come back.
+            gap.lacked_by.retain(|lack| lack.server != teller || lack.is_expired);
             gap.due.get_or_insert(now + patience);
         }
         self.note_missing(teller, now, patience);

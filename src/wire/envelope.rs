@@ -57,6 +57,8 @@ pub struct RoomDigest {
     pub room: Arc<str>,
     /// Whether the server subscribes to the room and keeps its messages.
     pub is_held: bool,
+    /// The newest stamp of a message in it, in milliseconds since the epoch, also of one that is kept no longer.
+    pub time: u64,
     /// For each stream what is kept of it; what was heard last is `last`, also when nothing is kept.
     pub spans: Vec<Span>,
 }

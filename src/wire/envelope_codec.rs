@@ -133,9 +133,10 @@ fn put_word(out: &mut Vec<u8>, word: &Word) {
         }
         Word::Digest { to, rooms } => {
             put_u64(out, *to);
-            put_list(out, rooms, |out, RoomDigest { room, is_held, spans }| {
+            put_list(out, rooms, |out, RoomDigest { room, is_held, time, spans }| {
                 put_name(out, room);
                 out.push(u8::from(*is_held));
+                put_u64(out, *time);
                 put_list(out, spans, put_span);
             });
         }
@@ -275,6 +276,7 @@ impl<'a> Reader<'a> {
         Ok(RoomDigest {
             room: self.name(Kind::Room)?.into(),
             is_held: self.flag()?,
+            time: self.u64()?,
             spans: self.list(Self::span)?,
         })
     }

@@ -57,8 +57,8 @@ fn examples() -> Vec<Envelope> {
         Word::Digest {
             to: 9,
             rooms: [
-                RoomDigest { room: room.clone(), is_held: true, spans: vec![span(), span()] },
-                RoomDigest { room: "hall".into(), is_held: false, spans: Vec::new() },
+                RoomDigest { room: room.clone(), is_held: true, time: 9, spans: vec![span(), span()] },
+                RoomDigest { room: "hall".into(), is_held: false, time: 9, spans: Vec::new() },
             ]
             .into(),
         },

@@ -56,7 +56,8 @@ impl Hub {
         self.look_at_unconfirmed(id, now);
         if let Some(spans) = self.room_mut(id).take_due_digest(now.instant) {
             let room = Arc::clone(&self.room(id).name);
-            self.digests.push(RoomDigest { room, is_held: true, spans });
+            let time = self.room(id).newest();
+            self.digests.push(RoomDigest { room, is_held: true, time, spans });
         }
         let room = self.room_mut(id);
         if room.outgoing_due.take_if(|due| *due <= now.instant).is_some() {

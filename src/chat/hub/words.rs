@@ -161,7 +161,8 @@ impl Hub {
         for room in rooms {
             let id = self.held(room);
             let spans = id.map_or_else(Vec::new, |id| self.room(id).digest(None));
-            digests.push(RoomDigest { room: Arc::clone(room), is_held: id.is_some(), spans });
+            let time = id.map_or(0, |id| self.room(id).newest());
+            digests.push(RoomDigest { room: Arc::clone(room), is_held: id.is_some(), time, spans });
             let Some(id) = id else { continue };
             self.room_mut(id).presence.hear_held(origin, true);
             if is_fresh {
@@ -181,6 +182,7 @@ impl Hub {
         if is_answer || digest.is_held {
             room.presence.hear_held(origin, digest.is_held);
         }
+        self.room_mut(id).note_time(digest.time);
         for span in &digest.spans {
             let teller = span.stream.origin;
             let may_begin = teller == origin || !self.peers.is_live(teller);

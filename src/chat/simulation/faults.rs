@@ -1,15 +1,18 @@
 //! What breaks in a world, and what of it the promise allows.
 //!
-//! Not promised, so not planned: two servers that die within 6 s of each other, or before what the first one held is held
-//! twice again.
+//! Not promised, so not planned: two servers that die or stand still at a time or within 6 s of each other, or before what
+//! the first one held is held twice again.
 
 use super::kinds::Kind;
 use super::network::{LANES, Node};
 use super::plan::{Fault, Ms};
+use super::server::Server;
 use super::world::{Event, Relief, World};
 
 const SERVERS_MAX: usize = 6;
 const INCARNATIONS_MAX: usize = 20;
+/// The next server may stand still so long after the last one goes on.
+const BETWEEN_STALLS: Ms = 3000;
 /// A server that drains has so long for its clients to go.
 const DRAIN: Ms = 2000;
 const STEPS_MS: [i64; 10] =
@@ -21,8 +24,16 @@ impl World {
         let live = self.live();
         let server = live[a as usize % live.len()];
         let lane = b as usize % LANES;
+        let is_sound = |other: &usize| {
+            let Server { stalled_since, thawed, .. } = &self.servers[*other];
+            stalled_since.is_none() && (*thawed == 0 || thawed + BETWEEN_STALLS <= self.now)
+        };
+        let are_others_sound = live.iter().filter(|other| **other != server).all(is_sound);
         let drains = live.iter().any(|server| self.servers[*server].is_draining);
-        let may_die = live.len() > 1 && !drains && self.reach.may_one_die(self.plan.leg_max(), self.now);
+        let may_die = !drains
+            && are_others_sound
+            && live.len() > 1
+            && self.reach.may_one_die(self.plan.leg_max(), self.now);
         self.reach_is_old = true;
         match kind {
             Kind::NodeKill => self.break_node(lane, Node::Dead, lasts),
@@ -38,7 +49,7 @@ impl World {
             Kind::Split if live.len() > 1 => self.split(server, lane, c, lasts),
             Kind::Loss => self.lose(0.02 + 0.08 * (c % 100) as f32 / 100.0, lasts),
             Kind::HeavyLoss => self.lose(0.1 + 0.2 * (c % 100) as f32 / 100.0, lasts),
-            Kind::Stall | Kind::LongStall => self.stall(server, lasts),
+            Kind::Stall | Kind::LongStall if may_die => self.stall(server, lasts),
             Kind::Kill if may_die => self.kill_server(server, c % 2 == 0, lasts),
             Kind::KillInTurn if may_die && self.servers[server].is_running() => {
                 self.servers[server].dies_after = Some(c as usize % 8);
@@ -166,7 +177,7 @@ impl World {
         if !self.servers[server].is_alive() {
             return;
         }
-        // It hands nothing over today, so its end is a death.
+        // One that acknowledged alone, or has just seen another die, ends later: it may have what nobody else has.
         let may_one_die = self.reach.may_one_die(self.plan.leg_max(), self.now);
         if self.servers[server].stalled_since.is_some() || !self.servers[server].may_end() || !may_one_die {
             return self.plan_in(100, Event::End { server });
@@ -175,7 +186,6 @@ impl World {
         self.servers[server].leave(self.now);
         self.carry_out(server);
         self.bury(server, false);
-        self.reach.note_death(self.now);
     }
 
     pub fn relieve(&mut self, relief: Relief) {

@@ -225,6 +225,9 @@ impl World {
             Told::Joined { is_complete, came_back, before, waited } => {
                 self.check_joined(client, connection, is_complete && came_back, waited);
                 if came_back && !is_complete {
+                    // What it has seen is not all known there, so an answer may stand above it.
+                    let unacked = self.clients[&client].unacked.iter().map(|unacked| unacked.text);
+                    unacked.for_each(|text| self.oracle.get_mut(text).floor = None);
                     self.check_incomplete(client, connection, &before);
                 }
                 self.after_joined(client, connection);
