@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help up build test check-rust check-frontend browser docker-test chaos bench peers profile clean tools-build tools-test
+.PHONY: help up build test check-rust check-frontend browser docker-test chaos bench mutants peers profile clean tools-build tools-test
 
 ARGS ?=
 CARGO := cargo
@@ -52,6 +52,9 @@ profile: tools-build target/tools/bin/inferno-flamegraph ## a flame graph of a s
 	RUSTFLAGS="-C force-frame-pointers=yes" $(CARGO) build --profile profiling --locked --bin distr-chat
 	$(CARGO) build --release --locked --package loadgen
 	node benches/profile/main.mjs $(ARGS)
+
+mutants: ## which test notices when a rule of replication is off, written into docs/replication.md
+	MUTANTS_WRITE=1 $(CARGO) test --locked --lib mutant_table::every_mutant_is_noticed
 
 peers: tools-build benches/peers/node_modules/.package-lock.json ## the same load on µWebSockets.js, ws and Socket.IO, in turn with ours (ARGS="--only bursts")
 	$(call need,taskset,install util-linux)

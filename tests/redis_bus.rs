@@ -380,6 +380,7 @@ fn a_password_is_used_and_a_wrong_one_is_told() {
             bus,
             events: Vec::new(),
             next_alive: Instant::now(),
+            beat: 0,
             more: false,
         };
         let mut strangers = [stranger];
@@ -419,7 +420,14 @@ fn nodes_that_are_not_there_are_waited_for() {
         credentials: None,
     };
     let bus = RedisBus::new("app-3", 3, options, 3, &poller, Instant::now());
-    let mut named =
-        [Server { incarnation: 3, poller, bus, events: Vec::new(), next_alive: Instant::now(), more: false }];
+    let mut named = [Server {
+        incarnation: 3,
+        poller,
+        bus,
+        events: Vec::new(),
+        next_alive: Instant::now(),
+        more: false,
+        beat: 0,
+    }];
     until(&mut named, "names are as good as addresses", |servers| servers[0].is_up());
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
+use super::branches::{Branch, entered};
 use super::limits::Limits;
 use super::mutants::{Mutant, is_on};
 use super::{Ask, Member};
@@ -82,7 +83,10 @@ impl Fetch {
             self.end = now + patience;
         }
         let is_silent = |peer: &u64| match &before {
-            Some(awaited) => awaited.contains(peer),
+            Some(awaited) => {
+                entered(Branch::FetchAskedAgain);
+                awaited.contains(peer)
+            }
             None => !self.answered.contains(peer),
         };
         self.awaited = Some(peers.filter(is_silent).collect());
@@ -146,7 +150,7 @@ impl Fetch {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     const FETCH_MAX: Duration = Duration::from_secs(1);
@@ -158,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn everybody_answers_or_is_asked_again_until_clients_wait_no_longer() {
+    pub fn everybody_answers_or_is_asked_again_until_clients_wait_no_longer() {
         let now = Instant::now();
         let mut fetch = Fetch::new(now, &Limits::default());
         assert!(!fetch.is_answered() && !fetch.is_due(now + FETCH_INTERVAL));

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
+use super::branches::{Branch, entered};
 use super::limits::Limits;
 use super::{Ask, Member};
 use crate::wire::client_message::Since;
@@ -97,8 +98,13 @@ impl Forerunners {
         is_here: bool,
         now: Instant,
     ) -> Vec<Forerunner> {
-        let is_answered =
-            |question: &mut Question| question.end <= now || is_here && question.awaited.is_empty();
+        let is_answered = |question: &mut Question| {
+            let is_answered = is_here && question.awaited.is_empty();
+            if question.end <= now && !is_answered {
+                entered(Branch::ForerunnerTimedOut);
+            }
+            question.end <= now || is_answered
+        };
         let is_answered = self.question.take_if(is_answered).is_some() || self.question.is_none();
         let is_ready = |forerunner: &mut Forerunner| {
             let since = forerunner.since();

@@ -531,4 +531,4 @@ fn error_frame(code: ErrorCode, message: &str, room: &str, id: Option<&str>) -> 
 
 #[cfg(test)]
 #[path = "hub_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -17,6 +17,8 @@ const ROOM_LINGER: Duration = Duration::from_secs(60);
 const UP: Carrying = Carrying { lanes: 3, of: 3 };
 const DOWN: Carrying = Carrying { lanes: 0, of: 3 };
 
+#[path = "hub/again_tests.rs"]
+pub mod again;
 #[path = "hub/identity_tests.rs"]
 mod identity;
 
@@ -257,7 +259,7 @@ fn a_message_goes_once_to_each_reactor_with_members_and_once_to_the_bus() {
 }
 
 #[test]
-fn nobody_is_told_before_a_second_server_has_it() {
+pub fn nobody_is_told_before_a_second_server_has_it() {
     let mut world = World::with_peer();
     world.say(ANN, "ann", "1");
     world.say(ANN, "ann", "2");
@@ -300,7 +302,7 @@ fn the_death_of_the_only_other_server_confirms_what_waited_for_it() {
 }
 
 #[test]
-fn another_server_is_asked_to_hold_what_waits_for_one_that_is_suspect() {
+pub fn another_server_is_asked_to_hold_what_waits_for_one_that_is_suspect() {
     let mut world = World::with_peer();
     world.hear_beat(3, Some(0), false);
     world.say(ANN, "ann", "1");
@@ -317,7 +319,7 @@ fn another_server_is_asked_to_hold_what_waits_for_one_that_is_suspect() {
 }
 
 #[test]
-fn a_retry_is_acknowledged_again_and_not_told_again() {
+pub fn a_retry_is_acknowledged_again_and_not_told_again() {
     let mut world = World::new();
     world.join(ANN, "ann");
     world.turn();
@@ -331,7 +333,7 @@ fn a_retry_is_acknowledged_again_and_not_told_again() {
 }
 
 #[test]
-fn a_retry_of_what_a_dead_server_said_waits_for_a_second_holder() {
+pub fn a_retry_of_what_a_dead_server_said_waits_for_a_second_holder() {
     let mut world = World::with_peer();
     let cat = Member { reactor: 1, connection: 5 };
     world.join(cat, "cat");
@@ -362,7 +364,7 @@ fn a_retry_of_what_a_dead_server_said_waits_for_a_second_holder() {
 }
 
 #[test]
-fn what_waits_here_and_is_heard_from_another_server_is_shown_once_at_its_place_there() {
+pub fn what_waits_here_and_is_heard_from_another_server_is_shown_once_at_its_place_there() {
     let mut world = World::with_peer();
     let cat = Member { reactor: 1, connection: 5 };
     world.join(cat, "cat");
@@ -401,7 +403,7 @@ fn what_waits_here_and_is_heard_from_another_server_is_shown_once_at_its_place_t
 }
 
 #[test]
-fn who_has_seen_more_waits_until_it_is_known_here() {
+pub fn who_has_seen_more_waits_until_it_is_known_here() {
     let mut world = World::with_peer();
     world.say_word(messages(1, &["a"]));
     world.come_back(BOB, "bob", CAT, 3);
@@ -486,7 +488,7 @@ fn who_has_seen_more_waits_also_in_a_room_that_was_opened_with_what_there_was() 
 }
 
 #[test]
-fn a_retry_of_what_no_ring_has_any_more_gets_a_second_place_that_is_shown_to_nobody_here() {
+pub fn a_retry_of_what_no_ring_has_any_more_gets_a_second_place_that_is_shown_to_nobody_here() {
     let mut world = World::with_peer();
     let cat = Member { reactor: 1, connection: 5 };
     world.join(cat, "cat");
@@ -518,7 +520,7 @@ fn a_retry_of_what_no_ring_has_any_more_gets_a_second_place_that_is_shown_to_nob
 }
 
 #[test]
-fn a_newcomer_has_in_its_history_what_it_is_not_sent() {
+pub fn a_newcomer_has_in_its_history_what_it_is_not_sent() {
     let mut world = World::new();
     world.join(ANN, "ann");
     world.turn();
@@ -543,7 +545,7 @@ fn a_newcomer_has_in_its_history_what_it_is_not_sent() {
 }
 
 #[test]
-fn nobody_comes_in_before_other_servers_have_said_what_they_have() {
+pub fn nobody_comes_in_before_other_servers_have_said_what_they_have() {
     let mut world = World::new();
     world.hear_alive();
     world.join(ANN, "ann");
@@ -594,7 +596,7 @@ fn a_server_that_does_not_answer_is_asked_again_and_not_waited_for_long() {
 }
 
 #[test]
-fn other_servers_messages_are_told_once_and_holes_are_asked_for() {
+pub fn other_servers_messages_are_told_once_and_holes_are_asked_for() {
     let mut world = World::with_peer();
     world.say_word(messages(1, &["a", "b"]));
     world.say_word(messages(1, &["a", "b"]));
@@ -616,7 +618,7 @@ fn other_servers_messages_are_told_once_and_holes_are_asked_for() {
 }
 
 #[test]
-fn the_last_message_before_a_fault_is_missed_because_others_tell_what_they_have() {
+pub fn the_last_message_before_a_fault_is_missed_because_others_tell_what_they_have() {
     let mut world = World::with_peer();
     world.say_word(messages(1, &["a"]));
     world.turn();
@@ -648,7 +650,7 @@ fn what_no_server_keeps_any_longer_is_marked_and_passed_over() {
 
 /// A server stands still for longer than its lease with a message that only it has, and goes on.
 #[test]
-fn what_only_a_server_has_that_stands_still_is_waited_for_and_not_confirmed_before() {
+pub fn what_only_a_server_has_that_stands_still_is_waited_for_and_not_confirmed_before() {
     let mut world = World::with_peer();
     world.hear_beat(3, Some(0), false);
     world.say_word(messages(1, &["a"]));
@@ -674,7 +676,7 @@ fn what_only_a_server_has_that_stands_still_is_waited_for_and_not_confirmed_befo
 
 /// The ring is shorter than what waits for a replica.
 #[test]
-fn what_waits_for_a_replica_is_supplied_though_the_ring_has_dropped_it() {
+pub fn what_waits_for_a_replica_is_supplied_though_the_ring_has_dropped_it() {
     let mut world = World::with_peer();
     let limits = Limits { ring_messages: 8, ..Limits::default() };
     world.hub.settings.limits = Arc::new(limits);
@@ -701,7 +703,7 @@ fn what_waits_for_a_replica_is_supplied_though_the_ring_has_dropped_it() {
 
 /// The only replica began behind a message that waits: it was away when that was asked for.
 #[test]
-fn what_no_replica_will_hold_is_appended_anew() {
+pub fn what_no_replica_will_hold_is_appended_anew() {
     let mut world = World::with_peer();
     ["1", "2", "3"].into_iter().for_each(|id| world.say(ANN, "ann", id));
     world.turn();
@@ -721,7 +723,7 @@ fn what_no_replica_will_hold_is_appended_anew() {
 }
 
 #[test]
-fn a_server_with_few_lanes_shows_and_does_not_acknowledge() {
+pub fn a_server_with_few_lanes_shows_and_does_not_acknowledge() {
     let mut world = World::with_peer();
     world.carrying = Carrying { lanes: 1, of: 3 };
     let turn = world.live_on(LEASE + ALIVE_INTERVAL, &[]);
@@ -737,7 +739,7 @@ fn a_server_with_few_lanes_shows_and_does_not_acknowledge() {
 }
 
 #[test]
-fn who_answers_what_it_has_seen_stands_below_it_whatever_the_clocks() {
+pub fn who_answers_what_it_has_seen_stands_below_it_whatever_the_clocks() {
     let mut world = World::with_peer();
     let ahead = world.now.unix_ms + 600_000;
     let question = Message { from: "cat".into(), client: 1, id: "q".into(), text: "?".into(), time: ahead };
@@ -754,7 +756,7 @@ fn who_answers_what_it_has_seen_stands_below_it_whatever_the_clocks() {
 }
 
 #[test]
-fn a_server_that_leaves_waits_until_two_others_hold_its_rooms() {
+pub fn a_server_that_leaves_waits_until_two_others_hold_its_rooms() {
     let mut world = World::with_peer();
     world.hear_beat(3, Some(0), false);
     world.turn();
@@ -817,7 +819,7 @@ fn others_are_sent_what_they_miss_in_parts_and_told_what_is_not_here() {
 }
 
 #[test]
-fn a_word_of_somebody_who_does_not_live_counts_for_nothing() {
+pub fn a_word_of_somebody_who_does_not_live_counts_for_nothing() {
     let mut world = World::with_peer();
     world.say_word(messages(1, &["a"]));
     world.turn();
@@ -830,7 +832,7 @@ fn a_word_of_somebody_who_does_not_live_counts_for_nothing() {
 }
 
 #[test]
-fn a_room_that_only_one_server_has_is_held_by_another() {
+pub fn a_room_that_only_one_server_has_is_held_by_another() {
     let mut world = World::new();
     world.hear_alive();
     world.join(ANN, "ann");
@@ -959,7 +961,7 @@ fn a_newcomers_question_is_answered_and_silence_ends_a_servers_users() {
 }
 
 #[test]
-fn a_server_that_returns_is_asked_for_its_rooms() {
+pub fn a_server_that_returns_is_asked_for_its_rooms() {
     let mut world = World::with_peer();
     (0..40).for_each(|_| drop(world.pass(ALIVE_INTERVAL)));
     world.hear_alive();
@@ -967,7 +969,7 @@ fn a_server_that_returns_is_asked_for_its_rooms() {
 }
 
 #[test]
-fn our_own_stall_is_not_taken_for_the_others_death() {
+pub fn our_own_stall_is_not_taken_for_the_others_death() {
     let mut world = World::with_peer();
     world.say_word(presence(1, &["cat"]));
     world.pass(PRESENCE_INTERVAL);

@@ -3,11 +3,25 @@
 //! Only the test build has the switch: elsewhere [`is_on`] is a constant, and nothing of this is left in the binary.
 //! docs/replication.md has the table of which world notices which.
 
-/// A rule that is off, or the wrong rule in its place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(not(test), allow(dead_code, reason = "named only by tests"))]
-#[allow(missing_docs, reason = "the name says which rule is off; `Mutant::ALL` says what it does instead")]
-pub enum Mutant {
+macro_rules! mutants {
+    ($($name:ident,)*) => {
+        /// A rule that is off, or the wrong rule in its place; `simulation::mutant_table` says which and who notices.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[cfg_attr(not(test), allow(dead_code, reason = "named only by tests"))]
+        #[allow(missing_docs, reason = "the table says what each does")]
+        pub enum Mutant {
+            $($name,)*
+        }
+
+        #[cfg(test)]
+        impl Mutant {
+            /// Every one of them.
+            pub const ALL: [Self; [$(Self::$name),*].len()] = [$(Self::$name),*];
+        }
+    };
+}
+
+mutants! {
     CumulativeHave,
     HaveCountsHoles,
     PassOverWhatIsLacked,
@@ -70,7 +84,13 @@ mod switch {
     use super::Mutant;
 
     thread_local! {
-        static ON: Cell<Option<Mutant>> = const { Cell::new(None) };
+        static ON: Cell<Option<Mutant>> = Cell::new(named());
+    }
+
+    /// The one that `MUTANT` names, so that all tests can be run with it: those that fail notice it.
+    fn named() -> Option<Mutant> {
+        let name = std::env::var("MUTANT").ok()?;
+        Mutant::ALL.into_iter().find(|mutant| format!("{mutant:?}") == name)
     }
 
     /// Whether that rule is off in this thread.

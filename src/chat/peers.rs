@@ -273,4 +273,4 @@ impl Peer {
 
 #[cfg(test)]
 #[path = "peers_tests.rs"]
-mod tests;
+pub(super) mod tests;

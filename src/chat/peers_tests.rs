@@ -82,7 +82,7 @@ fn an_old_sign_of_life_brings_nobody_back_however_late_it_comes() {
 }
 
 #[test]
-fn a_server_that_does_not_receive_us_does_not_live() {
+pub fn a_server_that_does_not_receive_us_does_not_live() {
     let mut view = View::new();
     for beat in 1..100 {
         view.pass(BEAT);

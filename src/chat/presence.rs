@@ -9,6 +9,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::limits::ROSTER_MAX;
+use super::mutants::{Mutant, is_on};
 
 /// What another server last told.
 #[derive(Debug)]
@@ -96,7 +97,7 @@ impl Presence {
         names: Option<Arc<[Arc<str>]>>,
     ) -> bool {
         match self.remote.iter_mut().find(|remote| remote.origin == origin) {
-            Some(known) if known.version >= version => false,
+            Some(known) if known.version >= version && !is_on(Mutant::PresenceUnordered) => false,
             Some(known) => {
                 let is_news = known.users != users || known.names != names;
                 *known = Remote { origin, version, is_held, users, names };
@@ -204,7 +205,7 @@ fn missing_from(others: &[Arc<str>], names: &[Arc<str>]) -> Vec<Arc<str>> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     fn names(names: &[&str]) -> Vec<Arc<str>> {
@@ -244,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn an_older_word_does_not_undo_a_newer_and_a_dead_server_takes_its_users() {
+    pub fn an_older_word_does_not_undo_a_newer_and_a_dead_server_takes_its_users() {
         let mut presence = Presence::default();
         assert!(presence.hear(7, 2, true, 1, Some(names(&["bob"]).into())));
         assert!(!presence.hear(7, 1, true, 0, Some(names(&[]).into())));

@@ -1,24 +1,33 @@
 //! One room at one server: who is here, what was said, what other servers lack or have more of, and what has to go out
 //! at the end of the turn.
 
+mod clock;
+mod digests;
+mod history;
+mod holes;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use super::branches::{Branch, entered};
 use super::fetch::Fetch;
 use super::forerunners::Forerunners;
 use super::limits::{DELIVER_BYTES_MAX, DIGEST_GRID_MS, DIGEST_REPEATS, Limits, PRESENCE_REFRESH};
 use super::mutants::{Mutant, is_on};
 use super::presence::Presence;
 use super::ring::{Entry, Ring, Stamp};
-use super::stream::{Lack, Offer, Stream, Verdict};
+use super::stream::{Offer, Stream};
 use super::unconfirmed::{Retry, Unconfirmed, Waiting};
 use super::{Member, Message, Now};
-use crate::wire::client_message::Since;
 use crate::wire::envelope::Span;
 use crate::wire::{ServerMessage, StreamId};
+
+pub use holes::Supply;
+
+use clock::Clock;
 
 /// The hub's side of a room.
 #[derive(Debug)]
@@ -67,41 +76,6 @@ pub struct Room {
     frames: Vec<u8>,
     frames_messages: u32,
     outgoing: Vec<Arc<Message>>,
-}
-
-/// A hybrid logical clock (Kulkarni 2014): who has seen a message and answers it stands below it, whatever the clocks say.
-#[derive(Clone, Copy, Debug, Default)]
-struct Clock {
-    /// The newest stamp of our own.
-    own: u64,
-    /// The newest stamp of another server. Of equal stamps the order is the streams', so ours is greater.
-    others: u64,
-}
-
-impl Clock {
-    /// The stamp of a message that is appended here, in milliseconds since the epoch.
-    fn stamp(&mut self, wall_ms: u64) -> u64 {
-        let time =
-            if is_on(Mutant::WallClock) { wall_ms } else { wall_ms.max(self.own).max(self.others + 1) };
-        self.own = time;
-        time
-    }
-
-    /// A message of another server is known here.
-    fn note(&mut self, time: u64) {
-        self.others = self.others.max(time);
-    }
-}
-
-/// What a server has of what another one misses.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Supply {
-    /// Messages that are kept.
-    pub entries: Vec<Entry>,
-    /// Numbers that it never had.
-    pub lacks: Vec<Span>,
-    /// Numbers that retention has taken.
-    pub expired: Vec<Span>,
 }
 
 /// What became of a message from another server.
@@ -237,6 +211,7 @@ impl Room {
     /// A client sends again what another server appended and no ring has any more: it gets a place here, at which nobody is
     /// shown it who knows it.
     pub fn append_again(&mut self, message: Message, sender: Member, now: Now) -> Stamp {
+        entered(Branch::RetryAppendedAgain);
         self.append(Arc::new(message), SmallVec::from_elem(sender, 1), true, now)
     }
 
@@ -248,12 +223,14 @@ impl Room {
         let retries = self.unconfirmed.take_rejected_retries(holders);
         let has_any = !rejected.is_empty() || !retries.is_empty();
         for Waiting { message, senders, is_superseded, .. } in rejected {
+            entered(Branch::RejectedAppendedAnew);
             if !is_superseded {
                 self.ring.give_way(message.client, &message.id, &message.text);
             }
             self.append(message, senders, is_superseded, now);
         }
         for Retry { message, sender, .. } in retries {
+            entered(Branch::RetryAppendedAnew);
             self.append(message, SmallVec::from_elem(sender, 1), true, now);
         }
         has_any
@@ -303,65 +280,6 @@ impl Room {
         heard
     }
 
-    /// Another server does not have these.
-    pub fn lack(&mut self, span: Span, lack: Lack, question: u64, now: Instant) {
-        if let Some(stream) = self.streams.iter_mut().find(|stream| stream.id == span.stream) {
-            stream.lack(span, lack, question, now);
-        }
-    }
-
-    /// A server lives (again), which may have what everybody else lacked.
-    pub fn unpark(&mut self, server: u64, now: Instant) {
-        if !is_on(Mutant::StayParked) {
-            let patience = self.limits.gap_patience;
-            self.streams.iter_mut().for_each(|stream| stream.unpark(server, now, patience));
-        }
-    }
-
-    /// The streams with holes that are due to be asked for.
-    pub fn due_gaps(&mut self, now: Instant) -> impl Iterator<Item = &mut Stream> {
-        self.streams.iter_mut().filter(move |stream| stream.due().is_some_and(|due| due <= now))
-    }
-
-    /// Decides about the hole of a stream, which no server in `live` has if each has said so; and what can be shown at last.
-    pub fn judge(
-        &mut self,
-        stream: StreamId,
-        live: &[u64],
-        is_any_missing: bool,
-        now: Now,
-    ) -> (Verdict, Heard) {
-        let mut heard = Heard::default();
-        let is_open = self.is_open();
-        let limits = Arc::clone(&self.limits);
-        let Some(known) = self.streams.iter_mut().find(|known| known.id == stream) else {
-            return (Verdict::Ask, heard);
-        };
-        let verdict = known.judge(live, is_any_missing, now.instant, &limits);
-        if matches!(verdict, Verdict::Expired { .. }) {
-            if is_open {
-                known.begin();
-            }
-            self.take_waiting(stream, &mut heard, now);
-        }
-        (verdict, heard)
-    }
-
-    /// Which servers have said that they lack what the stream misses next, and whether retention may have taken it.
-    pub fn gap_of(&self, stream: StreamId) -> Option<&Stream> {
-        self.streams.iter().find(|known| known.id == stream)
-    }
-
-    /// Whether nothing is missing that could still come from a server that lives.
-    pub fn is_whole(&self) -> bool {
-        self.streams.iter().all(|stream| !stream.has_open_gap())
-    }
-
-    /// Whether a stream has a hole.
-    pub fn has_gap(&self) -> bool {
-        self.streams.iter().any(Stream::has_gap)
-    }
-
     /// Whether clients are let in.
     pub fn is_open(&self) -> bool {
         self.fetch.as_ref().is_none_or(|fetch| !fetch.is_awaited())
@@ -370,19 +288,6 @@ impl Room {
     /// Whether nobody is in it, or is about to come.
     pub fn is_idle(&self) -> bool {
         self.is_open() && self.members() == 0 && self.forerunners.is_none()
-    }
-
-    /// Whether somebody has seen at another server what is not shown here yet. It would be shown to them again if it gave way
-    /// to another place.
-    pub fn hides(&self, since: &Since) -> bool {
-        let seen = since.streams.iter().find(|(stream, _)| *stream == self.own).map_or(0, |(_, seen)| *seen);
-        let last = self.position(self.own).unwrap_or(0);
-        self.shown() < seen && seen <= last
-    }
-
-    /// What a replica's ack of a stream may cover.
-    pub fn claim(&self, stream: StreamId) -> Option<Span> {
-        self.streams.iter().find(|known| known.id == stream).and_then(Stream::claim)
     }
 
     /// How far a stream is known here, without a hole.
@@ -398,136 +303,6 @@ impl Room {
     /// Another server knows of a message with that stamp.
     pub fn note_time(&mut self, time: u64) {
         self.clock.note(time);
-    }
-
-    /// What is kept of each stream; `changed_since`: only of those that changed.
-    pub fn digest(&self, changed_since: Option<Instant>) -> Vec<Span> {
-        let is_told =
-            |stream: &&Stream| changed_since.is_none_or(|since| stream.changed >= since) && stream.last > 0;
-        let span =
-            |stream: &Stream| Span { stream: stream.id, first: self.first_of(stream), last: stream.last };
-        self.streams.iter().filter(is_told).map(span).collect()
-    }
-
-    /// From here on a stream can be had here: what waits for a replica is kept though the ring has no room for it.
-    fn first_of(&self, stream: &Stream) -> u64 {
-        let waiting =
-            self.unconfirmed.first().filter(|_| stream.id == self.own && !is_on(Mutant::EvictUnconfirmed));
-        waiting.map_or(stream.kept_from, |first| first.min(stream.kept_from))
-    }
-
-    /// Those of the wanted that are kept, in the order of their arrival; those that this server never had; and those
-    /// that retention has taken, here or where this server had its copy from.
-    pub fn supply(&self, wanted: &[Span]) -> Supply {
-        let covers = |span: &Span, entry: &Entry| {
-            span.stream == entry.stream && (span.first..=span.last).contains(&entry.seq)
-        };
-        let is_wanted = |entry: &&Entry| wanted.iter().any(|span| covers(span, entry));
-        let mut entries: Vec<_> = self.ring.kept().filter(is_wanted).cloned().collect();
-        for span in wanted.iter().filter(|span| span.stream == self.own && !is_on(Mutant::EvictUnconfirmed)) {
-            let kept_from =
-                self.streams.iter().find(|known| known.id == self.own).map_or(1, |own| own.kept_from);
-            let waiting = self.unconfirmed.within(span.first, span.last.min(kept_from - 1));
-            let entry = |(seq, message): (u64, &Arc<Message>)| Entry {
-                stream: self.own,
-                seq,
-                message: Arc::clone(message),
-            };
-            // They are older than what the ring has.
-            entries.splice(..0, waiting.map(entry));
-        }
-        // What waits here behind a hole may be the next one's missing piece.
-        for span in wanted {
-            let stream = self.streams.iter().find(|stream| stream.id == span.stream);
-            entries.extend(
-                stream.into_iter().flat_map(|stream| stream.held_in(*span)).map(|(seq, message)| Entry {
-                    stream: span.stream,
-                    seq,
-                    message: Arc::clone(message),
-                }),
-            );
-        }
-        let mut missing = Vec::new();
-        for span in wanted {
-            let mut next = span.first;
-            for entry in entries.iter().filter(|entry| covers(span, entry)) {
-                if next < entry.seq {
-                    missing.push(Span { first: next, last: entry.seq - 1, ..*span });
-                }
-                next = next.max(entry.seq + 1);
-            }
-            if next <= span.last {
-                missing.push(Span { first: next, ..*span });
-            }
-        }
-        let (mut lacks, mut expired) = (Vec::new(), Vec::new());
-        for span in missing {
-            let cursor = self.position(span.stream).unwrap_or(0);
-            let (gone, never) = (
-                Span { last: span.last.min(cursor), ..span },
-                Span { first: span.first.max(cursor + 1), ..span },
-            );
-            expired.extend(Some(gone).filter(|gone| gone.first <= gone.last));
-            lacks.extend(Some(never).filter(|never| never.first <= never.last));
-        }
-        Supply { entries, lacks, expired }
-    }
-
-    /// What a newcomer has to be told: the last messages, or all that came after `since`. False: some are missing.
-    pub fn history(&self, since: Option<&Since>) -> (Vec<&Entry>, bool) {
-        let shown = self.shown();
-        let is_shown = |entry: &&Entry| {
-            entry.stream != self.own || entry.seq <= shown || is_on(Mutant::HistoryShowsHidden)
-        };
-        let Some(since) = since else {
-            let mut entries: Vec<_> =
-                self.ring.iter().filter(is_shown).rev().take(self.limits.history_messages).collect();
-            entries.reverse();
-            return (entries, true);
-        };
-        let Since { streams, names_strangers } = since;
-        let seen = |stream| streams.iter().find(|(id, _)| *id == stream).map_or(0, |(_, seq)| *seq);
-        // Servers may differ in which of its two places a message was shown at: where the client was, it may have been
-        // the other one.
-        let was_shown_elsewhere: Vec<_> = self
-            .ring
-            .repeats()
-            .filter(|repeat| repeat.seq <= seen(repeat.stream) && !is_on(Mutant::HistoryIgnoresRepeats))
-            .map(|Entry { message, .. }| (message.client, &message.id, &message.text))
-            .collect();
-        let is_news = |entry: &&Entry| {
-            let Message { client, id, text, .. } = &*entry.message;
-            entry.seq > seen(entry.stream) && !was_shown_elsewhere.contains(&(*client, id, text))
-        };
-        let entries = self.ring.iter().filter(is_shown).filter(is_news).collect();
-        // Who names a stream that nobody here knows has been in another life of the room, and was told so when it came from
-        // there: not again, once it names one of this life as well.
-        let is_known = |(id, seen): &(StreamId, u64)| *seen > 0 && self.position(*id).is_some();
-        let all_known = !names_strangers && (streams.iter().all(is_known) || streams.iter().any(is_known));
-        let all_kept = self.streams.iter().all(|known| {
-            let seen = seen(known.id);
-            known.last <= seen || known.kept_from.max(known.held_from()) <= seen + 1
-        });
-        let is_learned = self.fetch.as_deref().is_none_or(Fetch::is_sufficient);
-        (entries, all_known && all_kept && is_learned || is_on(Mutant::AlwaysComplete))
-    }
-
-    /// How far each stream was shown: where a newcomer stands once it has its history. Where it has seen further elsewhere,
-    /// it stands there, so that it is not shown again what comes here later.
-    pub fn positions(&self, since: Option<&Since>) -> Vec<(StreamId, u64)> {
-        let shown = if is_on(Mutant::PositionsAheadOfShown) { u64::MAX } else { self.shown() };
-        let position = |known: &Stream| {
-            (known.id, if known.id == self.own { known.last.min(shown) } else { known.last })
-        };
-        let mut positions: Vec<_> = self.streams.iter().map(position).collect();
-        for (stream, seen) in since.into_iter().flat_map(|since| &since.streams) {
-            match positions.iter_mut().find(|(id, _)| id == stream) {
-                Some((_, last)) => *last = (*last).max(*seen),
-                None => positions.push((*stream, *seen)),
-            }
-        }
-        positions.retain(|(_, last)| *last > 0);
-        positions
     }
 
     /// Appends a frame for every member here. True: enough is gathered to be sent on.
@@ -587,19 +362,6 @@ impl Room {
         others.into_iter().flatten().chain(gaps).fold(refresh, Instant::min)
     }
 
-    /// Takes the digest that is due, if it is.
-    pub fn take_due_digest(&mut self, now: Instant) -> Option<Vec<Span>> {
-        let due = self.digest_due.take_if(|due| *due <= now)?;
-        let repeat = DIGEST_REPEATS.get(self.digest_repeats).filter(|_| !is_on(Mutant::NoDigestRepeats));
-        if let Some(&wait) = repeat {
-            // From when it was due, so that it stays on the grid.
-            self.digest_due = Some(if due + wait > now { due + wait } else { now + wait });
-            self.digest_repeats += 1;
-        }
-        let since = now.checked_sub(self.limits.digest_stream_age).unwrap_or(now);
-        Some(self.digest(Some(since))).filter(|spans| !spans.is_empty())
-    }
-
     /// Bytes that the ring holds, roughly.
     pub fn ring_bytes(&self) -> usize {
         self.ring.bytes()
@@ -614,31 +376,6 @@ impl Room {
     /// Streams that are known.
     pub fn streams(&self) -> &[Stream] {
         &self.streams
-    }
-
-    /// Forgets streams of servers that are gone, the oldest first and those of which nothing is kept before others, until
-    /// there are no more than may be. One of a server that lives stays.
-    pub fn trim_streams(&mut self, is_known: impl Fn(u64) -> bool) {
-        let max = if is_on(Mutant::ForgetLiveStreams) { 4 } else { self.limits.streams };
-        while self.streams.len() > max {
-            let newest = |origin| {
-                let of_origin = self.streams.iter().filter(|known| known.id.origin == origin);
-                of_origin.map(|known| known.id.generation).max()
-            };
-            let has_ended = |known: &&Stream| {
-                let is_superseded = newest(known.id.origin) > Some(known.id.generation);
-                known.id != self.own
-                    && (is_superseded || !is_known(known.id.origin) || is_on(Mutant::ForgetLiveStreams))
-            };
-            let age = |known: &&Stream| {
-                (known.kept_from <= known.last || known.held() > 0, known.changed, known.id)
-            };
-            let Some(id) = self.streams.iter().filter(has_ended).min_by_key(age).map(|known| known.id) else {
-                return;
-            };
-            self.streams.retain(|known| known.id != id);
-            self.ring.forget_stream(id);
-        }
     }
 
     /// The last of our own messages that members here have seen.
@@ -668,6 +405,7 @@ impl Room {
         if let Some(first) = hidden {
             // Whoever sees a stream go past this place has seen the message, wherever it goes on from here: so it cannot
             // wait for our own place to be confirmed.
+            entered(Branch::Superseded);
             self.unconfirmed.supersede(first.seq);
             self.ring.give_way(message.client, &message.id, &message.text);
         }
@@ -675,6 +413,7 @@ impl Room {
         let entry = Entry { stream, seq, message };
         self.keep(entry.clone(), is_repeat);
         if is_repeat {
+            entered(Branch::RepeatKept);
             heard.known += 1;
         } else {
             heard.shown.push(entry);
@@ -729,4 +468,4 @@ pub fn message_frame<'a>(
 
 #[cfg(test)]
 #[path = "room_tests.rs"]
-mod tests;
+pub(super) mod tests;

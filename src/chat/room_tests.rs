@@ -1,4 +1,6 @@
 use super::*;
+use crate::chat::stream::{Lack, Verdict};
+use crate::wire::client_message::Since;
 
 const OWN: StreamId = StreamId { origin: 1, generation: 0 };
 const OTHER: StreamId = StreamId { origin: 2, generation: 0 };
@@ -101,7 +103,7 @@ fn a_message_retried_at_another_server_is_not_shown_twice_but_kept_for_others() 
 }
 
 #[test]
-fn who_saw_a_message_in_its_other_place_is_not_shown_it_in_this_one() {
+pub fn who_saw_a_message_in_its_other_place_is_not_shown_it_in_this_one() {
     let mut room = room();
     let other = StreamId { origin: 3, generation: 0 };
     assert_eq!(hear(&mut room, OTHER, 1, "twice"), [1]);
@@ -140,7 +142,7 @@ fn what_waits_behind_a_hole_is_supplied_too() {
 }
 
 #[test]
-fn what_nobody_has_confirmed_is_in_nobodys_history() {
+pub fn what_nobody_has_confirmed_is_in_nobodys_history() {
     let mut room = room();
     say(&mut room, "1");
     room.say("ann".into(), ANN_CLIENT, "2".into(), "x".into(), ANN, now());
@@ -179,7 +181,7 @@ fn history_is_the_last_messages_or_what_came_after() {
 }
 
 #[test]
-fn what_is_lost_or_gone_makes_history_incomplete() {
+pub fn what_is_lost_or_gone_makes_history_incomplete() {
     let mut room = room();
     hear(&mut room, OTHER, 1, "1");
     hear(&mut room, OTHER, 4, "4");
@@ -208,7 +210,7 @@ fn what_is_lost_or_gone_makes_history_incomplete() {
 }
 
 #[test]
-fn streams_of_servers_that_are_gone_are_forgotten_and_never_one_of_a_server_that_lives() {
+pub fn streams_of_servers_that_are_gone_are_forgotten_and_never_one_of_a_server_that_lives() {
     let mut room = room();
     let max = Limits::default().streams as u64;
     let id = |origin: u64| StreamId { origin, generation: 0 };
@@ -242,7 +244,7 @@ fn an_older_life_of_a_room_at_a_server_that_lives_may_be_forgotten() {
 }
 
 #[test]
-fn a_digest_is_told_soon_after_a_change_and_a_few_times_more() {
+pub fn a_digest_is_told_soon_after_a_change_and_a_few_times_more() {
     let mut room = room();
     let start = now();
     room.hear(OTHER, 1, &message("1"), 2, start);

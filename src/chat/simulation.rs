@@ -7,12 +7,14 @@
 //! `SIMULATION_WORLDS=20000` runs as many from `SIMULATION_FIRST` on. `SIMULATION_KINDS=old,LongStall` or `all,-ClockStep`
 //! says what worlds may do.
 
+mod branch_counts;
 mod checks;
 mod client;
 mod clock;
 mod faults;
 mod frame;
 mod kinds;
+mod mutant_table;
 mod network;
 mod oracle;
 mod people;

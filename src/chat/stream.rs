@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
+use super::branches::{Branch, entered};
 use super::limits::{Limits, WANT_MESSAGES_MAX};
 use super::mutants::{Mutant, is_on};
 use crate::wire::StreamId;
@@ -202,6 +203,9 @@ impl Stream {
     pub fn unpark(&mut self, server: u64, now: Instant, patience: Duration) {
         if let Some(gap) = &mut self.gap {
             gap.lacked_by.retain(|lack| lack.server != server);
+            if gap.due.is_none() {
+                entered(Branch::Unparked);
+            }
             gap.due.get_or_insert(now + patience);
         }
     }
@@ -214,6 +218,9 @@ impl Stream {
             Beginning::Settled => false,
         };
         if is_lowest {
+            if self.beginning == Beginning::Told {
+                entered(Branch::BeganLower);
+            }
             self.beginning = Beginning::Told;
             self.last = first - 1;
             self.kept_from = first;
@@ -295,6 +302,7 @@ impl Stream {
         let is_first_expiry = lack.is_expired && !gap.lacked_by.iter().any(|lack| lack.is_expired);
         if is_first_expiry && !is_on(Mutant::OldLacksStand) {
             // Whoever lacked it before may have received it since, from the one that had it: everybody is asked again.
+            entered(Branch::ExpiryVoidsLacks);
             gap.lacked_by.clear();
             gap.valid_from = self.question + 1;
             gap.due = Some(now);
@@ -318,6 +326,7 @@ impl Stream {
         }
         let is_expired = gap.lacked_by.iter().any(|lack| lack.is_expired);
         if !is_expired && !is_on(Mutant::PassOverWhatIsLacked) {
+            entered(Branch::Parked);
             if let Some(gap) = &mut self.gap {
                 gap.due = None;
             }
@@ -325,12 +334,14 @@ impl Stream {
         }
         let may_come = is_any_missing && now.saturating_duration_since(gap.since) < limits.expiry_patience;
         if may_come && !is_on(Mutant::PassOverWhatIsLacked) {
+            entered(Branch::ExpiryAwaited);
             return Verdict::Ask;
         }
         let first = self.first_missing();
         let before_held = self.held.range(first..).next().map_or(self.known, |(&seq, _)| seq - 1);
         let last = gap.lacked_to.clamp(first, before_held.max(first));
         let is_told = self.has_begun();
+        entered(if is_told { Branch::ExpiredTold } else { Branch::ExpiredUntold });
         if self.kept_from > self.last || !is_told {
             self.kept_from = last + 1;
         }
@@ -403,4 +414,4 @@ impl Stream {
 }
 #[cfg(test)]
 #[path = "stream_tests.rs"]
-mod tests;
+pub(super) mod tests;

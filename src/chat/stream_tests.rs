@@ -137,7 +137,7 @@ fn a_parked_hole_is_asked_for_again_once_somebody_may_have_it() {
 }
 
 #[test]
-fn a_hole_is_passed_over_once_retention_took_it_everywhere_and_it_is_not_claimed_then() {
+pub fn a_hole_is_passed_over_once_retention_took_it_everywhere_and_it_is_not_claimed_then() {
     let mut world = World::new();
     world.offer(1);
     world.offer(5);
@@ -154,7 +154,7 @@ fn a_hole_is_passed_over_once_retention_took_it_everywhere_and_it_is_not_claimed
 }
 
 #[test]
-fn whoever_lacked_it_before_retention_took_it_elsewhere_is_asked_once_more() {
+pub fn whoever_lacked_it_before_retention_took_it_elsewhere_is_asked_once_more() {
     let mut world = World::new();
     world.offer(1);
     world.offer(3);
@@ -183,7 +183,7 @@ fn a_server_that_is_away_is_waited_for_before_a_number_is_passed_over() {
 }
 
 #[test]
-fn a_stream_begins_at_the_lowest_number_that_anybody_keeps() {
+pub fn a_stream_begins_at_the_lowest_number_that_anybody_keeps() {
     let mut world = World::new();
     assert_eq!(world.offer(90), Offer::Held);
     assert_eq!(world.claim(), None, "nothing is claimed before it has begun");

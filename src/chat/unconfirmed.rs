@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use smallvec::SmallVec;
 
+use super::branches::{Branch, entered};
 use super::limits::Limits;
 use super::ring::Stamp;
 use super::{Member, Message};
@@ -252,7 +253,11 @@ impl Unconfirmed {
 
     /// Retries that have waited for too long are given up: the client sends once more.
     pub fn forget_retries(&mut self, now: Instant, limits: &Limits) {
+        let count = self.retries.len();
         self.retries.retain(|retry| now.saturating_duration_since(retry.since) < limits.retry_max);
+        if self.retries.len() < count {
+            entered(Branch::RetryGivenUp);
+        }
     }
 
     fn find(&mut self, seq: u64) -> Option<&mut Waiting> {

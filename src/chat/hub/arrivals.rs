@@ -4,6 +4,7 @@ use std::mem;
 use std::sync::Arc;
 
 use super::Hub;
+use crate::chat::branches::{Branch, entered};
 use crate::chat::forerunners::Forerunner;
 use crate::chat::mutants::{Mutant, is_on};
 use crate::chat::{Ask, Member, Now, RoomId};
@@ -33,6 +34,7 @@ impl Hub {
         } else if let Some(Forerunner { asks, .. }) = before {
             asks.push(ask);
         } else {
+            entered(Branch::ForerunnerWaited);
             room.forerunners.get_or_insert_default().push(member, ask);
             self.behind.insert(id);
         }

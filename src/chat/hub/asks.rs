@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{Effect, Hub, error_frame, strs};
+use crate::chat::branches::{Branch, entered};
 use crate::chat::fetch::Fetch;
 use crate::chat::limits::{ROOMS_MAX, ROSTER_MAX};
 use crate::chat::mutants::{Mutant, is_on};
@@ -166,6 +167,7 @@ impl Hub {
                 if self.is_alone() || is_on(Mutant::AckAtOnce) {
                     self.confirm_all(room_id);
                 } else if self.is_degraded() || is_on(Mutant::ShowAtOnce) {
+                    entered(Branch::ShownDegraded);
                     self.show(room_id, seq);
                 }
             }

@@ -2,6 +2,7 @@
 //! hold each of its rooms, and ends only then.
 
 use super::Hub;
+use crate::chat::branches::{Branch, entered};
 use crate::chat::mutants::{Mutant, is_on};
 use crate::chat::{Now, RoomId};
 
@@ -27,7 +28,14 @@ impl Hub {
     /// Whether this server may end: each room with members or messages is held by two others, or by all that there are.
     /// The shell bounds how long it waits for that.
     pub fn is_handed_over(&self) -> bool {
-        self.handover_due.is_none() || self.ids().all(|id| !self.lacks_replica(id))
+        if self.handover_due.is_none() {
+            return true;
+        }
+        let is_handed_over = self.ids().all(|id| !self.lacks_replica(id));
+        if is_handed_over {
+            entered(Branch::HandedOver);
+        }
+        is_handed_over
     }
 
     /// Whether a room should be held by one more of the other servers, and there is one.

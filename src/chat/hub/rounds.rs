@@ -7,6 +7,7 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use super::{BusState, Hub, split, strs};
+use crate::chat::branches::{Branch, entered};
 use crate::chat::fetch::Fetch;
 use crate::chat::limits::{
     PRESENCE_DELIVERIES_PER_SECOND, PRESENCE_INTERVAL, PRESENCE_INTERVAL_MAX, PRESENCE_REFRESH,
@@ -30,11 +31,13 @@ impl Hub {
             self.alive_due = now.instant + limits.alive_interval;
             self.say_alive(false, now);
             for origin in self.peers.take_ended(now.instant, &limits) {
+                entered(Branch::LeaseEnded);
                 self.end_lease(origin, now);
             }
             self.update_standing(now);
         }
         if self.peers.take_suspects(now.instant, &limits) && !is_on(Mutant::NoSuspicion) {
+            entered(Branch::Suspect);
             self.turn_all_to_others(now);
         }
         self.continue_handover(now);
@@ -80,6 +83,7 @@ impl Hub {
             self.fresh.push(id);
         }
         if is_over {
+            entered(Branch::FetchTimedOut);
             self.open(id, now);
             self.seek_holder(id, 0);
         }
@@ -256,6 +260,7 @@ impl Hub {
         let retries: Vec<_> = self.room(id).unconfirmed.retries().cloned().collect();
         let witness = self.witness(id, tries).unwrap_or(0);
         for Retry { stamp, message, .. } in retries {
+            entered(Branch::RetryRepublished);
             self.publish_messages(id, stamp.stream, stamp.seq, witness, &[message]);
         }
     }

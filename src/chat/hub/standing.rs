@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::{BusState, Hub, Standing};
 use crate::chat::Now;
+use crate::chat::branches::{Branch, entered};
 use crate::chat::bus::Carrying;
 use crate::chat::mutants::{Mutant, is_on};
 
@@ -23,6 +24,7 @@ impl Hub {
         }
         self.alive_due = now.instant;
         self.resumed = now.instant;
+        entered(Branch::StallExcused);
         self.peers.forgive(stall);
         if !is_on(Mutant::StallCounts) {
             self.majority_since = self.majority_since.map(|since| since + stall);
@@ -45,6 +47,11 @@ impl Hub {
         let standing = self.judge_standing(now);
         if std::mem::replace(&mut self.standing, standing) != standing && standing == Standing::Alone {
             self.ids().for_each(|id| self.confirm_all(id));
+        }
+        match self.standing {
+            Standing::Alone => entered(Branch::Alone),
+            Standing::Isolated => entered(Branch::Isolated),
+            Standing::Among => {}
         }
         let is_degraded = self.is_degraded();
         if std::mem::replace(&mut self.has_told_degraded, is_degraded) != is_degraded {

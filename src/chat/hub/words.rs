@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Hub;
+use crate::chat::branches::{Branch, entered};
 use crate::chat::mutants::{Mutant, is_on};
 use crate::chat::peers::{Beat, News};
 use crate::chat::ring::Stamp;
@@ -25,6 +26,7 @@ impl Hub {
         }
         // A word of a server that does not answer was under way for long. If it was worth hearing, those who live repair it.
         if !self.peers.is_live(origin) && !is_on(Mutant::BelieveTheDead) {
+            entered(Branch::StaleDropped);
             self.counts.stale += 1;
             return;
         }
@@ -89,6 +91,7 @@ impl Hub {
                 self.ids().for_each(|id| self.unpark(id, sign.origin, now));
             }
             News::Returned => {
+                entered(Branch::Returned);
                 self.alive_due = now.instant;
                 if !is_on(Mutant::NoSyncOnReturn) {
                     self.sync_all(true, now);
@@ -96,8 +99,14 @@ impl Hub {
                 self.turn_all_to_others(now);
                 self.ids().for_each(|id| self.unpark(id, sign.origin, now));
             }
-            News::Drains => self.turn_all_to_others(now),
-            News::Left => self.end_lease(sign.origin, now),
+            News::Drains => {
+                entered(Branch::Drained);
+                self.turn_all_to_others(now);
+            }
+            News::Left => {
+                entered(Branch::Left);
+                self.end_lease(sign.origin, now);
+            }
             News::Stale => self.counts.stale += 1,
             News::Renewed => {}
         }

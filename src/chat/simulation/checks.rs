@@ -44,7 +44,7 @@ impl World {
         let is_alone = self.reach.may_be_alone(server, &self.servers, leg, self.now);
         if held_by.len() < 2 {
             self.reach.note_fragile(self.now);
-            if !(is_alone && has_majority) && !is_confirmed_by_dead {
+            if !(is_confirmed_by_dead || is_alone && has_majority) {
                 let is_own = place.0.origin == self.servers[server].incarnation;
                 let check = match (is_alone, is_own) {
                     (true, _) => Check::AckOfMinority,
@@ -106,7 +106,8 @@ impl World {
         self.story.tell(self.now, None, || {
             format!("client {client} is in on connection {connection}; complete: {is_said_to_be_all}")
         });
-        if self.is_calm() && waited > JOIN_MAX + 10 * self.plan.leg_max() + 2 * self.plan.client_leg {
+        let waited_in_calm = self.calm_for().map_or(0, |calm| calm.min(waited));
+        if waited_in_calm > JOIN_MAX + 10 * self.plan.leg_max() + 2 * self.plan.client_leg {
             self.fail(Check::QuickJoin, None, format!("client {client} waited {waited} ms to come in"));
             return;
         }
@@ -170,7 +171,8 @@ impl World {
 
     /// An answer stands below what its author had seen.
     pub fn check_answer(&mut self, shown: &Shown) {
-        let floor = self.oracle.get(shown.text).floor;
+        let said = self.oracle.get(shown.text);
+        let floor = said.floor.filter(|_| !said.is_tainted);
         if ANSWERS_STAND_BELOW && floor.is_some_and(|floor| (shown.time, shown.place) < floor) {
             let what = format!("{shown:?} stands above {floor:?}, which its author had seen");
             self.fail(Check::AnswerBelow, Some(shown.text), what);

@@ -22,18 +22,16 @@ impl World {
     pub fn break_something(&mut self, fault: Fault) {
         let Fault { lasts, kind, dice: [a, b, c], .. } = fault;
         let live = self.live();
-        let server = live[a as usize % live.len()];
+        let Some(&server) = live.get((a as usize).checked_rem(live.len()).unwrap_or(0)) else { return };
         let lane = b as usize % LANES;
         let is_sound = |other: &usize| {
             let Server { stalled_since, thawed, .. } = &self.servers[*other];
             stalled_since.is_none() && (*thawed == 0 || thawed + BETWEEN_STALLS <= self.now)
         };
         let are_others_sound = live.iter().filter(|other| **other != server).all(is_sound);
-        let drains = live.iter().any(|server| self.servers[*server].is_draining);
-        let may_die = !drains
-            && are_others_sound
-            && live.len() > 1
-            && self.reach.may_one_die(self.plan.leg_max(), self.now);
+        let others_stay = live.iter().any(|other| *other != server && !self.servers[*other].is_draining);
+        let may_die =
+            are_others_sound && others_stay && self.reach.may_one_die(self.plan.leg_max(), self.now);
         self.reach_is_old = true;
         match kind {
             Kind::NodeKill => self.break_node(lane, Node::Dead, lasts),
@@ -177,9 +175,8 @@ impl World {
         if !self.servers[server].is_alive() {
             return;
         }
-        // One that acknowledged alone, or has just seen another die, ends later: it may have what nobody else has.
-        let may_one_die = self.reach.may_one_die(self.plan.leg_max(), self.now);
-        if self.servers[server].stalled_since.is_some() || !self.servers[server].may_end() || !may_one_die {
+        let is_first_try = self.servers[server].stalled_since.is_none() && self.servers[server].may_end();
+        if !is_first_try {
             return self.plan_in(100, Event::End { server });
         }
         self.story.tell(self.now, None, || format!("server {server} ends"));

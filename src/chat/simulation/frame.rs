@@ -26,7 +26,7 @@ pub enum Frame {
     Other,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default)]
 struct Raw<'a> {
     r#type: &'a str,
@@ -47,30 +47,6 @@ struct Raw<'a> {
     streams: std::collections::BTreeMap<&'a str, u64>,
     code: &'a str,
     message: Option<String>,
-}
-
-impl Default for Raw<'_> {
-    fn default() -> Self {
-        Self {
-            r#type: "",
-            id: None,
-            text: None,
-            time: 0,
-            stream: None,
-            seq: 0,
-            first: 0,
-            last: 0,
-            users: 0,
-            roster: Vec::new(),
-            joined: Vec::new(),
-            left: Vec::new(),
-            history: Vec::new(),
-            complete: false,
-            streams: std::collections::BTreeMap::new(),
-            code: "",
-            message: None,
-        }
-    }
 }
 
 impl Raw<'_> {

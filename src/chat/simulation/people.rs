@@ -115,7 +115,7 @@ impl World {
         let Some(server) = line.map(|line| line.server) else { return };
         let leg = person.leg;
         person.close(connection);
-        self.to_server(leg, server, Incoming::Close(connection));
+        self.send_to_server(leg, server, Incoming::Close(connection));
     }
 
     /// The server's end of a connection is gone.
@@ -129,10 +129,10 @@ impl World {
 
     fn ask(&mut self, connection: u64, server: usize, ask: crate::chat::Ask) {
         let leg = self.lines.get(&connection).map_or(0, |client| self.clients[client].leg);
-        self.to_server(leg, server, Incoming::Ask(connection, ask));
+        self.send_to_server(leg, server, Incoming::Ask(connection, ask));
     }
 
-    fn to_server(&mut self, leg: Ms, server: usize, incoming: Incoming) {
+    fn send_to_server(&mut self, leg: Ms, server: usize, incoming: Incoming) {
         if leg == 0 {
             self.servers[server].receive(incoming);
         } else {
@@ -189,8 +189,11 @@ impl World {
         let again = if is_again { " again" } else { "" };
         self.story.tell(now, Some(text), || format!("client {client} says {text} at server {server}{again}"));
         let has_place = !self.oracle.get(text).places.is_empty();
-        if self.reach.is_apart(server, self.plan.leg_max(), now) && (is_again || has_place) {
-            self.oracle.get_mut(text).is_tainted = true;
+        if self.reach.is_apart(server, self.plan.leg_max(), now) {
+            let said = self.oracle.get_mut(text);
+            said.is_tainted |= is_again || has_place;
+            // Such a server cannot know the time of what its author has seen elsewhere.
+            said.floor = None;
         }
         let pad = self.plan.text_bytes.saturating_sub(8);
         let body = if pad == 0 { text.to_string() } else { format!("{text} {}", "x".repeat(pad)) };
@@ -238,17 +241,6 @@ impl World {
         let (here, is_in) = (line.server, line.is_in);
         if is_in && let Some(server) = self.choose_server(Some(here)) {
             self.open_line(client, server);
-        }
-    }
-
-    /// Goes from the server before, unless the next one has died meanwhile.
-    pub fn uncross(&mut self, connection: u64) {
-        let person = self.lines.get(&connection).and_then(|client| self.clients.get(client));
-        let is_elsewhere = person.is_some_and(|person| {
-            person.lines.iter().any(|line| line.connection != connection && line.is_in)
-        });
-        if is_elsewhere {
-            self.close_line(connection);
         }
     }
 

@@ -191,7 +191,7 @@ impl Plan {
             Kind::SmallBudget => plan.budget = 4096,
             Kind::BigTexts => plan.text_bytes = 0,
             Kind::SmallRings | Kind::FewStreams | Kind::ShortLives => {
-                plan.sizes = plan.sizes.only(plan.kinds)
+                plan.sizes = plan.sizes.only(plan.kinds);
             }
             _ => {}
         }

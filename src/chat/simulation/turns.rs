@@ -154,7 +154,7 @@ impl World {
                 if self.servers[server].enter(connection, room, name, user) {
                     let frames = Arc::new(frame::parse(&frame));
                     self.note_shown(server, &frames);
-                    self.to_client(connection, &frames);
+                    self.send_to_client(connection, &frames);
                 }
             }
             Notice::Deliver { room, frames, .. } => {
@@ -162,7 +162,7 @@ impl World {
                 if !members.is_empty() {
                     let frames = Arc::new(frame::parse(&frames));
                     self.note_shown(server, &frames);
-                    members.into_iter().for_each(|connection| self.to_client(connection, &frames));
+                    members.into_iter().for_each(|connection| self.send_to_client(connection, &frames));
                 }
             }
             Notice::Reply { connection, frame } => {
@@ -172,7 +172,7 @@ impl World {
                         self.check_ack(server, connection, id, *place);
                     }
                 }
-                self.to_client(connection, &frames);
+                self.send_to_client(connection, &frames);
             }
             Notice::Everyone { .. } => {}
             Notice::Refused { frame, .. } => {
@@ -199,7 +199,7 @@ impl World {
         }
     }
 
-    fn to_client(&mut self, connection: u64, frames: &Arc<Vec<Frame>>) {
+    fn send_to_client(&mut self, connection: u64, frames: &Arc<Vec<Frame>>) {
         let Some(person) = self.lines.get(&connection).and_then(|client| self.clients.get(client)) else {
             return;
         };

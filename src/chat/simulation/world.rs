@@ -232,7 +232,13 @@ impl World {
             Event::Return { client } => self.come_back(client),
             Event::Retry { client } => self.retry(client),
             Event::Impatient { connection } => self.lose_patience(connection),
-            Event::Uncross { connection } => self.uncross(connection),
+            Event::Uncross { connection } => {
+                let client = self.lines.get(&connection).and_then(|client| self.clients.get(client));
+                // The next line may have broken meanwhile.
+                if client.is_some_and(|client| client.lines.len() > 1) {
+                    self.close_line(connection);
+                }
+            }
             Event::End { server } => self.end_server(server),
         }
     }
@@ -259,8 +265,14 @@ impl World {
 
     /// Whether nothing was broken for so long that everything is as quick as it is meant to be.
     pub fn is_calm(&self) -> bool {
-        self.now >= self.plan.peace + super::plan::CALM_AFTER + 6 * self.plan.leg_max()
-            || self.now > START + 1500 && self.plan.faults.is_empty()
+        self.calm_for().is_some()
+    }
+
+    /// For how long it has been so.
+    pub fn calm_for(&self) -> Option<Ms> {
+        let after_trouble = self.plan.peace + super::plan::CALM_AFTER + 6 * self.plan.leg_max();
+        let since = if self.plan.faults.is_empty() { START + 1500 } else { after_trouble };
+        self.now.checked_sub(since)
     }
 }
 
