@@ -87,7 +87,9 @@ pub enum News {
     Drains,
     /// It ends.
     Left,
-    /// The sign is a copy, or an old one.
+    /// A copy from another lane, or one that a newer sign has overtaken.
+    Old,
+    /// It was under way for long: it answers nothing that was sent lately, or comes after the server left.
     Stale,
 }
 
@@ -120,7 +122,10 @@ impl Peers {
             }
             return if is_proof && !sign.is_leaving { News::New } else { News::Met };
         };
-        if sign.beat <= peer.beat || peer.state == State::Left {
+        if sign.beat <= peer.beat {
+            return News::Old;
+        }
+        if peer.state == State::Left {
             return News::Stale;
         }
         peer.beat = sign.beat;

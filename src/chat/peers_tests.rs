@@ -53,7 +53,7 @@ fn a_server_lives_once_it_echoes_and_for_a_lease_after_its_last_echo() {
     assert_eq!(view.hear(7, 1, 0), News::Met);
     assert!(!view.peers.is_live(7) && view.peers.is_any_missing());
     assert_eq!(view.hear(7, 2, ours), News::New);
-    assert_eq!(view.hear(7, 2, ours), News::Stale, "a copy, on another lane");
+    assert_eq!(view.hear(7, 2, ours), News::Old, "a copy, on another lane");
     let ours = view.pass(BEAT);
     assert_eq!(view.hear(7, 3, ours), News::Renewed);
     view.pass(view.limits.lease - Duration::from_millis(1));

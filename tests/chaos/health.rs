@@ -81,17 +81,21 @@ fn found_channels(fleet: &Fleet, node: usize) -> BTreeMap<String, u64> {
     found
 }
 
-/// Whether under traffic nothing is published again or asked for, soon.
-pub fn comes_to_rest(fleet: &Fleet, odometer: &mut Odometer) -> bool {
+/// Under traffic nothing is published again or asked for, soon; else what still is.
+pub fn come_to_rest(fleet: &Fleet, odometer: &mut Odometer) -> Result<(), String> {
     let mut before = odometer.sums(fleet);
     let mut since = Instant::now();
-    comes_true(PATIENCE, || {
+    let mut last_growth = String::new();
+    let rests = comes_true(PATIENCE, || {
         let now = odometer.sums(fleet);
         if now != before {
+            let grown = now.iter().filter(|(name, value)| before.get(*name) != Some(*value));
+            last_growth = grown.map(|(name, value)| format!("{name} is {value} ")).collect();
             (before, since) = (now, Instant::now());
         }
         since.elapsed() >= REST
-    })
+    });
+    if rests { Ok(()) } else { Err(last_growth) }
 }
 
 /// A server that is cut from all nodes says that it is not ready, until it is.

@@ -64,9 +64,10 @@ fn the_promise_is_kept() {
     crowd.shared.ledger.conclude();
     let lanes_up = health::await_lanes(&fleet);
     crowd.pace(CALM);
-    if !health::comes_to_rest(&fleet, &mut odometer) {
-        let words = "messages are still published again or asked for, long after the last fault";
-        crowd.shared.ledger.breach(Breach::Late, words.to_owned());
+    if let Err(growth) = health::come_to_rest(&fleet, &mut odometer) {
+        let words =
+            format!("messages are still published again or asked for, long after the last fault: {growth}");
+        crowd.shared.ledger.breach(Breach::Late, words);
     }
     health::await_subscriptions(&fleet);
     crowd.falls_silent(TAIL_MAX);

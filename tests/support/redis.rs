@@ -1,6 +1,7 @@
 //! Redis nodes of our own as processes, and what a client asks them.
 
 use std::fs;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 
@@ -71,13 +72,13 @@ impl Nodes {
         &mut self.processes[index]
     }
 
-    /// Starts node `index` and waits until it listens.
+    /// Starts node `index` and waits until it answers, if only that it wants a password.
     pub fn start(&mut self, index: usize) {
         let (node, address) = (&mut self.processes[index], at(self.ports[index]));
         node.start();
-        eventually("the node listens", || {
+        eventually("the node answers", || {
             node.assert_runs();
-            TcpStream::connect(address).is_ok()
+            answers(address)
         });
     }
 
@@ -112,6 +113,17 @@ impl Nodes {
         };
         names.find(is_owned).unwrap()
     }
+}
+
+/// Whether what listens there answers; a node that is just starting may reset a connection.
+fn answers(address: SocketAddr) -> bool {
+    let ask = || {
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(b"PING\r\n")?;
+        stream.read_exact(&mut [0])
+    };
+    ask().is_ok()
 }
 
 /// Connects; nothing that is asked there is waited for without end.

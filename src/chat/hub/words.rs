@@ -108,7 +108,8 @@ impl Hub {
                 self.end_lease(sign.origin, now);
             }
             News::Stale => self.counts.stale += 1,
-            News::Renewed => {}
+            // Every sign comes by each lane.
+            News::Old | News::Renewed => {}
         }
     }
 

@@ -12,6 +12,9 @@ use crate::chat::branches::{Branch, take};
 const WORLDS: u64 = 100;
 const KINDS: [&str; 2] = ["all", "all,SmallRings,FewStreams,ShortLives"];
 
+/// Two servers have to be away at once for these: tests of the hub enter them.
+const IN_NO_WORLD: [Branch; 2] = [Branch::RejectedAppendedAnew, Branch::RetryAppendedAnew];
+
 #[test]
 fn every_rare_branch_is_entered() {
     let next = AtomicU64::new(0);
@@ -29,6 +32,7 @@ fn every_rare_branch_is_entered() {
     });
     let entered = |branch: Branch| counts.iter().map(|counts| counts[branch as usize]).sum::<u64>();
     Branch::ALL.into_iter().for_each(|branch| println!("{branch:?}: {}", entered(branch)));
-    let missed: Vec<_> = Branch::ALL.into_iter().filter(|branch| entered(*branch) == 0).collect();
+    let is_missed = |branch: &Branch| entered(*branch) == 0 && !IN_NO_WORLD.contains(branch);
+    let missed: Vec<_> = Branch::ALL.into_iter().filter(is_missed).collect();
     assert!(missed.is_empty(), "no world enters {missed:?}");
 }

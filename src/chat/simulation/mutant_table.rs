@@ -161,7 +161,10 @@ fn ask(witness: Witness, mutant: Mutant) -> Option<Notice> {
             switch(Some(mutant));
             let outcome = catch_unwind(AssertUnwindSafe(test));
             switch(None);
-            outcome.err().map(|_| Notice { who: format!("`{name}`"), how: "fails".into() })
+            outcome.err().map(|_| Notice {
+                who: format!("`{}`", name.replace(char::is_whitespace, "")),
+                how: "fails".into(),
+            })
         }
     }
 }
