@@ -189,8 +189,11 @@ impl World {
         let again = if is_again { " again" } else { "" };
         self.story.tell(now, Some(text), || format!("client {client} says {text} at server {server}{again}"));
         let has_place = !self.oracle.get(text).places.is_empty();
-        if self.reach.is_apart(server, self.plan.leg_max(), now) && (is_again || has_place) {
-            self.oracle.get_mut(text).is_tainted = true;
+        if self.reach.is_apart(server, self.plan.leg_max(), now) {
+            let said = self.oracle.get_mut(text);
+            said.is_tainted |= is_again || has_place;
+            // Such a server cannot know the time of what its author has seen elsewhere.
+            said.floor = None;
         }
         let pad = self.plan.text_bytes.saturating_sub(8);
         let body = if pad == 0 { text.to_string() } else { format!("{text} {}", "x".repeat(pad)) };

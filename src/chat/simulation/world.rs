@@ -265,8 +265,14 @@ impl World {
 
     /// Whether nothing was broken for so long that everything is as quick as it is meant to be.
     pub fn is_calm(&self) -> bool {
-        self.now >= self.plan.peace + super::plan::CALM_AFTER + 6 * self.plan.leg_max()
-            || self.now > START + 1500 && self.plan.faults.is_empty()
+        self.calm_for().is_some()
+    }
+
+    /// For how long it has been so.
+    pub fn calm_for(&self) -> Option<Ms> {
+        let after_trouble = self.plan.peace + super::plan::CALM_AFTER + 6 * self.plan.leg_max();
+        let since = if self.plan.faults.is_empty() { START + 1500 } else { after_trouble };
+        self.now.checked_sub(since)
     }
 }
 
