@@ -517,6 +517,8 @@ pub fn a_retry_of_what_no_ring_has_any_more_gets_a_second_place_that_is_shown_to
     world.hear_from(3, have(Span { stream: own, first: 1, last: 1 }));
     let turn = world.turn();
     assert_eq!((turn.told(1, "\"ack\""), turn.told(1, "\"message\"")), (1, 0), "{turn:?}");
+    assert_eq!(retry(&mut world, "0"), 1, "it has that place from now on");
+    assert_eq!(world.hub.rooms().next().unwrap().position(own), Some(1));
 }
 
 #[test]

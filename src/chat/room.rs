@@ -179,20 +179,21 @@ impl Room {
         sender: Member,
         now: Now,
     ) -> Stamp {
-        let time = self.clock.stamp(now.unix_ms);
-        let message = Arc::new(Message { from, client, id, text, time });
+        let message = Message { from, client, id, text, time: 0 };
         self.append(message, SmallVec::from_elem(sender, 1), false, now)
     }
 
-    /// Gives a message its place; `is_repeat`: members here have seen it in another place.
+    /// Gives a message its place and its stamp: the stamps of a stream never go back. `is_repeat`: members here have seen it
+    /// in another place.
     fn append(
         &mut self,
-        message: Arc<Message>,
+        message: Message,
         senders: SmallVec<[Member; 1]>,
         is_repeat: bool,
         now: Now,
     ) -> Stamp {
-        let (own, time) = (self.own, message.time);
+        let (own, time) = (self.own, self.clock.stamp(now.unix_ms));
+        let message = Arc::new(Message { time, ..message });
         let limits = Arc::clone(&self.limits);
         let stream = self.stream(own, now.instant);
         let seq = stream.last + 1;
@@ -212,7 +213,14 @@ impl Room {
     /// shown it who knows it.
     pub fn append_again(&mut self, message: Message, sender: Member, now: Now) -> Stamp {
         entered(Branch::RetryAppendedAgain);
-        self.append(Arc::new(message), SmallVec::from_elem(sender, 1), true, now)
+        self.append(message, SmallVec::from_elem(sender, 1), true, now)
+    }
+
+    /// Where [`Room::append_again`] has put a message, as long as it is kept there.
+    pub fn place_again(&self, message: &Message) -> Option<Stamp> {
+        let key = |message: &Message| (message.client, message.id.clone(), message.text.clone());
+        let is_it = |entry: &&Entry| entry.stream == self.own && key(&entry.message) == key(message);
+        self.ring.repeats().find(is_it).map(Stamp::from)
     }
 
     /// Our own messages that no replica will hold at their places, since every one begins behind them, are appended anew.
@@ -227,11 +235,11 @@ impl Room {
             if !is_superseded {
                 self.ring.give_way(message.client, &message.id, &message.text);
             }
-            self.append(message, senders, is_superseded, now);
+            self.append(Arc::unwrap_or_clone(message), senders, is_superseded, now);
         }
         for Retry { message, sender, .. } in retries {
             entered(Branch::RetryAppendedAnew);
-            self.append(message, SmallVec::from_elem(sender, 1), true, now);
+            self.append(Arc::unwrap_or_clone(message), SmallVec::from_elem(sender, 1), true, now);
         }
         has_any
     }

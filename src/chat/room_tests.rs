@@ -319,3 +319,18 @@ fn what_is_fetched_first_is_not_what_goes_first() {
     assert!(room.history(Some(&since(&[(THIRD, 10)]))).1);
     assert_eq!(room.said_before(BOB_CLIENT, "2-1", "x").map(|(stamp, _)| stamp.seq), Some(1));
 }
+
+/// A ring that settles sorts by stamp, and history has no holes: so a second place may not have the stamp of the first one.
+#[test]
+fn what_is_appended_anew_is_stamped_anew() {
+    let mut room = room();
+    room.say("ann".into(), 1, "early".into(), "x".into(), ANN, now());
+    hear(&mut room, OTHER, 1, "between");
+    let later = Now { unix_ms: 9000, ..now() };
+    room.say("ann".into(), 1, "late".into(), "x".into(), ANN, later);
+    room.unconfirmed.note_rejection(2, OWN, 2);
+    assert!(room.append_rejected(&[2], now()));
+    let stamps: Vec<_> =
+        room.ring.kept().filter(|entry| entry.stream == OWN).map(|entry| entry.message.time).collect();
+    assert_eq!((stamps.len(), stamps.is_sorted()), (3, true), "{stamps:?}");
+}

@@ -53,7 +53,8 @@ enum Beginning {
 /// A hole behind `last`.
 #[derive(Debug)]
 struct Gap {
-    since: Instant,
+    /// Since when a server that is away is waited for, since all others have answered and retention took the number.
+    awaits_since: Option<Instant>,
     /// Answers to earlier questions do not count: they may be older than what made the hole, or than an `is_expired`.
     valid_from: u64,
     /// When it is asked for next; `None`: it is parked, since every live server has said that it lacks it.
@@ -319,7 +320,7 @@ impl Stream {
 
     /// Decides about a hole: `live` are all that live. `is_any_missing`: a server is away that may come back with it.
     pub fn judge(&mut self, live: &[u64], is_any_missing: bool, now: Instant, limits: &Limits) -> Verdict {
-        let Some(gap) = self.gap.as_ref() else { return Verdict::Ask };
+        let Some(gap) = self.gap.as_mut() else { return Verdict::Ask };
         let has_lacked = |server: &u64| gap.lacked_by.iter().any(|lack| lack.server == *server);
         if !live.iter().all(has_lacked) && !is_on(Mutant::ParkWhenOneLacks) {
             return Verdict::Ask;
@@ -327,19 +328,19 @@ impl Stream {
         let is_expired = gap.lacked_by.iter().any(|lack| lack.is_expired);
         if !is_expired && !is_on(Mutant::PassOverWhatIsLacked) {
             entered(Branch::Parked);
-            if let Some(gap) = &mut self.gap {
-                gap.due = None;
-            }
+            gap.due = None;
             return Verdict::Parked;
         }
-        let may_come = is_any_missing && now.saturating_duration_since(gap.since) < limits.expiry_patience;
+        let since = *gap.awaits_since.get_or_insert(now);
+        let may_come = is_any_missing && now.saturating_duration_since(since) < limits.expiry_patience;
         if may_come && !is_on(Mutant::PassOverWhatIsLacked) {
             entered(Branch::ExpiryAwaited);
             return Verdict::Ask;
         }
+        let lacked_to = gap.lacked_to;
         let first = self.first_missing();
         let before_held = self.held.range(first..).next().map_or(self.known, |(&seq, _)| seq - 1);
-        let last = gap.lacked_to.clamp(first, before_held.max(first));
+        let last = lacked_to.clamp(first, before_held.max(first));
         let is_told = self.has_begun();
         entered(if is_told { Branch::ExpiredTold } else { Branch::ExpiredUntold });
         if self.kept_from > self.last || !is_told {
@@ -407,7 +408,8 @@ impl Stream {
             let due = Some(now + patience);
             let lacked_by = SmallVec::new();
             let valid_from = self.question + 1;
-            let gap = Gap { since: now, valid_from, due, tries: 0, announcer, lacked_by, lacked_to: 0 };
+            let gap =
+                Gap { awaits_since: None, valid_from, due, tries: 0, announcer, lacked_by, lacked_to: 0 };
             self.gap = Some(Box::new(gap));
         }
     }

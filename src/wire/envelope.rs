@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::StreamId;
 
 /// A chat message, as it is kept and relayed.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// The speaker.
     pub from: Arc<str>,

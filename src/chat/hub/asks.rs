@@ -210,6 +210,9 @@ impl Hub {
             }
             None if room.unconfirmed.repeat_of(&message, member) => {}
             None => {
+                if let Some(stamp) = room.place_again(&message) {
+                    return self.acknowledge(id, member, &message.id, stamp);
+                }
                 self.with_ring(id, |room| room.append_again(message, member, now));
                 self.hold_back(id, now);
             }
