@@ -11,6 +11,7 @@ fn main() {
     divan::main();
 }
 
+const UP: Carrying = Carrying { lanes: 1, of: 1 };
 const MEMBER: Member = Member { reactor: 0, connection: 1 };
 
 fn hub(now: Now, incarnation: u64, rooms: usize) -> Hub {
@@ -24,7 +25,7 @@ fn hub(now: Now, incarnation: u64, rooms: usize) -> Hub {
         limits: std::sync::Arc::default(),
     };
     let mut hub = Hub::new(settings, now.instant);
-    hub.handle_bus_state(Carrying { lanes: 1, of: 1 }, now);
+    hub.handle_bus_state(UP, now);
     for room in 0..rooms {
         let (room, user) = (room.to_string().into(), "ann".into());
         hub.handle_ask(
@@ -65,6 +66,7 @@ fn publish(bencher: Bencher<'_, '_>, (messages, rooms): (usize, usize)) {
             hub.handle_ask(MEMBER, send(said, rooms), now);
         }
         finish(&mut hub, now);
+        assert_eq!(hub.take_counts().confirmed, messages as u64);
     });
 }
 
@@ -74,8 +76,12 @@ fn publish(bencher: Bencher<'_, '_>, (messages, rooms): (usize, usize)) {
 fn publish_to_another(bencher: Bencher<'_, '_>, (messages, rooms): (usize, usize)) {
     let mut now = Now { instant: Instant::now(), unix_ms: 1_700_000_000_000 };
     let mut hubs = [1, 2].map(|incarnation| hub(now, incarnation, rooms));
-    // They find each other, and who holds which room.
-    exchange(&mut hubs, now);
+    // They answer each other, and then tell which rooms they hold: rosters are told every 250 ms.
+    for _ in 0..10 {
+        now.instant += Duration::from_millis(100);
+        now.unix_ms += 100;
+        exchange(&mut hubs, now);
+    }
     let mut said = 0;
     bencher.counter(ItemsCount::new(messages)).bench_local(|| {
         now.instant += Duration::from_millis(1);
@@ -92,6 +98,7 @@ fn publish_to_another(bencher: Bencher<'_, '_>, (messages, rooms): (usize, usize
 /// Turns of both until none has anything for the other.
 fn exchange(hubs: &mut [Hub; 2], now: Now) {
     let mut heard = Vec::new();
+    hubs.iter_mut().for_each(|hub| hub.handle_bus_state(UP, now));
     loop {
         for (from, hub) in hubs.iter_mut().enumerate() {
             hub.handle_timeout(now);

@@ -270,7 +270,9 @@ impl Ring {
         if !is_repeat {
             self.forget(hash, position);
             let Message { client, id, text, .. } = &*entry.message;
-            let gone = Gone { hashes: self.hashes(*client, id, text), stamp: (&entry).into() };
+            // Each message that comes drives one out: its client and id are not hashed again.
+            let whole = self.hasher.hash_one((client, id, text));
+            let gone = Gone { hashes: Hashes { name: hash, whole }, stamp: (&entry).into() };
             self.remembered_order.push_back(gone.hashes);
             self.remembered.insert_unique(hash, gone, |gone| gone.hashes.name);
         }
