@@ -119,6 +119,13 @@ impl Fetch {
         self.awaited.as_ref().is_some_and(SmallVec::is_empty) || is_one_enough
     }
 
+    /// Whether everybody has answered but one that `is_suspect`: of what was acknowledged, that one has nothing alone.
+    pub fn is_answered_but_for(&self, is_suspect: impl Fn(u64) -> bool) -> bool {
+        let is_rest =
+            self.awaited.as_ref().is_some_and(|awaited| awaited.iter().all(|peer| is_suspect(*peer)));
+        self.is_answered() || self.is_sufficient() && is_rest && !is_on(Mutant::AwaitSuspects)
+    }
+
     /// Whether so many have answered that everything that was acknowledged is known: of that two servers have each, so
     /// one that is silent has nothing alone.
     pub fn is_sufficient(&self) -> bool {
@@ -200,6 +207,20 @@ pub(super) mod tests {
         assert!(!fetch.is_answered() && fetch.is_sufficient(), "only 2 is silent");
         ask(&mut fetch, &[1, 3], now + FETCH_MAX);
         assert!(fetch.is_answered(), "2 is gone");
+    }
+
+    #[test]
+    pub fn one_suspect_is_not_waited_for_and_two_are() {
+        let now = Instant::now();
+        let mut fetch = Fetch::new(now, &Limits::default());
+        ask(&mut fetch, &[1, 2, 3], now);
+        fetch.answered(1);
+        assert!(
+            !fetch.is_answered_but_for(|peer| peer > 1),
+            "what 2 and 3 held together may be nowhere else"
+        );
+        fetch.answered(2);
+        assert!(fetch.is_answered_but_for(|peer| peer == 3) && !fetch.is_answered_but_for(|_| false));
     }
 
     #[test]

@@ -43,6 +43,7 @@ mutants! {
     EvictUnconfirmed,
     NoFetch,
     OneAnswerIsEnough,
+    AwaitSuspects,
     NoForerunners,
     NoReplica,
     NoSuspicion,

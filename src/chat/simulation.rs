@@ -20,6 +20,7 @@ mod oracle;
 mod people;
 mod plan;
 mod reach;
+mod restore;
 mod server;
 mod shrink;
 mod story;

@@ -238,6 +238,11 @@ impl Stream {
         }
     }
 
+    /// Whether it waits for a lower beginning, or for its origin to tell one.
+    pub fn is_about_to_begin(&self) -> bool {
+        self.beginning == Beginning::Told
+    }
+
     fn has_begun(&self) -> bool {
         self.beginning == Beginning::Settled
     }

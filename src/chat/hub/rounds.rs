@@ -15,6 +15,7 @@ use crate::chat::limits::{
 };
 use crate::chat::mutants::{Mutant, is_on};
 use crate::chat::room::Room;
+use crate::chat::stream::Stream;
 use crate::chat::unconfirmed::Retry;
 use crate::chat::{Message, Now, RoomId};
 use crate::wire::ServerMessage;
@@ -92,7 +93,9 @@ impl Hub {
     /// Opens a room of which everything was learned that others know.
     pub(super) fn open_if_fetched(&mut self, id: RoomId, now: Now) {
         let room = self.room(id);
-        if room.fetch.as_deref().is_some_and(Fetch::is_answered) && room.is_whole() {
+        let is_suspect = |peer| !self.peers.responsive().any(|responsive| responsive == peer);
+        let is_answered = |fetch: &Fetch| fetch.is_answered_but_for(is_suspect);
+        if room.fetch.as_deref().is_some_and(is_answered) && room.is_whole() {
             self.begin_streams(id, now);
             self.open(id, now);
             self.with_ring(id, Room::settle);
@@ -103,11 +106,14 @@ impl Hub {
 
     /// Streams begin here whose origin has told where, or is not waited for; then it is told what is held of them.
     pub(super) fn begin_streams(&mut self, id: RoomId, now: Now) {
-        let live: SmallVec<[u64; 8]> = self.peers.live().collect();
+        if !self.room(id).streams().iter().any(Stream::is_about_to_begin) {
+            return;
+        }
+        let responsive: SmallVec<[u64; 8]> = self.peers.responsive().collect();
         let fetch = self.room_mut(id).fetch.take();
         let has_told = |origin| fetch.as_deref().is_none_or(|fetch| fetch.has_answered(origin));
         let may_begin =
-            |origin| !live.contains(&origin) || has_told(origin) || is_on(Mutant::BeginAtFirstAnswer);
+            |origin| !responsive.contains(&origin) || has_told(origin) || is_on(Mutant::BeginAtFirstAnswer);
         let heard = self.with_ring(id, |room| room.begin_streams(may_begin, now));
         self.room_mut(id).fetch = fetch;
         self.gather_heard(id, heard);
@@ -220,6 +226,7 @@ impl Hub {
     /// Who could confirm what is said, or hold a room, has changed: nobody waits for a server that is suspect or leaves.
     pub(super) fn turn_all_to_others(&mut self, now: Now) {
         for id in self.ids() {
+            self.open_if_fetched(id, now);
             self.seek_holder(id, 0);
             if !self.room(id).unconfirmed.is_empty() {
                 self.repeat_unconfirmed(id, now);

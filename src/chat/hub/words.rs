@@ -195,7 +195,7 @@ impl Hub {
         self.room_mut(id).note_time(digest.time);
         for span in &digest.spans {
             let teller = span.stream.origin;
-            let may_begin = teller == origin || !self.peers.is_live(teller);
+            let may_begin = teller == origin || !self.peers.responsive().any(|server| server == teller);
             let heard = self.with_ring(id, |room| room.announce(*span, origin, may_begin, now));
             self.gather_heard(id, heard);
         }

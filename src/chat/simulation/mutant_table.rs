@@ -93,6 +93,7 @@ fn row_of(mutant: Mutant) -> Row {
         }
         NoFetch => row("a room opens before others have said what they have", &[test!(hub::tests::nobody_comes_in_before_other_servers_have_said_what_they_have)]),
         OneAnswerIsEnough => row("a room opens when the first server has answered", &[test!(fetch::tests::everybody_answers_or_is_asked_again_until_clients_wait_no_longer)]),
+        AwaitSuspects => row("a room that is fetched waits for a suspect as for others", &[test!(fetch::tests::one_suspect_is_not_waited_for_and_two_are)]),
         NoForerunners => row("who has seen more than is known here comes in at once", &[test!(hub::tests::who_has_seen_more_waits_until_it_is_known_here)]),
         NoReplica => row("nobody is asked to hold a room that only one server has", &[Worlds("old", 5), test!(hub::tests::a_room_that_only_one_server_has_is_held_by_another)]),
         NoSuspicion => {

@@ -172,7 +172,7 @@ impl World {
         self.plan_at(self.now + wait, event);
     }
 
-    fn pass_until(&mut self, end: Ms) -> Result<(), Failure> {
+    pub fn pass_until(&mut self, end: Ms) -> Result<(), Failure> {
         while self.failure.is_none() {
             let due = self.next_due();
             if due >= end {
