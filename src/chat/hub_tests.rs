@@ -646,6 +646,8 @@ fn what_no_server_keeps_any_longer_is_marked_and_passed_over() {
         turn.told(0, r#""type":"gap","room":"r","stream":"0000000000000002.0","first":2,"last":3"#),
         1
     );
+    let text: String = turn.frames.iter().map(|(_, text)| text.as_str()).collect();
+    assert!(text.find("\"gap\"") < text.find("\"seq\":4"), "the gap stands before what follows it: {text}");
     assert_eq!(turn.told(0, "\"seq\":4"), 1);
     assert_eq!(world.hub.take_counts().missing, 2);
 }

@@ -4,6 +4,7 @@
 //! a message its place in the room's stream and encodes it once, [`members`] (on each reactor) says to whom it goes.
 //! Servers speak to each other through a [`bus`].
 
+pub mod answers;
 pub mod branches;
 pub mod bus;
 pub mod fetch;

@@ -185,8 +185,8 @@ pub fn what_is_lost_or_gone_makes_history_incomplete() {
     let mut room = room();
     hear(&mut room, OTHER, 1, "1");
     hear(&mut room, OTHER, 4, "4");
-    let lack = Lack { server: 2, is_expired: true };
-    room.lack(Span { stream: OTHER, first: 2, last: 3 }, lack, u64::MAX, Instant::now());
+    let lack = Lack { server: 2, first: 2, last: 3, is_expired: true, question: u64::MAX };
+    room.lack(OTHER, lack, Instant::now());
     let (verdict, heard) = room.judge(OTHER, &[2], false, now());
     assert_eq!(verdict, Verdict::Expired { first: 2, last: 3, is_told: true });
     assert_eq!(heard.shown.len(), 1);

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
+use super::answers::Answers;
+pub use super::answers::Lack;
 use super::branches::{Branch, entered};
 use super::limits::{Limits, WANT_MESSAGES_MAX};
 use super::mutants::{Mutant, is_on};
@@ -62,18 +64,7 @@ struct Gap {
     tries: u32,
     /// Who told of the missing numbers.
     announcer: u64,
-    lacked_by: SmallVec<[Lack; 4]>,
-    /// All of those lack every number up to here.
-    lacked_to: u64,
-}
-
-/// A server does not have a number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lack {
-    /// Which server.
-    pub server: u64,
-    /// It had it once, or began behind it: retention has taken it.
-    pub is_expired: bool,
+    answers: Answers,
 }
 
 /// A NACK: what is missing.
@@ -193,8 +184,7 @@ impl Stream {
         if let Some(gap) = &mut self.gap
             && next <= last
         {
-            // It lacked the number before it had dealt with it. What retention has taken does not come back.
-            gap.lacked_by.retain(|lack| lack.server != teller || lack.is_expired);
+            gap.answers.forget_all_but_expired(teller);
             gap.due.get_or_insert(now + patience);
         }
         self.note_missing(teller, now, patience);
@@ -203,7 +193,7 @@ impl Stream {
     /// A server that may have what is missing lives (again): a parked hole is asked for.
     pub fn unpark(&mut self, server: u64, now: Instant, patience: Duration) {
         if let Some(gap) = &mut self.gap {
-            gap.lacked_by.retain(|lack| lack.server != server);
+            gap.answers.forget(server);
             if gap.due.is_none() {
                 entered(Branch::Unparked);
             }
@@ -298,40 +288,31 @@ impl Stream {
         Some(Question { number: self.question, spans: self.missing(), attempt, announcer })
     }
 
-    /// A server's answer to a question: it does not have these numbers.
-    pub fn lack(&mut self, span: Span, lack: Lack, question: u64, now: Instant) {
+    /// A server's answer to a question.
+    pub fn lack(&mut self, lack: Lack, now: Instant) {
         let next = self.first_missing();
-        let Some(gap) = self.gap.as_mut().filter(|gap| question >= gap.valid_from) else { return };
-        if !(span.first..=span.last).contains(&next) {
-            return;
-        }
-        let is_first_expiry = lack.is_expired && !gap.lacked_by.iter().any(|lack| lack.is_expired);
-        if is_first_expiry && !is_on(Mutant::OldLacksStand) {
-            // Whoever lacked it before may have received it since, from the one that had it: everybody is asked again.
-            entered(Branch::ExpiryVoidsLacks);
-            gap.lacked_by.clear();
-            gap.valid_from = self.question + 1;
+        let Some(gap) = self.gap.as_mut().filter(|gap| lack.question >= gap.valid_from) else { return };
+        if gap.answers.add(lack, next) {
+            // Those whose earlier answers do not count any more are asked at once.
             gap.due = Some(now);
         }
-        gap.lacked_to = if gap.lacked_by.is_empty() { span.last } else { gap.lacked_to.min(span.last) };
-        gap.lacked_by.retain(|known| known.server != lack.server);
-        gap.lacked_by.push(lack);
     }
 
     /// Whether this server has said that it lacks the first missing number.
     pub fn is_lacked_by(&self, server: u64) -> bool {
-        self.gap.as_ref().is_some_and(|gap| gap.lacked_by.iter().any(|lack| lack.server == server))
+        let next = self.first_missing();
+        self.gap.as_ref().is_some_and(|gap| gap.answers.lacks(server, next))
     }
 
     /// Decides about a hole: `live` are all that live. `is_any_missing`: a server is away that may come back with it.
     pub fn judge(&mut self, live: &[u64], is_any_missing: bool, now: Instant, limits: &Limits) -> Verdict {
+        let first = self.first_missing();
         let Some(gap) = self.gap.as_mut() else { return Verdict::Ask };
-        let has_lacked = |server: &u64| gap.lacked_by.iter().any(|lack| lack.server == *server);
+        let has_lacked = |server: &u64| gap.answers.lacks(*server, first);
         if !live.iter().all(has_lacked) && !is_on(Mutant::ParkWhenOneLacks) {
             return Verdict::Ask;
         }
-        let is_expired = gap.lacked_by.iter().any(|lack| lack.is_expired);
-        if !is_expired && !is_on(Mutant::PassOverWhatIsLacked) {
+        if !gap.answers.is_expired(first) && !is_on(Mutant::PassOverWhatIsLacked) {
             entered(Branch::Parked);
             gap.due = None;
             return Verdict::Parked;
@@ -342,8 +323,7 @@ impl Stream {
             entered(Branch::ExpiryAwaited);
             return Verdict::Ask;
         }
-        let lacked_to = gap.lacked_to;
-        let first = self.first_missing();
+        let lacked_to = gap.answers.reach(first, live);
         let before_held = self.held.range(first..).next().map_or(self.known, |(&seq, _)| seq - 1);
         let last = lacked_to.clamp(first, before_held.max(first));
         let is_told = self.has_begun();
@@ -401,20 +381,24 @@ impl Stream {
         self.renew_gap(now, limits);
     }
 
-    /// What is still missing is another hole, for which everybody may be asked anew.
+    /// What is still missing is another hole: asked for at once as far as it was asked for before.
     fn renew_gap(&mut self, now: Instant, limits: &Limits) {
-        if let Some(gap) = self.gap.take() {
-            self.note_missing(gap.announcer, now, limits.gap_patience);
-        }
+        let next = self.first_missing();
+        let has_gap = self.has_gap();
+        let Some(gap) = self.gap.as_mut().filter(|_| has_gap) else {
+            self.gap = None;
+            return;
+        };
+        gap.answers.forget_before(next);
+        gap.tries = 0;
+        gap.due = Some(now + limits.gap_patience);
     }
 
     fn note_missing(&mut self, announcer: u64, now: Instant, patience: Duration) {
         if self.gap.is_none() && self.has_gap() {
             let due = Some(now + patience);
-            let lacked_by = SmallVec::new();
-            let valid_from = self.question + 1;
-            let gap =
-                Gap { awaits_since: None, valid_from, due, tries: 0, announcer, lacked_by, lacked_to: 0 };
+            let (valid_from, answers) = (self.question + 1, Answers::default());
+            let gap = Gap { awaits_since: None, valid_from, due, tries: 0, announcer, answers };
             self.gap = Some(Box::new(gap));
         }
     }

@@ -38,7 +38,7 @@ impl World {
     }
 
     fn answer(&mut self, first: u64, last: u64, server: u64, is_expired: bool, question: u64) {
-        self.stream.lack(span(first, last), Lack { server, is_expired }, question, self.now);
+        self.stream.lack(Lack { server, first, last, is_expired, question }, self.now);
     }
 
     fn judge(&mut self, live: &[u64]) -> Verdict {
@@ -224,4 +224,22 @@ fn what_waits_behind_a_hole_is_bounded() {
         world.offer(seq);
     });
     assert_eq!(world.stream.held(), 3);
+}
+
+/// Servers answer for all that is missing: what is known of a later hole holds when its turn comes.
+#[test]
+fn each_hole_is_asked_for_once_however_many_there_are() {
+    let mut world = World::new();
+    [1, 3, 5, 7].into_iter().for_each(|seq| {
+        world.offer(seq);
+    });
+    world.now += PATIENCE;
+    let question = world.stream.want(world.now, &world.limits).unwrap().number;
+    [2, 4, 6].into_iter().for_each(|seq| world.answer(seq, seq, 5, true, question));
+    for hole in [2, 4, 6] {
+        let verdict = world.judge(&[5]);
+        assert_eq!(verdict, Verdict::Expired { first: hole, last: hole, is_told: true });
+        world.rest();
+    }
+    assert_eq!((world.stream.last, world.stream.has_gap()), (7, false));
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Hub, split};
 use crate::chat::mutants::{Mutant, is_on};
-use crate::chat::room::Supply;
+use crate::chat::room::{Room, Supply};
 use crate::chat::stream::{Lack, Question, Verdict};
 use crate::chat::{Now, RoomId};
 use crate::wire::envelope::{Entry, Span, Word};
@@ -105,8 +105,10 @@ impl Hub {
             }
         }
         for (spans, is_expired) in [(lacks, false), (expired, true)] {
-            let lack = Lack { server: origin, is_expired };
-            spans.iter().for_each(|span| self.room_mut(id).lack(*span, lack, question, now.instant));
+            for Span { stream, first, last } in spans.iter().copied() {
+                let lack = Lack { server: origin, first, last, is_expired, question };
+                self.room_mut(id).lack(stream, lack, now.instant);
+            }
         }
         self.judge_gaps(id, lacks.iter().chain(expired).map(|span| span.stream).collect(), now);
         self.open_if_fetched(id, now);
@@ -119,15 +121,19 @@ impl Hub {
         let live: Vec<_> = self.peers.live().collect();
         let is_any_missing = self.peers.is_any_missing();
         for stream in streams {
-            let (verdict, heard) = self.with_ring(id, |room| room.judge(stream, &live, is_any_missing, now));
-            if let Verdict::Expired { first, last, is_told: true } = verdict
-                && self.room(id).is_open()
-            {
-                self.counts.missing += last + 1 - first;
-                let room = Arc::clone(&self.room(id).name);
-                self.gather(id, &ServerMessage::Gap { room: &room, stream, first, last });
+            // Servers answer for all that is missing, so one hole after the other may be decided.
+            loop {
+                let judge = |room: &mut Room| room.judge(stream, &live, is_any_missing, now);
+                let (Verdict::Expired { first, last, is_told }, heard) = self.with_ring(id, judge) else {
+                    break;
+                };
+                if is_told && self.room(id).is_open() {
+                    self.counts.missing += last + 1 - first;
+                    let room = Arc::clone(&self.room(id).name);
+                    self.gather(id, &ServerMessage::Gap { room: &room, stream, first, last });
+                }
+                self.gather_heard(id, heard);
             }
-            self.gather_heard(id, heard);
         }
     }
 }

@@ -25,9 +25,9 @@ pub struct Supply {
 
 impl Room {
     /// Another server does not have these.
-    pub fn lack(&mut self, span: Span, lack: Lack, question: u64, now: Instant) {
-        if let Some(stream) = self.streams.iter_mut().find(|stream| stream.id == span.stream) {
-            stream.lack(span, lack, question, now);
+    pub fn lack(&mut self, stream: StreamId, lack: Lack, now: Instant) {
+        if let Some(known) = self.streams.iter_mut().find(|known| known.id == stream) {
+            known.lack(lack, now);
         }
     }
 
