@@ -31,7 +31,6 @@ branches! {
     BeganLower,
     RejectedAppendedAnew,
     RetryAppendedAnew,
-    RetryAppendedAgain,
     RetryRepublished,
     RetryGivenUp,
     Superseded,

@@ -209,39 +209,30 @@ impl Room {
         Stamp { stream: own, seq, time }
     }
 
-    /// A client sends again what another server appended and no ring has any more: it gets a place here, at which nobody is
-    /// shown it who knows it.
-    pub fn append_again(&mut self, message: Message, sender: Member, now: Now) -> Stamp {
-        entered(Branch::RetryAppendedAgain);
-        self.append(message, SmallVec::from_elem(sender, 1), true, now)
-    }
-
-    /// Where [`Room::append_again`] has put a message, as long as it is kept there.
-    pub fn place_again(&self, message: &Message) -> Option<Stamp> {
-        let key = |message: &Message| (message.client, message.id.clone(), message.text.clone());
-        let is_it = |entry: &&Entry| entry.stream == self.own && key(&entry.message) == key(message);
-        self.ring.repeats().find(is_it).map(Stamp::from)
-    }
-
-    /// Our own messages that no replica will hold at their places, since every one begins behind them, are appended anew.
-    /// Nobody else has them there. The rest of what `holders` reject are other servers' messages, of which this server has
-    /// the only copy: they get a second place in our stream.
-    pub fn append_rejected(&mut self, holders: &[u64], now: Now) -> bool {
-        let rejected = self.unconfirmed.take_rejected(self.own, holders);
-        let retries = self.unconfirmed.take_rejected_retries(holders);
-        let has_any = !rejected.is_empty() || !retries.is_empty();
-        for Waiting { message, senders, is_superseded, .. } in rejected {
+    /// Our own messages that no replica will hold at their places, since every one begins behind them, are appended anew:
+    /// nobody else has them there. So are other servers' messages of which this server has the only copy. Returned are those
+    /// that it keeps no longer either.
+    pub fn append_rejected(&mut self, holders: &[u64], now: Now) -> Vec<Retry> {
+        for Waiting { message, senders, is_superseded, .. } in
+            self.unconfirmed.take_rejected(self.own, holders)
+        {
             entered(Branch::RejectedAppendedAnew);
             if !is_superseded {
                 self.ring.give_way(message.client, &message.id, &message.text);
             }
             self.append(Arc::unwrap_or_clone(message), senders, is_superseded, now);
         }
-        for Retry { message, sender, .. } in retries {
+        let is_kept = |ring: &Ring, message: &Message| {
+            ring.find(message.client, &message.id, &message.text).is_some_and(|(_, kept)| kept.is_some())
+        };
+        let retries = self.unconfirmed.take_rejected_retries(holders);
+        let (kept, gone): (Vec<_>, _) =
+            retries.into_iter().partition(|retry| is_kept(&self.ring, &retry.message));
+        for Retry { message, sender, .. } in kept {
             entered(Branch::RetryAppendedAnew);
             self.append(Arc::unwrap_or_clone(message), SmallVec::from_elem(sender, 1), true, now);
         }
-        has_any
+        gone
     }
 
     /// Takes a message from another server, as told by `teller`.

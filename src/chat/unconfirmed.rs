@@ -103,15 +103,6 @@ impl Unconfirmed {
         true
     }
 
-    /// A client sent again what waits here in a second place. True: it will be answered when that is confirmed.
-    pub fn repeat_of(&mut self, message: &Message, sender: Member) -> bool {
-        let key = |message: &Message| (message.client, message.id.clone(), message.text.clone());
-        let wanted = key(message);
-        let found =
-            self.waiting.iter().find(|waiting| key(&waiting.message) == wanted).map(|waiting| waiting.seq);
-        found.is_some_and(|seq| self.repeat(seq, sender))
-    }
-
     /// A client sent again what another server had appended.
     pub fn push_retry(&mut self, stamp: Stamp, message: Arc<Message>, sender: Member, now: Instant) {
         let is_same = |retry: &Retry| retry.stamp == stamp && retry.sender == sender;
@@ -172,6 +163,11 @@ impl Unconfirmed {
     pub fn note_rejection(&mut self, server: u64, stream: StreamId, first: u64) {
         self.rejections.retain(|known| (known.server, known.stream) != (server, stream));
         self.rejections.push(Rejection { server, stream, first });
+    }
+
+    /// Whether some server rejects something that waits.
+    pub fn has_rejections(&self) -> bool {
+        !self.rejections.is_empty()
     }
 
     /// Takes our own messages that each of `holders` has rejected, to be appended anew.

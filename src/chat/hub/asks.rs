@@ -11,6 +11,7 @@ use crate::chat::limits::{ROOMS_MAX, ROSTER_MAX};
 use crate::chat::mutants::{Mutant, is_on};
 use crate::chat::ring::Stamp;
 use crate::chat::room::{Room, message_frame};
+use crate::chat::unconfirmed::Retry;
 use crate::chat::{Ask, Member, Message, Notice, Now, RoomId};
 use crate::wire::client_message::{ErrorCode, Since};
 use crate::wire::envelope::{Span, Word};
@@ -201,22 +202,31 @@ impl Hub {
         if is_own && room.unconfirmed.repeat(stamp.seq, member) {
             return;
         }
-        match kept {
-            _ if is_own || is_safe => self.acknowledge(id, member, &message.id, stamp),
-            Some(message) => {
-                room.unconfirmed.push_retry(stamp, Arc::clone(&message), member, now.instant);
-                let witness = self.witness(id, 0).unwrap_or(0);
-                self.publish_messages(id, stamp.stream, stamp.seq, witness, &[message]);
-            }
-            None if room.unconfirmed.repeat_of(&message, member) => {}
-            None => {
-                if let Some(stamp) = room.place_again(&message) {
-                    return self.acknowledge(id, member, &message.id, stamp);
-                }
-                self.with_ring(id, |room| room.append_again(message, member, now));
-                self.hold_back(id, now);
-            }
+        if is_own || is_safe {
+            return self.acknowledge(id, member, &message.id, stamp);
         }
+        // A replica that held it says so, even where no ring has it any more.
+        let message = kept.unwrap_or_else(|| Arc::new(message));
+        room.unconfirmed.push_retry(stamp, Arc::clone(&message), member, now.instant);
+        let witness = self.witness(id, 0).unwrap_or(0);
+        self.publish_messages(id, stamp.stream, stamp.seq, witness, &[message]);
+    }
+
+    /// Every replica begins behind what waits here. Our own messages are appended anew, and so are other servers' messages
+    /// that only this server keeps; of what retention has taken here too, nobody could have more.
+    pub(super) fn resolve_rejected(&mut self, id: RoomId, now: Now) {
+        // A server that is away may hold it, and have shown it.
+        let may_move = self.room(id).unconfirmed.has_rejections() && !self.peers.is_any_missing();
+        if !may_move || is_on(Mutant::NoReappend) {
+            return;
+        }
+        let replicas = self.replicas(id);
+        for Retry { stamp, message, sender, .. } in
+            self.with_ring(id, |room| room.append_rejected(&replicas, now))
+        {
+            self.acknowledge(id, sender, &message.id, stamp);
+        }
+        self.mark_dirty(id);
     }
 
     fn acknowledge(&mut self, id: RoomId, member: Member, message: &str, stamp: Stamp) {

@@ -213,7 +213,6 @@ impl Hub {
     fn hear_have(&mut self, origin: u64, Position { room, span }: &Position, now: Now) {
         let Some(id) = self.held(room) else { return };
         let Span { stream, first, last } = *span;
-        let replicas = self.replicas(id);
         let room = self.room_mut(id);
         let own = room.own();
         if stream == own {
@@ -229,12 +228,7 @@ impl Hub {
             }
             self.confirm_retries(id, *span);
         }
-        // A server that is away may hold it, and have shown it.
-        let may_move = !self.peers.is_any_missing() && !is_on(Mutant::NoReappend);
-        let has_moved = may_move && self.with_ring(id, |room| room.append_rejected(&replicas, now));
-        if has_moved {
-            self.mark_dirty(id);
-        }
+        self.resolve_rejected(id, now);
         self.reschedule(id);
     }
 

@@ -80,7 +80,7 @@ fn row_of(mutant: Mutant) -> Row {
             &[test!(hub::tests::what_waits_here_and_is_heard_from_another_server_is_shown_once_at_its_place_there)],
         ),
         NoDedup => row("a message sent again is another message", &[Worlds("old", 23), test!(hub::tests::a_retry_is_acknowledged_again_and_not_told_again)]),
-        ForgetIds => row("the identity of a message is forgotten with its text", &[test!(hub::tests::a_retry_of_what_no_ring_has_any_more_gets_a_second_place_that_is_shown_to_nobody_here)]),
+        ForgetIds => row("the identity of a message is forgotten with its text", &[test!(hub::tests::a_retry_of_what_no_ring_has_any_more_is_acknowledged_once_a_replica_says_that_it_held_it)]),
         AckRetryAtOnce => {
             row("a retry of another server's message is acknowledged at once", &[Worlds("old", 4), test!(hub::tests::a_retry_of_what_a_dead_server_said_waits_for_a_second_holder)])
         }
