@@ -252,11 +252,15 @@ fn any_two_of_three_nodes_may_be_killed_and_come_back() {
     let mut say = |servers: &mut [Server]| {
         type_in(&mut servers[0], "hall", said);
         said += 1;
-        said as usize
+        said
     };
+    // A node may answer a publication and die before it has written the push: docs/architecture.md says so of a lane.
+    let mut exposed = BTreeSet::new();
     for node in [0, 1] {
+        let count = say(&mut servers);
+        servers.iter_mut().for_each(Server::turn);
         nodes[node].kill();
-        say(&mut servers);
+        exposed.extend(missing(&servers[1], count));
         let end = Instant::now() + Duration::from_millis(300);
         while Instant::now() < end {
             say(&mut servers);
@@ -269,16 +273,27 @@ fn any_two_of_three_nodes_may_be_killed_and_come_back() {
     }
     let count = say(&mut servers);
     // Of what was in flight at the moment of the kill there may be two copies.
-    until(&mut servers, "everything arrives", |servers| {
-        servers[1].heard().into_iter().collect::<BTreeSet<_>>().len() == count
+    until(&mut servers, "everything arrives that was published after the kills", |servers| {
+        missing(&servers[1], count).is_subset(&exposed)
     });
     assert!(servers.iter().all(|server| server.bus.is_ready()), "one lane is enough");
     nodes[..2].iter_mut().for_each(Node::restart);
     until(&mut servers, "all lanes are up again", |servers| servers.iter().all(Server::is_up));
-    for node in &nodes {
-        let counts: Vec<_> = node.channels().iter().map(|(_, count)| *count).collect();
-        assert_eq!(counts, [2, 1, 1, 2]);
-    }
+    until_all_are_subscribed(&mut servers, &nodes);
+}
+
+/// Of the first `count` that were published in the room, the ones that `server` has not received.
+fn missing(server: &Server, count: u32) -> BTreeSet<String> {
+    let received: BTreeSet<_> = server.heard().into_iter().collect();
+    numbers(count).into_iter().filter(|number| !received.contains(number.as_str())).collect()
+}
+
+/// Both servers are subscribed to the room, all servers and their inbox once at each node. A node sees that a connection has
+/// ended some time after its server has opened the next one.
+fn until_all_are_subscribed(servers: &mut [Server], nodes: &[Node]) {
+    until(servers, "each server is subscribed once, with one connection", |_| {
+        nodes.iter().all(|node| node.channels().iter().map(|(_, count)| *count).eq([2, 1, 1, 2]))
+    });
 }
 
 #[test]
@@ -311,10 +326,7 @@ fn a_frozen_node_holds_nobody_up_and_its_thaw_hurts_nobody() {
             "nodes {frozen:?} frozen for {milliseconds} ms: {said} said, {copies} heard, silent for {worst:?}"
         );
     }
-    for node in &nodes {
-        let counts: Vec<_> = node.channels().iter().map(|(_, count)| *count).collect();
-        assert_eq!(counts, [2, 1, 1, 2], "nobody is left of the connections that were given up");
-    }
+    until_all_are_subscribed(&mut servers, &nodes);
 }
 
 #[test]
@@ -328,8 +340,7 @@ fn a_subscriber_that_redis_ends_is_a_loss_and_comes_back() {
     });
     type_in(&mut servers[0], "hall", "ann");
     until(&mut servers, "it is heard", |servers| servers[1].heard() == ["ann"]);
-    let counts: Vec<_> = nodes[0].channels().iter().map(|(_, count)| *count).collect();
-    assert_eq!(counts, [2, 1, 1, 2]);
+    until_all_are_subscribed(&mut servers, &nodes);
 }
 
 #[test]
