@@ -33,7 +33,8 @@ fn any_part_can_be_killed_frozen_and_started_again() {
     eventually("its end is noticed", || !is_up("app-2"));
     fleet.servers[1].start();
     eventually("it is back", || is_up("app-2"));
-    assert_eq!(fleet.servers[1].process.output().matches("app-2 listens at").count(), 2);
+    let output = || fleet.servers[1].process.output();
+    eventually("both starts are logged", || output().matches("app-2 listens at").count() == 2);
     assert_eq!(fleet.servers[1].process.end().code(), Some(0));
 
     fleet.nodes.process(0).kill();

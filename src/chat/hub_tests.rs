@@ -572,6 +572,7 @@ pub fn nobody_comes_in_before_other_servers_have_said_what_they_have() {
         room: "r".into(),
         question: 1,
         entries,
+        places: [].into(),
         lacks: [].into(),
         expired: [].into(),
     });
@@ -636,7 +637,15 @@ pub fn the_last_message_before_a_fault_is_missed_because_others_tell_what_they_h
 
 fn repair(lacks: &[Span], expired: &[Span]) -> Word {
     let (lacks, expired) = (lacks.into(), expired.into());
-    Word::Repair { to: 1, room: "r".into(), question: u64::MAX, entries: [].into(), lacks, expired }
+    Word::Repair {
+        to: 1,
+        room: "r".into(),
+        question: u64::MAX,
+        entries: [].into(),
+        places: [].into(),
+        lacks,
+        expired,
+    }
 }
 
 #[test]

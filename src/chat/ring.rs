@@ -14,6 +14,7 @@ use super::limits::Limits;
 use super::mutants::{Mutant, is_on};
 use crate::wire::StreamId;
 pub use crate::wire::envelope::Entry;
+use crate::wire::envelope::Place;
 
 /// Bytes that a remembered id costs, roughly.
 const ID_WEIGHT: usize = 96;
@@ -79,6 +80,12 @@ pub struct Stamp {
     pub seq: u64,
     /// When the first server received it, in milliseconds since the epoch.
     pub time: u64,
+}
+
+impl From<Stamp> for Place {
+    fn from(Stamp { stream, seq, time: _ }: Stamp) -> Self {
+        Self { stream, seq }
+    }
 }
 
 impl From<&Entry> for Stamp {
@@ -221,11 +228,6 @@ impl Ring {
         self.entries.iter().filter(|kept| !kept.is_repeat).map(|kept| &kept.entry)
     }
 
-    /// What was said in another stream before.
-    pub fn repeats(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.iter().filter(|kept| kept.is_repeat).map(|kept| &kept.entry)
-    }
-
     /// All that is kept, oldest first.
     pub fn kept(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter().map(|kept| &kept.entry)
@@ -352,7 +354,7 @@ mod tests {
         ring.give_way(ANN, "1", "x");
         push(&mut ring, again.clone());
         assert_eq!(ring.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [9]);
-        assert_eq!((ring.repeats().count(), ring.find(ANN, "1", "x").unwrap().0.seq), (1, 9));
+        assert_eq!((ring.kept().count(), ring.find(ANN, "1", "x").unwrap().0.seq), (2, 9));
         ring.shrink(0);
         ring.give_way(ANN, "1", "x");
         assert_eq!((ring.find(ANN, "1", "x"), ring.remembered_order.len()), (None, 0));

@@ -5,6 +5,7 @@ mod clock;
 mod digests;
 mod history;
 mod holes;
+mod places;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,12 +23,13 @@ use super::ring::{Entry, Ring, Stamp};
 use super::stream::{Offer, Stream};
 use super::unconfirmed::{Retry, Unconfirmed, Waiting};
 use super::{Member, Message, Now};
-use crate::wire::envelope::Span;
+use crate::wire::envelope::{Place, Span};
 use crate::wire::{ServerMessage, StreamId};
 
 pub use holes::Supply;
 
 use clock::Clock;
+use places::Places;
 
 /// The hub's side of a room.
 #[derive(Debug)]
@@ -73,6 +75,7 @@ pub struct Room {
     digest_due: Option<Instant>,
     digest_repeats: usize,
     clock: Clock,
+    places: Places,
     frames: Vec<u8>,
     frames_messages: u32,
     outgoing: Vec<Arc<Message>>,
@@ -99,6 +102,7 @@ impl Room {
     ) -> Self {
         let mut ring = Ring::new(seed, &limits);
         ring.fill();
+        let places = Places::new(limits.ring_messages);
         Self {
             name,
             presence: Presence::default(),
@@ -124,6 +128,7 @@ impl Room {
             digest_due: None,
             digest_repeats: 0,
             clock: Clock::default(),
+            places,
             frames: Vec::new(),
             frames_messages: 0,
             outgoing: Vec::new(),
@@ -203,6 +208,9 @@ impl Room {
         self.unconfirmed.push(seq, Arc::clone(&message), senders, now.instant);
         if is_repeat {
             self.unconfirmed.supersede(seq);
+            if let Some((first, _)) = self.ring.find(message.client, &message.id, &message.text) {
+                self.places.join(first.into(), Place { stream: own, seq });
+            }
         }
         self.keep(Entry { stream: own, seq, message }, is_repeat);
         self.note_change(now);
@@ -400,6 +408,9 @@ impl Room {
             first.stream == self.own && first.seq > self.shown() && !is_on(Mutant::NoSupersede)
         };
         let hidden = first.filter(is_hidden);
+        if let Some(first) = first {
+            self.places.join(first.into(), Place { stream, seq });
+        }
         let is_repeat = first.is_some() && hidden.is_none();
         if let Some(first) = hidden {
             // Whoever sees a stream go past this place has seen the message, wherever it goes on from here: so it cannot
@@ -438,6 +449,7 @@ impl Room {
                 let floor = if is_on(Mutant::KeptFromStays) { 0 } else { evicted.seq + 1 };
                 known.kept_from = known.kept_from.max(floor);
             }
+            self.places.forget(Place { stream: evicted.stream, seq: evicted.seq });
         }
     }
 

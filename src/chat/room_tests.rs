@@ -115,6 +115,37 @@ pub fn who_saw_a_message_in_its_other_place_is_not_shown_it_in_this_one() {
     assert_eq!(seqs(&history), [(2, 1), (2, 2)], "it saw neither");
 }
 
+/// A room where ann's message stood at its own place 1, gave way to bob's server's place 1, and was evicted.
+fn with_evicted_place() -> Room {
+    let mut room = room();
+    room.say("bob".into(), BOB_CLIENT, "twice".into(), "x".into(), ANN, now());
+    assert_eq!(hear(&mut room, OTHER, 1, "twice"), [1], "the own place was not shown");
+    let third = StreamId { origin: 3, generation: 0 };
+    (1..RING_MESSAGES_MAX as u64).for_each(|seq| drop(hear(&mut room, third, seq, &seq.to_string())));
+    assert_eq!(room.ring.kept().next().map(|entry| entry.stream), Some(OTHER), "the own place is evicted");
+    room
+}
+
+#[test]
+pub fn a_place_that_is_evicted_is_known_as_long_as_another_one_is_kept() {
+    let room = with_evicted_place();
+    let (history, _) = room.history(Some(&since(&[(OWN, 1)])));
+    assert_eq!(seqs(&history)[0], (3, 1), "it saw the other place");
+    let (history, _) = room.history(Some(&since(&[])));
+    assert_eq!(seqs(&history)[0], (2, 1), "it saw neither");
+}
+
+#[test]
+pub fn a_server_that_fetches_a_message_is_told_of_its_other_places() {
+    let from = with_evicted_place();
+    let supply = from.supply(&[Span { stream: OTHER, first: 1, last: 1 }]);
+    let mut room = Room::new("r".into(), StreamId { origin: 4, generation: 0 }, 1, 7, Arc::default(), now());
+    from.places_of(&supply.entries).into_iter().for_each(|same| room.note_places(same));
+    assert_eq!(hear(&mut room, OTHER, 1, "twice"), [1]);
+    assert_eq!(room.history(Some(&since(&[(OWN, 1)]))).0.len(), 0, "it saw the other place");
+    assert_eq!(room.history(Some(&since(&[]))).0.len(), 1, "it saw neither");
+}
+
 #[test]
 fn who_saw_one_text_under_an_id_is_shown_the_other() {
     let mut room = room();

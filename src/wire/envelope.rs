@@ -39,6 +39,30 @@ pub struct Entry {
     pub message: Arc<Message>,
 }
 
+/// Where a message stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Its stream.
+    pub stream: StreamId,
+    /// Its number there.
+    pub seq: u64,
+}
+
+impl From<&Entry> for Place {
+    fn from(Entry { stream, seq, message: _ }: &Entry) -> Self {
+        Self { stream: *stream, seq: *seq }
+    }
+}
+
+/// One message stands at both places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SamePlaces {
+    /// Where the message is that is sent with this.
+    pub place: Place,
+    /// Where else it stands.
+    pub other: Place,
+}
+
 /// Consecutive numbers of a stream, `first` to `last`; none where `last` is `first - 1`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span {
@@ -180,6 +204,8 @@ pub enum Word {
         question: u64,
         /// Some of those wanted, in the order in which the sender heard them.
         entries: Arc<[Entry]>,
+        /// Where else these stand, as far as the sender knows.
+        places: Arc<[SamePlaces]>,
         /// Those that the sender never had.
         lacks: Arc<[Span]>,
         /// Those that it has no longer, or that are older than what it began with: retention took them.

@@ -12,6 +12,7 @@
 //! text           length in 2 bytes, then UTF-8
 //! number         of a message in its stream: an integer from 1 to 2^53
 //! stream         origin in 8 bytes, generation in 4
+//! place          stream, number
 //! message        name of its speaker, client in 8 bytes, id, text, time in 8
 //! list           count in 4 bytes, then its items
 //! ```
@@ -20,7 +21,7 @@
 use std::sync::Arc;
 
 use super::StreamId;
-use super::envelope::{Echo, Entry, Envelope, Message, Position, RoomDigest, Span, Word};
+use super::envelope::{Echo, Entry, Envelope, Message, Place, Position, RoomDigest, SamePlaces, Span, Word};
 use super::limits::{ENVELOPE_BYTES_MAX, TEXT_BYTES_MAX};
 use super::name::{Kind, Name};
 
@@ -146,7 +147,7 @@ fn put_word(out: &mut Vec<u8>, word: &Word) {
             put_u64(out, *question);
             put_list(out, spans, put_span);
         }
-        Word::Repair { to, room, question, entries, lacks, expired } => {
+        Word::Repair { to, room, question, entries, places, lacks, expired } => {
             put_u64(out, *to);
             put_name(out, room);
             put_u64(out, *question);
@@ -154,6 +155,10 @@ fn put_word(out: &mut Vec<u8>, word: &Word) {
                 put_stream(out, *stream);
                 put_u64(out, *seq);
                 put_message(out, message);
+            });
+            put_list(out, places, |out, SamePlaces { place, other }| {
+                put_place(out, *place);
+                put_place(out, *other);
             });
             put_list(out, lacks, put_span);
             put_list(out, expired, put_span);
@@ -189,6 +194,11 @@ fn put_name(out: &mut Vec<u8>, name: &str) {
 fn put_stream(out: &mut Vec<u8>, stream: StreamId) {
     put_u64(out, stream.origin);
     out.extend_from_slice(&stream.generation.to_be_bytes());
+}
+
+fn put_place(out: &mut Vec<u8>, place: Place) {
+    put_stream(out, place.stream);
+    put_u64(out, place.seq);
 }
 
 fn put_span(out: &mut Vec<u8>, span: &Span) {
@@ -263,6 +273,7 @@ impl<'a> Reader<'a> {
                 room: self.name(Kind::Room)?.into(),
                 question: self.u64()?,
                 entries: self.list(Self::entry)?.into(),
+                places: self.list(Self::same_places)?.into(),
                 lacks: self.list(Self::span)?.into(),
                 expired: self.list(Self::span)?.into(),
             },
@@ -283,6 +294,14 @@ impl<'a> Reader<'a> {
 
     fn entry(&mut self) -> Read<Entry> {
         Ok(Entry { stream: self.stream()?, seq: self.seq()?, message: Arc::new(self.message()?) })
+    }
+
+    fn same_places(&mut self) -> Read<SamePlaces> {
+        Ok(SamePlaces { place: self.place()?, other: self.place()? })
+    }
+
+    fn place(&mut self) -> Read<Place> {
+        Ok(Place { stream: self.stream()?, seq: self.seq()? })
     }
 
     fn position(&mut self) -> Read<Position> {

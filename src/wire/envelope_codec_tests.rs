@@ -68,6 +68,11 @@ fn examples() -> Vec<Envelope> {
             room: room.clone(),
             question: 4,
             entries: [Entry { stream: stream(), seq: 3, message: message("3", "") }].into(),
+            places: [SamePlaces {
+                place: Place { stream: stream(), seq: 3 },
+                other: Place { stream: StreamId { generation: 7, ..stream() }, seq: 9 },
+            }]
+            .into(),
             lacks: [Span { stream: stream(), first: 4, last: 3 }].into(),
             expired: [span()].into(),
         },

@@ -7,7 +7,7 @@ use crate::chat::mutants::{Mutant, is_on};
 use crate::chat::room::{Room, Supply};
 use crate::chat::stream::{Lack, Question, Verdict};
 use crate::chat::{Now, RoomId};
-use crate::wire::envelope::{Entry, Span, Word};
+use crate::wire::envelope::{Entry, SamePlaces, Span, Word};
 use crate::wire::{ServerMessage, StreamId};
 
 impl Hub {
@@ -69,18 +69,20 @@ impl Hub {
         };
         let Supply { entries, lacks, expired } = supply;
         self.counts.repaired += entries.len() as u64;
-        let repair = |entries: &[Entry], lacks: &[Span], expired: &[Span]| {
-            let (entries, lacks, expired) = (entries.into(), lacks.into(), expired.into());
-            Word::Repair { to, room: Arc::clone(room), question, entries, lacks, expired }
+        let repair = |entries: &[Entry], places: &[SamePlaces], lacks: &[Span], expired: &[Span]| {
+            let (entries, places) = (entries.into(), places.into());
+            let (lacks, expired) = (lacks.into(), expired.into());
+            Word::Repair { to, room: Arc::clone(room), question, entries, places, lacks, expired }
         };
         for part in split(&entries, |entry: &Entry| entry.message.weight()) {
-            self.publish(repair(part, &[], &[]));
+            let places = self.held(room).map(|id| self.room(id).places_of(part)).unwrap_or_default();
+            self.publish(repair(part, &places, &[], &[]));
         }
         for part in split(&lacks, |_| size_of::<Span>()) {
-            self.publish(repair(&[], part, &[]));
+            self.publish(repair(&[], &[], part, &[]));
         }
         for part in split(&expired, |_| size_of::<Span>()) {
-            self.publish(repair(&[], &[], part));
+            self.publish(repair(&[], &[], &[], part));
         }
     }
 
@@ -90,12 +92,14 @@ impl Hub {
         origin: u64,
         room: &Arc<str>,
         question: u64,
-        entries: &[Entry],
+        (entries, places): (&[Entry], &[SamePlaces]),
         [lacks, expired]: [&[Span]; 2],
         now: Now,
     ) {
         let Some(id) = self.held(room) else { return };
         let own = self.room(id).own();
+        // Before the messages: a ring that is full forgets the places of what it evicts.
+        places.iter().for_each(|same| self.room_mut(id).note_places(*same));
         for Entry { stream, seq, message } in entries.iter().filter(|entry| entry.stream != own) {
             let heard = self.with_ring(id, |room| room.hear(*stream, *seq, message, origin, now));
             self.gather_heard(id, heard);

@@ -56,8 +56,8 @@ impl Hub {
             Word::Want { to, room, question, spans } if self.is_for_us(to) => {
                 self.supply(origin, &room, question, &spans);
             }
-            Word::Repair { to, room, question, entries, lacks, expired } if self.is_for_us(to) => {
-                self.hear_repair(origin, &room, question, &entries, [&lacks, &expired], now);
+            Word::Repair { to, room, question, entries, places, lacks, expired } if self.is_for_us(to) => {
+                self.hear_repair(origin, &room, question, (&entries, &places), [&lacks, &expired], now);
             }
             Word::Have { to, positions } if self.is_for_us(to) => {
                 positions.iter().for_each(|position| self.hear_have(origin, position, now));

@@ -67,6 +67,7 @@ impl Room {
             };
             self.streams.retain(|known| known.id != id);
             self.ring.forget_stream(id);
+            self.places.forget_stream(id);
             entered(Branch::StreamTrimmed);
         }
     }

@@ -1,7 +1,6 @@
 //! What a newcomer is told.
 
 use super::Room;
-use crate::chat::Message;
 use crate::chat::fetch::Fetch;
 use crate::chat::mutants::{Mutant, is_on};
 use crate::chat::ring::Entry;
@@ -32,18 +31,12 @@ impl Room {
         };
         let Since { streams, names_strangers } = since;
         let seen = |stream| streams.iter().find(|(id, _)| *id == stream).map_or(0, |(_, seq)| *seq);
-        // Servers may differ in which of its two places a message was shown at: where the client was, it may have been
-        // the other one.
-        let was_shown_elsewhere: Vec<_> = self
-            .ring
-            .repeats()
-            .filter(|repeat| repeat.seq <= seen(repeat.stream) && !is_on(Mutant::HistoryIgnoresRepeats))
-            .map(|Entry { message, .. }| (message.client, &message.id, &message.text))
-            .collect();
-        let is_news = |entry: &&Entry| {
-            let Message { client, id, text, .. } = &*entry.message;
-            entry.seq > seen(entry.stream) && !was_shown_elsewhere.contains(&(*client, id, text))
+        // Servers may differ in which of its places a message is shown at: where the client was, it may have been another one.
+        let was_shown_elsewhere = |entry: &Entry| {
+            let mut others = self.places.of(entry.into()).filter(|_| !is_on(Mutant::HistoryIgnoresRepeats));
+            others.any(|other| other.seq <= seen(other.stream))
         };
+        let is_news = |entry: &&Entry| entry.seq > seen(entry.stream) && !was_shown_elsewhere(entry);
         let entries = self.ring.iter().filter(is_shown).filter(is_news).collect();
         // Who names a stream that nobody here knows has been in another life of the room, and was told so when it came from
         // there: not again, once it names one of this life as well.

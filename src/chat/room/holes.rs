@@ -10,7 +10,7 @@ use crate::chat::ring::Entry;
 use crate::chat::stream::{Lack, Stream, Verdict};
 use crate::chat::{Message, Now};
 use crate::wire::StreamId;
-use crate::wire::envelope::Span;
+use crate::wire::envelope::{SamePlaces, Span};
 
 /// What a server has of what another one misses.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -24,6 +24,24 @@ pub struct Supply {
 }
 
 impl Room {
+    /// Where else these stand.
+    pub fn places_of(&self, entries: &[Entry]) -> Vec<SamePlaces> {
+        let of_entry = |entry: &Entry| {
+            let place = entry.into();
+            self.places.of(place).map(move |other| SamePlaces { place, other })
+        };
+        entries.iter().flat_map(of_entry).collect()
+    }
+
+    /// Another server sends what stands at two places.
+    pub fn note_places(&mut self, same: SamePlaces) {
+        let is_gone = |known: &Stream| (known.last + 1).min(known.kept_from) > same.place.seq;
+        let known = self.streams.iter().find(|known| known.id == same.place.stream);
+        if !known.is_some_and(is_gone) {
+            self.places.note(same);
+        }
+    }
+
     /// Another server does not have these.
     pub fn lack(&mut self, stream: StreamId, lack: Lack, now: Instant) {
         if let Some(known) = self.streams.iter_mut().find(|known| known.id == stream) {
