@@ -61,24 +61,34 @@ impl World {
 
     /// A confirmation is true when it is published, as far as somebody waits for it.
     pub fn check_have(&mut self, server: usize, word: &Word) {
+        let Word::Have { to, .. } = word else { return };
+        let asker = self.server_of(*to);
         for (room, stream, range) in server::claims(word) {
+            // A retry waits at another server than the message's own.
+            for seq in self.servers[asker].retries_of(&room, stream, range.clone()) {
+                self.note_claim(server, &room, (stream, seq));
+            }
             for place in self.oracle.unconfirmed(stream, range) {
-                let Some(text) = self.oracle.text_at(place) else { continue };
                 let origin = self.server_of(stream.origin);
                 if !self.servers[origin].waits_for_have(&room, place) {
                     self.oracle.settle(place);
                     continue;
                 }
-                let said = self.oracle.get_mut(text);
-                said.confirmers |= 1 << server;
-                let holds = said.holders >> server & 1 == 1 || self.servers[server].keeps(&room, place);
-                self.story
-                    .tell(self.now, Some(text), || format!("server {server} says that it holds {text}"));
-                if !holds {
-                    let what = format!("server {server} says that it holds {text}, and does not");
-                    self.fail(Check::HaveTrue, Some(text), what);
-                }
+                self.note_claim(server, &room, place);
             }
+        }
+    }
+
+    /// A server says that it holds what is at that place.
+    fn note_claim(&mut self, server: usize, room: &str, place: Place) {
+        let Some(text) = self.oracle.text_at(place) else { return };
+        let said = self.oracle.get_mut(text);
+        said.confirmers |= 1 << server;
+        let holds = said.holders >> server & 1 == 1 || self.servers[server].keeps(room, place);
+        self.story.tell(self.now, Some(text), || format!("server {server} says that it holds {text}"));
+        if !holds {
+            let what = format!("server {server} says that it holds {text}, and does not");
+            self.fail(Check::HaveTrue, Some(text), what);
         }
     }
 

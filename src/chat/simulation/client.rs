@@ -60,6 +60,8 @@ pub struct Line {
     pub server: usize,
     pub is_in: bool,
     pub asked: Ms,
+    /// What was not acknowledged before went behind the join.
+    pub has_unacked: bool,
     /// The last number that came on it, for each stream.
     told: BTreeMap<StreamId, u64>,
 }
@@ -129,7 +131,7 @@ impl Client {
 
     pub fn open(&mut self, connection: u64, server: usize, now: Ms) {
         let told = BTreeMap::new();
-        self.lines.push(Line { connection, server, is_in: false, asked: now, told });
+        self.lines.push(Line { connection, server, is_in: false, asked: now, has_unacked: false, told });
     }
 
     pub fn close(&mut self, connection: u64) {

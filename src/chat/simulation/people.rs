@@ -60,8 +60,11 @@ impl World {
         self.story
             .tell(now, None, || format!("client {client} comes to server {server} in {room}: {since:?}"));
         self.ask(connection, server, server::join(&room, &user, nonce, since));
-        if sends_behind_join {
+        let is_only = self.clients.get(&client).is_some_and(|person| person.lines.len() == 1);
+        if sends_behind_join && is_only {
             self.send_unacked(client);
+            let person = self.clients.get_mut(&client);
+            person.into_iter().flat_map(|person| &mut person.lines).for_each(|line| line.has_unacked = true);
         }
         self.be_impatient(connection, server, patience);
     }

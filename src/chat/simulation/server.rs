@@ -2,6 +2,7 @@
 //! The only file of the simulation that calls the hub.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -235,6 +236,13 @@ impl Server {
 
     pub fn position(&self, room: &str, stream: StreamId) -> Option<u64> {
         self.room(room)?.position(stream)
+    }
+
+    /// The retries that wait for a confirmation of one of these numbers.
+    pub fn retries_of(&self, room: &str, stream: StreamId, range: RangeInclusive<u64>) -> Vec<u64> {
+        let retries = self.room(room).into_iter().flat_map(|room| room.unconfirmed.retries());
+        let of_stream = retries.map(|retry| retry.stamp).filter(|stamp| stamp.stream == stream);
+        of_stream.map(|stamp| stamp.seq).filter(|seq| range.contains(seq)).collect()
     }
 
     /// Whether the first server of a message still waits for somebody else to hold it.

@@ -69,6 +69,7 @@ impl World {
                     let text = frame::number(&message.text);
                     if stream.origin == envelope.origin && self.oracle.note_place((*stream, seq), text) {
                         self.oracle.hold(text, server);
+                        self.note_late_retry(text);
                         self.story.tell(self.now, Some(text), || {
                             format!("server {server} publishes {text} as {stream} {seq}")
                         });
@@ -117,6 +118,19 @@ impl World {
             }
             _ => {}
         }
+    }
+
+    /// A retry that comes after every ring has evicted the message is a new message to a server that was not there when
+    /// it was sent first: docs/replication.md has the bound.
+    fn note_late_retry(&mut self, text: u64) {
+        let said = self.oracle.get(text);
+        let Some((_, before)) = said.places.split_last() else { return };
+        let room = super::world::ROOMS[said.room];
+        let is_kept = |place: &frame::Place| {
+            self.live().into_iter().any(|server| self.servers[server].keeps(room, *place))
+        };
+        let is_late = !self.plan.is_roomy() && !before.is_empty() && !before.iter().any(is_kept);
+        self.oracle.get_mut(text).is_tainted |= is_late;
     }
 
     fn note_heard(
@@ -265,7 +279,8 @@ impl World {
     /// What it has said meanwhile is sent, and the line before this one is closed.
     fn after_joined(&mut self, client: usize, connection: u64) {
         let Some(person) = self.clients.get(&client) else { return };
-        if !person.sends_behind_join {
+        let line = person.lines.iter().find(|line| line.connection == connection);
+        if !line.is_some_and(|line| line.has_unacked) {
             self.send_unacked(client);
         }
         let person = &self.clients[&client];
