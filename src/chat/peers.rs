@@ -241,6 +241,13 @@ impl Peers {
         live.map(|peer| peer.round_trip).max().unwrap_or_default()
     }
 
+    /// The shortest such time, without the wait for the beat that carries the echo: no answer comes sooner.
+    pub fn shortest_round_trip(&self, limits: &Limits) -> Duration {
+        let live = self.peers.values().filter(|peer| peer.state == State::Live);
+        let shortest = live.map(|peer| peer.round_trip).min().unwrap_or_default();
+        shortest.saturating_sub(limits.alive_interval)
+    }
+
     /// Whether a server that did not say it ends is missing: it was heard of, and does not live.
     pub fn is_any_missing(&self) -> bool {
         self.peers.values().any(|peer| matches!(peer.state, State::Met | State::Gone))

@@ -218,29 +218,31 @@ impl Room {
     }
 
     /// Our own messages that no replica will hold at their places, since every one begins behind them, are appended anew:
-    /// nobody else has them there. So are other servers' messages of which this server has the only copy. Returned are those
-    /// that it keeps no longer either.
-    pub fn append_rejected(&mut self, holders: &[u64], now: Now) -> Vec<Retry> {
-        for Waiting { message, senders, is_superseded, .. } in
+    /// nobody else has them there. So are other servers' messages of which this server has the only copy.
+    pub fn append_rejected(&mut self, holders: &[u64], now: Now) {
+        for Waiting { seq, message, senders, is_superseded, .. } in
             self.unconfirmed.take_rejected(self.own, holders)
         {
             entered(Branch::RejectedAppendedAnew);
             if !is_superseded {
                 self.ring.give_way(message.client, &message.id, &message.text);
             }
-            self.append(Arc::unwrap_or_clone(message), senders, is_superseded, now);
+            let again = self.append(Arc::unwrap_or_clone(message), senders, is_superseded, now);
+            // A server that is away may have shown it where it stood.
+            self.places.join(Place { stream: self.own, seq }, again.into());
         }
-        let is_kept = |ring: &Ring, message: &Message| {
-            ring.find(message.client, &message.id, &message.text).is_some_and(|(_, kept)| kept.is_some())
-        };
-        let retries = self.unconfirmed.take_rejected_retries(holders);
-        let (kept, gone): (Vec<_>, _) =
-            retries.into_iter().partition(|retry| is_kept(&self.ring, &retry.message));
+        let ring = &self.ring;
+        let kept = self.unconfirmed.take_rejected_retries(holders, |message| is_kept(ring, message));
         for Retry { message, sender, .. } in kept {
             entered(Branch::RetryAppendedAnew);
             self.append(Arc::unwrap_or_clone(message), SmallVec::from_elem(sender, 1), true, now);
         }
-        gone
+    }
+
+    /// Retries of other servers' messages that retention has taken here and at `holders`.
+    pub fn take_gone_retries(&mut self, holders: &[u64]) -> Vec<Retry> {
+        let ring = &self.ring;
+        self.unconfirmed.take_rejected_retries(holders, |message| !is_kept(ring, message))
     }
 
     /// Takes a message from another server, as told by `teller`.
@@ -464,6 +466,10 @@ impl Room {
         };
         &mut self.streams[index]
     }
+}
+
+fn is_kept(ring: &Ring, message: &Message) -> bool {
+    ring.find(message.client, &message.id, &message.text).is_some_and(|(_, kept)| kept.is_some())
 }
 
 /// The frame of a kept message.

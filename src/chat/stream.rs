@@ -277,11 +277,11 @@ impl Stream {
         self.gap.as_ref().and_then(|gap| gap.due)
     }
 
-    /// What is missing, as a question that goes out now.
-    pub fn want(&mut self, now: Instant, limits: &Limits) -> Option<Question> {
+    /// What is missing, as a question that goes out now; it goes again when an answer would have come in a `round_trip`.
+    pub fn want(&mut self, round_trip: Duration, now: Instant, limits: &Limits) -> Option<Question> {
         let gap = self.gap.as_mut().filter(|gap| gap.due.is_some_and(|due| due <= now))?;
         let wait = limits.want_interval * 2u32.saturating_pow(gap.tries.min(10));
-        gap.due = Some(now + wait.min(limits.want_interval_max));
+        gap.due = Some(now + wait.max(round_trip).min(limits.want_interval_max));
         gap.tries += 1;
         self.question += 1;
         let (attempt, announcer) = (gap.tries as usize - 1, gap.announcer);

@@ -33,7 +33,10 @@ impl World {
     /// A server's answer to a question that is asked now.
     fn lack(&mut self, first: u64, last: u64, server: u64, is_expired: bool) {
         self.now += Duration::from_secs(2);
-        let question = self.stream.want(self.now, &self.limits).map_or(u64::MAX, |question| question.number);
+        let question = self
+            .stream
+            .want(Duration::ZERO, self.now, &self.limits)
+            .map_or(u64::MAX, |question| question.number);
         self.answer(first, last, server, is_expired, question);
     }
 
@@ -46,7 +49,7 @@ impl World {
     }
 
     fn want(&mut self, at: Instant) -> Option<Vec<Span>> {
-        self.stream.want(at, &self.limits).map(|question| question.spans.to_vec())
+        self.stream.want(Duration::ZERO, at, &self.limits).map(|question| question.spans.to_vec())
     }
 
     fn claim(&self) -> Option<(u64, u64)> {
@@ -85,6 +88,9 @@ fn a_hole_is_asked_for_after_a_while_and_ever_more_seldom() {
     let second = world.stream.due().unwrap();
     world.want(second);
     assert_eq!(world.stream.due().unwrap(), second + 2 * INTERVAL);
+    let third = world.stream.due().unwrap();
+    world.stream.want(9 * INTERVAL, third, &world.limits);
+    assert_eq!(world.stream.due().unwrap(), third + 9 * INTERVAL, "no answer comes sooner");
 }
 
 #[test]
@@ -159,7 +165,7 @@ pub fn whoever_lacked_it_before_retention_took_it_elsewhere_is_asked_once_more()
     world.offer(1);
     world.offer(3);
     world.now += PATIENCE;
-    let early = world.stream.want(world.now, &world.limits).unwrap().number;
+    let early = world.stream.want(Duration::ZERO, world.now, &world.limits).unwrap().number;
     world.answer(2, 2, 6, false, early);
     world.answer(2, 2, 5, true, early);
     assert_eq!(world.judge(&[5, 6]), Verdict::Ask, "6 may have it from 5 by now");
@@ -234,7 +240,7 @@ fn each_hole_is_asked_for_once_however_many_there_are() {
         world.offer(seq);
     });
     world.now += PATIENCE;
-    let question = world.stream.want(world.now, &world.limits).unwrap().number;
+    let question = world.stream.want(Duration::ZERO, world.now, &world.limits).unwrap().number;
     [2, 4, 6].into_iter().for_each(|seq| world.answer(seq, seq, 5, true, question));
     for hole in [2, 4, 6] {
         let verdict = world.judge(&[5]);

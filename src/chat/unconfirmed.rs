@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
@@ -68,6 +68,13 @@ struct Rejection {
     server: u64,
     stream: StreamId,
     first: u64,
+    since: Instant,
+}
+
+impl Rejection {
+    fn rejects(&self, Stamp { stream, seq, .. }: &Stamp) -> bool {
+        self.stream == *stream && *seq < self.first
+    }
 }
 
 impl Unconfirmed {
@@ -160,14 +167,22 @@ impl Unconfirmed {
     }
 
     /// A server says that its copy of a stream begins at `first`. What waits before that, it will never hold.
-    pub fn note_rejection(&mut self, server: u64, stream: StreamId, first: u64) {
-        self.rejections.retain(|known| (known.server, known.stream) != (server, stream));
-        self.rejections.push(Rejection { server, stream, first });
+    pub fn note_rejection(&mut self, server: u64, stream: StreamId, first: u64, now: Instant) {
+        let known = self.rejections.iter_mut().find(|known| (known.server, known.stream) == (server, stream));
+        match known {
+            Some(known) => known.first = first,
+            None => self.rejections.push(Rejection { server, stream, first, since: now }),
+        }
     }
 
     /// Whether some server rejects something that waits.
     pub fn has_rejections(&self) -> bool {
         !self.rejections.is_empty()
+    }
+
+    /// Whether a rejection has stood for so long.
+    pub fn is_rejected_for(&self, time: Duration, now: Instant) -> bool {
+        self.rejections.iter().any(|known| now.saturating_duration_since(known.since) >= time)
     }
 
     /// Takes our own messages that each of `holders` has rejected, to be appended anew.
@@ -183,22 +198,23 @@ impl Unconfirmed {
         rejected
     }
 
-    /// Takes the retries of other servers' messages that each of `holders` has rejected.
-    pub fn take_rejected_retries(&mut self, holders: &[u64]) -> Vec<Retry> {
+    /// Takes the retries of other servers' messages that each of `holders` has rejected, and of which `is_meant` is true.
+    pub fn take_rejected_retries(
+        &mut self,
+        holders: &[u64],
+        is_meant: impl Fn(&Message) -> bool,
+    ) -> Vec<Retry> {
         if self.rejections.is_empty() || holders.is_empty() {
             return Vec::new();
         }
-        let rejections = self.rejections.clone();
-        let is_rejected = |retry: &mut Retry| {
-            let Stamp { stream, seq, .. } = retry.stamp;
+        let rejections = &self.rejections;
+        let is_rejected = |retry: &Retry| {
             let rejects = |holder: &u64| {
-                rejections
-                    .iter()
-                    .any(|known| (known.server, known.stream) == (*holder, stream) && seq < known.first)
+                rejections.iter().any(|known| known.server == *holder && known.rejects(&retry.stamp))
             };
             holders.iter().all(rejects)
         };
-        self.retries.extract_if(.., is_rejected).collect()
+        self.retries.extract_if(.., |retry| is_rejected(retry) && is_meant(&retry.message)).collect()
     }
 
     fn rejected_before(&self, stream: StreamId, holders: &[u64]) -> Option<u64> {
@@ -262,7 +278,8 @@ impl Unconfirmed {
     }
 
     fn note_progress(&mut self) {
-        self.rejections.clear();
+        let is_waited_for = |known: &Rejection| self.retries.iter().any(|retry| known.rejects(&retry.stamp));
+        self.rejections.retain(|known| is_waited_for(known));
         // Karn's algorithm: an ack of what was published twice is ambiguous, so only first publications shorten the
         // patience (RFC 6298, section 3).
         if std::mem::take(&mut self.tries) == 0 {
@@ -388,10 +405,10 @@ mod tests {
         let now = Instant::now();
         let mut unconfirmed = Unconfirmed::default();
         (5..=8).for_each(|seq| push(&mut unconfirmed, seq, now));
-        unconfirmed.note_rejection(2, OWN, 7);
+        unconfirmed.note_rejection(2, OWN, 7, now);
         assert!(unconfirmed.take_rejected(OWN, &[2, 3]).is_empty(), "3 may hold them");
         assert!(unconfirmed.take_rejected(OWN, &[]).is_empty(), "nobody has rejected anything");
-        unconfirmed.note_rejection(3, OWN, 9);
+        unconfirmed.note_rejection(3, OWN, 9, now);
         let taken: Vec<_> =
             unconfirmed.take_rejected(OWN, &[2, 3]).iter().map(|waiting| waiting.seq).collect();
         assert_eq!((taken, unconfirmed.first()), (vec![5, 6], Some(7)));

@@ -215,16 +215,19 @@ impl Hub {
     /// Every replica begins behind what waits here. Our own messages are appended anew, and so are other servers' messages
     /// that only this server keeps; of what retention has taken here too, nobody could have more.
     pub(super) fn resolve_rejected(&mut self, id: RoomId, now: Now) {
-        // A server that is away may hold it, and have shown it.
-        let may_move = self.room(id).unconfirmed.has_rejections() && !self.peers.is_any_missing();
-        if !may_move || is_on(Mutant::NoReappend) {
+        if !self.room(id).unconfirmed.has_rejections() || is_on(Mutant::NoReappend) {
             return;
         }
         let replicas = self.replicas(id);
-        for Retry { stamp, message, sender, .. } in
-            self.with_ring(id, |room| room.append_rejected(&replicas, now))
-        {
+        for Retry { stamp, message, sender, .. } in self.room_mut(id).take_gone_retries(&replicas) {
             self.acknowledge(id, sender, &message.id, stamp);
+        }
+        // A server that is away may hold it, and have shown it: it is waited for as where retention has taken something.
+        let patience = self.limits().expiry_patience;
+        let is_settled =
+            !self.peers.is_any_missing() || self.room(id).unconfirmed.is_rejected_for(patience, now.instant);
+        if is_settled {
+            self.with_ring(id, |room| room.append_rejected(&replicas, now));
         }
         self.mark_dirty(id);
     }

@@ -20,10 +20,11 @@ impl Hub {
         }
         self.judge_gaps(id, due, now);
         let limits = Arc::clone(&self.settings.limits);
+        let round_trip = self.peers.shortest_round_trip(&limits);
         let wanted: Vec<_> = self
             .room_mut(id)
             .due_gaps(now.instant)
-            .filter_map(|stream| Some((stream.id, stream.want(now.instant, &limits)?)))
+            .filter_map(|stream| Some((stream.id, stream.want(round_trip, now.instant, &limits)?)))
             .collect();
         for (stream, question) in wanted {
             for to in self.to_be_asked(id, stream, &question) {

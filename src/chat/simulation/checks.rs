@@ -32,11 +32,10 @@ impl World {
             return;
         }
         let (holders, confirmers, places) = (said.holders, said.confirmers, said.places.clone());
-        let holds = |other: &usize| {
-            holders >> other & 1 == 1
-                || self.servers[*other].keeps(room, place)
-                || places.iter().any(|place| self.servers[*other].keeps(room, *place))
+        let keeps = |other: &usize| {
+            places.iter().chain([&place]).any(|place| self.servers[*other].keeps(room, *place))
         };
+        let holds = |other: &usize| holders >> other & 1 == 1 || keeps(other);
         let held_by: Vec<_> = self.live().into_iter().filter(holds).collect();
         let is_confirmed_by_dead = (0..self.servers.len())
             .any(|other| confirmers >> other & 1 == 1 && !self.servers[other].is_alive());
@@ -45,8 +44,10 @@ impl World {
         let is_alone = self.reach.may_be_alone(server, &self.servers, leg, self.now);
         if held_by.len() < 2 {
             self.reach.note_fragile(self.now);
-            if !(is_confirmed_by_dead || is_alone && has_majority) {
-                let is_own = place.0.origin == self.servers[server].incarnation;
+            // Of a retry that retention has taken everywhere nobody could have more.
+            let is_own = place.0.origin == self.servers[server].incarnation;
+            let is_gone = !is_own && !self.plan.is_roomy() && !self.live().iter().any(keeps);
+            if !(is_confirmed_by_dead || is_alone && has_majority || is_gone) {
                 let check = match (is_alone, is_own) {
                     (true, _) => Check::AckOfMinority,
                     (false, false) => Check::AckOfRetry,
