@@ -135,7 +135,7 @@ impl<B: Bus> Backplane<B> {
         let end = Instant::now() + HANDOVER_MAX;
         loop {
             self.turn();
-            if self.hub.is_handed_over() || Instant::now() >= end {
+            if self.hub.is_handed_over(clock::now()) || Instant::now() >= end {
                 break;
             }
         }

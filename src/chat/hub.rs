@@ -35,7 +35,7 @@ use super::peers::Peers;
 use super::room::{Heard, Room, message_frame};
 use super::{Ask, Member, Message, Notice, Now, RoomId};
 use crate::wire::client_message::ErrorCode;
-use crate::wire::envelope::{Position, RoomDigest, Word};
+use crate::wire::envelope::{Position, RoomDigest, Span, Word};
 use crate::wire::{Envelope, ServerMessage, StreamId};
 
 /// What the shell has to do for the hub.
@@ -145,6 +145,8 @@ pub struct Hub {
     has_told_degraded: bool,
     /// When rooms are handed over next; `None`: the server stays.
     handover_due: Option<Instant>,
+    /// When this server last confirmed something to another one.
+    confirmed_at: Option<Instant>,
     /// Rooms whose subscription was confirmed, to be asked for.
     fresh: Vec<RoomId>,
     /// Rooms to be asked for because something may have been missed, whether those who have them are to tell their users
@@ -188,6 +190,7 @@ impl Hub {
             majority_since: None,
             has_told_degraded: false,
             handover_due: None,
+            confirmed_at: None,
             fresh: Vec::new(),
             sync: VecDeque::new(),
             sync_greets: false,
@@ -284,7 +287,7 @@ impl Hub {
             self.hand_on(id, now);
         }
         self.dirty = dirty;
-        self.confirm_to_others();
+        self.confirm_to_others(now);
         let digests = mem::take(&mut self.digests);
         self.publish_digests(0, &digests);
     }
@@ -377,6 +380,10 @@ impl Hub {
         self.counts.heard += heard.shown.len() as u64;
         self.counts.duplicates += heard.known;
         let name = Arc::clone(&self.room(id).name);
+        for Span { stream, first, last } in heard.missed {
+            self.counts.missing += last + 1 - first;
+            self.gather(id, &ServerMessage::Gap { room: &name, stream, first, last });
+        }
         for entry in heard.shown {
             self.gather(id, &message_frame(&name, entry.stream, entry.seq, &entry.message));
         }
@@ -427,7 +434,7 @@ impl Hub {
     }
 
     /// Tells servers that wait for it what is kept here.
-    fn confirm_to_others(&mut self) {
+    fn confirm_to_others(&mut self, now: Now) {
         let mut by_server: BTreeMap<u64, Vec<Position>> = BTreeMap::new();
         for id in mem::take(&mut self.owing) {
             let Some(room) = self.rooms.get_mut(id.0 as usize) else { continue };
@@ -438,6 +445,7 @@ impl Hub {
             }
         }
         for (to, positions) in by_server {
+            self.confirmed_at = Some(now.instant);
             for part in split(&positions, |position| position.room.len() + 32) {
                 self.publish(Word::Have { to, positions: part.into() });
             }

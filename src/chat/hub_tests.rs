@@ -778,19 +778,38 @@ pub fn a_server_that_leaves_waits_until_two_others_hold_its_rooms() {
     let mut world = World::with_peer();
     world.hear_beat(3, Some(0), false);
     world.turn();
-    assert!(world.hub.is_handed_over(), "it stays");
+    assert!(world.hub.is_handed_over(world.now), "it stays");
     world.hub.handle_load(Some(1), world.now);
     world.hub.handle_load(None, world.now);
-    assert!(!world.hub.is_handed_over());
+    assert!(!world.hub.is_handed_over(world.now));
     let turn = world.turn();
     assert!(turn.published.contains(&Word::Hold { to: 3, room: "r".into() }), "{turn:?}");
     let turn = world.live_on(Duration::from_millis(400), &[2, 3]);
     assert!(turn.published.contains(&Word::Hold { to: 3, room: "r".into() }), "asked again: {turn:?}");
     world.hear_from(3, presence(1, &[]));
-    assert!(world.hub.is_handed_over());
+    assert!(world.hub.is_handed_over(world.now));
     world.hear_beat(3, None, false);
     world.turn();
-    assert!(world.hub.is_handed_over(), "3 leaves too, and nobody else is there");
+    assert!(world.hub.is_handed_over(world.now), "3 leaves too, and nobody else is there");
+}
+
+#[test]
+pub fn a_server_that_leaves_and_is_still_a_replica_waits_until_others_have_fetched_what_it_confirmed() {
+    let mut world = World::with_peer();
+    world.hear_beat(3, Some(0), false);
+    world.hear_from(3, presence(1, &[]));
+    world.turn();
+    world.hub.handle_load(Some(1), world.now);
+    world.hub.handle_load(None, world.now);
+    world.turn();
+    assert!(world.hub.is_handed_over(world.now));
+    let (room, messages) = ("r".into(), [message("c")].into());
+    world.say_word(Word::Messages { room, stream: CAT, first_seq: 1, witness: 1, messages });
+    let turn = world.turn();
+    assert!(turn.published.iter().any(|word| matches!(word, Word::Have { to: 2, .. })), "{turn:?}");
+    assert!(!world.hub.is_handed_over(world.now), "perhaps only the two have it");
+    world.live_on(Duration::from_millis(500), &[2, 3]);
+    assert!(world.hub.is_handed_over(world.now));
 }
 
 #[test]

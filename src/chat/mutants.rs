@@ -66,6 +66,9 @@ mutants! {
     NoReappend,
     BeginAtFirstAnswer,
     RetriesNotRepeated,
+    NoGapBeforeBegin,
+    LeaveUnfetched,
+    PlacesNotSent,
 }
 
 #[cfg(not(test))]

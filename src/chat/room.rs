@@ -84,6 +84,8 @@ pub struct Room {
 /// What became of a message from another server.
 #[derive(Debug, Default)]
 pub struct Heard {
+    /// What members were never sent, before what is shown.
+    pub missed: SmallVec<[Span; 1]>,
     /// What is to be shown now, in its order: this one, and those that had waited for it.
     pub shown: SmallVec<[Entry; 1]>,
     /// Messages whose number or id was known.
@@ -139,8 +141,7 @@ impl Room {
     /// whose origin `may_begin`: while it lives and is silent, it alone may keep what nobody has confirmed.
     pub fn begin_streams(&mut self, may_begin: impl Fn(u64) -> bool, now: Now) -> Heard {
         let ready = self.streams.iter_mut().filter(|stream| may_begin(stream.id.origin));
-        ready.for_each(Stream::begin);
-        let mut heard = Heard::default();
+        let mut heard = Heard { missed: ready.filter_map(Stream::begin).collect(), ..Heard::default() };
         for id in self.streams.iter().map(|stream| stream.id).collect::<Vec<_>>() {
             self.take_waiting(id, &mut heard, now);
         }
@@ -282,7 +283,7 @@ impl Room {
         let known = self.stream(stream, now.instant);
         known.note_first(first);
         if !is_fetched && may_begin {
-            known.begin();
+            heard.missed.extend(known.begin());
         }
         known.announce(last, teller, now.instant, patience);
         self.take_waiting(stream, &mut heard, now);
@@ -460,7 +461,7 @@ impl Room {
         let index = match self.streams.iter().position(|known| known.id == id) {
             Some(index) => index,
             None => {
-                self.streams.push(Stream::new(id, now));
+                self.streams.push(Stream::new(id, self.fetch.is_none(), now));
                 self.streams.len() - 1
             }
         };

@@ -115,6 +115,24 @@ pub fn who_saw_a_message_in_its_other_place_is_not_shown_it_in_this_one() {
     assert_eq!(seqs(&history), [(2, 1), (2, 2)], "it saw neither");
 }
 
+#[test]
+pub fn what_rings_dropped_while_a_server_was_cut_off_is_told_to_its_members() {
+    let mut room = room();
+    let told = |room: &mut Room, stream, first, last, may_begin| {
+        let heard = room.announce(Span { stream, first, last }, 3, may_begin, now());
+        heard.missed.iter().map(|missed| (missed.first, missed.last)).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&mut room, OTHER, 3, 9, true), [(1, 2)], "the stream began while nothing came through");
+    let third = StreamId { origin: 3, generation: 0 };
+    assert_eq!(told(&mut room, third, 3, 9, false), [], "its origin may keep more");
+    assert_eq!(told(&mut room, third, 2, 9, true), [(1, 1)]);
+    let mut fetching = Room::new("r".into(), OWN, 1, 7, Arc::default(), now());
+    if let Some(fetch) = &mut fetching.fetch {
+        fetch.release();
+    }
+    assert_eq!(told(&mut fetching, OTHER, 3, 9, true), [], "it may be older than the members");
+}
+
 /// A room where ann's message stood at its own place 1, gave way to bob's server's place 1, and was evicted.
 fn with_evicted_place() -> Room {
     let mut room = room();

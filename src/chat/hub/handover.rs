@@ -1,10 +1,16 @@
 //! Leaving without a moment in which a room is held once: a server that takes no more clients sees to it that two others
 //! hold each of its rooms, and ends only then.
 
+use std::time::Duration;
+
 use super::Hub;
 use crate::chat::branches::{Branch, entered};
 use crate::chat::mutants::{Mutant, is_on};
 use crate::chat::{Now, RoomId};
+
+/// What a server that leaves was the last to confirm, others fetch within this time: a digest goes after 50 ms, and NACKs
+/// after 30, 90 and 210 ms more.
+const FETCHED_WITHIN: Duration = Duration::from_millis(500);
 
 /// Servers that hold a room besides one that leaves.
 const REPLICAS_WHEN_LEAVING: usize = 2;
@@ -27,11 +33,13 @@ impl Hub {
 
     /// Whether this server may end: each room with members or messages is held by two others, or by all that there are.
     /// The shell bounds how long it waits for that.
-    pub fn is_handed_over(&self) -> bool {
+    pub fn is_handed_over(&self, now: Now) -> bool {
         if self.handover_due.is_none() {
             return true;
         }
-        let is_handed_over = self.ids().all(|id| !self.lacks_replica(id));
+        let is_fetched = self.confirmed_at.is_none_or(|at| at + FETCHED_WITHIN <= now.instant)
+            || is_on(Mutant::LeaveUnfetched);
+        let is_handed_over = is_fetched && self.ids().all(|id| !self.lacks_replica(id));
         if is_handed_over {
             entered(Branch::HandedOver);
         }

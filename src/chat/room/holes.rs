@@ -30,6 +30,7 @@ impl Room {
             let place = entry.into();
             self.places.of(place).map(move |other| SamePlaces { place, other })
         };
+        let entries = if is_on(Mutant::PlacesNotSent) { &[] } else { entries };
         entries.iter().flat_map(of_entry).collect()
     }
 
@@ -79,7 +80,7 @@ impl Room {
         let verdict = known.judge(live, is_any_missing, now.instant, &limits);
         if matches!(verdict, Verdict::Expired { .. }) {
             if is_open {
-                known.begin();
+                heard.missed.extend(known.begin());
             }
             self.take_waiting(stream, &mut heard, now);
         }

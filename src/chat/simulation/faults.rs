@@ -15,6 +15,8 @@ const INCARNATIONS_MAX: usize = 20;
 const BETWEEN_STALLS: Ms = 3000;
 /// A server that drains has so long for its clients to go.
 const DRAIN: Ms = 2000;
+/// A server that has drained waits so long for others to hold what it holds, as the shell does.
+const HANDOVER_MAX: Ms = 2000;
 const STEPS_MS: [i64; 10] =
     [-600_000, -20_000, -12_000, -5_000, -1_000, 1_000, 5_000, 12_000, 20_000, 600_000];
 
@@ -167,17 +169,22 @@ impl World {
             let wait = self.rng.u64(0..DRAIN * 3 / 4);
             self.plan_in(wait, Event::Relief(Relief::Move(client)));
         }
-        self.plan_in(DRAIN, Event::End { server });
+        self.plan_in(DRAIN, Event::End { server, by: self.now + DRAIN + HANDOVER_MAX });
         self.plan_in(DRAIN + lasts, Event::Relief(Relief::NewServer));
     }
 
-    pub fn end_server(&mut self, server: usize) {
+    pub fn end_server(&mut self, server: usize, by: Ms) {
         if !self.servers[server].is_alive() {
             return;
         }
-        let is_first_try = self.servers[server].stalled_since.is_none() && self.servers[server].may_end();
-        if !is_first_try {
-            return self.plan_in(100, Event::End { server });
+        let is_handed_over = self.servers[server].may_end(self.now);
+        let must_end = is_handed_over || by <= self.now;
+        if self.servers[server].stalled_since.is_some() || !must_end {
+            return self.plan_in(100, Event::End { server, by });
+        }
+        if !is_handed_over {
+            // What nobody could take over goes with it, as if it had been killed.
+            self.reach.note_death(self.now);
         }
         self.story.tell(self.now, None, || format!("server {server} ends"));
         self.servers[server].leave(self.now);

@@ -130,6 +130,17 @@ fn row_of(mutant: Mutant) -> Row {
         BeginAtFirstAnswer => {
             row("a stream begins where the first server says, not where the lowest does", &[test!(stream::tests::a_stream_begins_at_the_lowest_number_that_anybody_keeps)])
         }
+        NoGapBeforeBegin => row(
+            "members are not told what rings dropped of a new stream while their server was cut off",
+            &[test!(room::tests::what_rings_dropped_while_a_server_was_cut_off_is_told_to_its_members)],
+        ),
+        LeaveUnfetched => row(
+            "a server that leaves does not wait until others have fetched what it confirmed",
+            &[test!(hub::tests::a_server_that_leaves_and_is_still_a_replica_waits_until_others_have_fetched_what_it_confirmed)],
+        ),
+        PlacesNotSent => {
+            row("who fetches a message is not told of its other places", &[test!(room::tests::a_server_that_fetches_a_message_is_told_of_its_other_places)])
+        }
         RetriesNotRepeated => {
             row("a retry that its witness did not confirm is not published again", &[test!(hub::tests::again::a_retry_of_what_another_server_said_is_published_until_somebody_confirms_it)])
         }

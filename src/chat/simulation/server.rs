@@ -188,8 +188,9 @@ impl Server {
     }
 
     /// Whether a server that drains may end.
-    pub fn may_end(&self) -> bool {
-        self.hub.as_ref().is_none_or(Hub::is_handed_over)
+    pub fn may_end(&self, now: Ms) -> bool {
+        let at = self.now(now);
+        self.hub.as_ref().is_none_or(|hub| hub.is_handed_over(at))
     }
 
     pub fn poll_effect(&mut self) -> Option<Effect> {

@@ -58,6 +58,8 @@ pub enum Event {
     /// A draining server ends.
     End {
         server: usize,
+        /// Whether others hold what it holds or not.
+        by: Ms,
     },
 }
 
@@ -239,7 +241,7 @@ impl World {
                     self.close_line(connection);
                 }
             }
-            Event::End { server } => self.end_server(server),
+            Event::End { server, by } => self.end_server(server, by),
         }
     }
 
