@@ -35,7 +35,7 @@ use super::peers::Peers;
 use super::room::{Heard, Room, message_frame};
 use super::{Ask, Member, Message, Notice, Now, RoomId};
 use crate::wire::client_message::ErrorCode;
-use crate::wire::envelope::{Position, RoomDigest, Span, Word};
+use crate::wire::envelope::{Position, RoomDigest, Word};
 use crate::wire::{Envelope, ServerMessage, StreamId};
 
 /// What the shell has to do for the hub.
@@ -380,10 +380,6 @@ impl Hub {
         self.counts.heard += heard.shown.len() as u64;
         self.counts.duplicates += heard.known;
         let name = Arc::clone(&self.room(id).name);
-        for Span { stream, first, last } in heard.missed {
-            self.counts.missing += last + 1 - first;
-            self.gather(id, &ServerMessage::Gap { room: &name, stream, first, last });
-        }
         for entry in heard.shown {
             self.gather(id, &message_frame(&name, entry.stream, entry.seq, &entry.message));
         }

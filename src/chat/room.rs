@@ -81,11 +81,20 @@ pub struct Room {
     outgoing: Vec<Arc<Message>>,
 }
 
+/// Where a stream begins of which another server tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// Its origin has not told yet, which may keep more.
+    Later,
+    /// At the first number that is told: it is older than what this server knows of the room.
+    AtTold,
+    /// At 1, if nothing was told of it before: this server knew all of the room when its origin began it.
+    AtOne,
+}
+
 /// What became of a message from another server.
 #[derive(Debug, Default)]
 pub struct Heard {
-    /// What members were never sent, before what is shown.
-    pub missed: SmallVec<[Span; 1]>,
     /// What is to be shown now, in its order: this one, and those that had waited for it.
     pub shown: SmallVec<[Entry; 1]>,
     /// Messages whose number or id was known.
@@ -141,7 +150,8 @@ impl Room {
     /// whose origin `may_begin`: while it lives and is silent, it alone may keep what nobody has confirmed.
     pub fn begin_streams(&mut self, may_begin: impl Fn(u64) -> bool, now: Now) -> Heard {
         let ready = self.streams.iter_mut().filter(|stream| may_begin(stream.id.origin));
-        let mut heard = Heard { missed: ready.filter_map(Stream::begin).collect(), ..Heard::default() };
+        ready.for_each(Stream::begin);
+        let mut heard = Heard::default();
         for id in self.streams.iter().map(|stream| stream.id).collect::<Vec<_>>() {
             self.take_waiting(id, &mut heard, now);
         }
@@ -271,8 +281,7 @@ impl Room {
 
     /// Another server says what it has of a stream. Where that is where the stream begins, what came before it was said can be
     /// shown.
-    /// `may_begin`: no lower beginning of the stream will be told, since its origin has told, or does not live.
-    pub fn announce(&mut self, span: Span, teller: u64, may_begin: bool, now: Now) -> Heard {
+    pub fn announce(&mut self, span: Span, teller: u64, begin: Begin, now: Now) -> Heard {
         let mut heard = Heard::default();
         let Span { stream, first, last } = span;
         if stream == self.own {
@@ -281,9 +290,12 @@ impl Room {
         let is_fetched = !self.is_open();
         let patience = if is_fetched { Duration::ZERO } else { self.limits.gap_patience };
         let known = self.stream(stream, now.instant);
+        if begin == Begin::AtOne {
+            known.begin_at_one();
+        }
         known.note_first(first);
-        if !is_fetched && may_begin {
-            heard.missed.extend(known.begin());
+        if !is_fetched && begin != Begin::Later {
+            known.begin();
         }
         known.announce(last, teller, now.instant, patience);
         self.take_waiting(stream, &mut heard, now);
@@ -461,7 +473,7 @@ impl Room {
         let index = match self.streams.iter().position(|known| known.id == id) {
             Some(index) => index,
             None => {
-                self.streams.push(Stream::new(id, self.fetch.is_none(), now));
+                self.streams.push(Stream::new(id, now));
                 self.streams.len() - 1
             }
         };

@@ -116,21 +116,15 @@ pub fn who_saw_a_message_in_its_other_place_is_not_shown_it_in_this_one() {
 }
 
 #[test]
-pub fn what_rings_dropped_while_a_server_was_cut_off_is_told_to_its_members() {
+pub fn a_stream_that_began_while_this_server_was_cut_off_begins_here_at_one() {
     let mut room = room();
-    let told = |room: &mut Room, stream, first, last, may_begin| {
-        let heard = room.announce(Span { stream, first, last }, 3, may_begin, now());
-        heard.missed.iter().map(|missed| (missed.first, missed.last)).collect::<Vec<_>>()
+    let mut missing = |stream: StreamId, begin| {
+        room.announce(Span { stream, first: 3, last: 9 }, stream.origin, begin, now());
+        room.gap_of(stream).unwrap().last
     };
-    assert_eq!(told(&mut room, OTHER, 3, 9, true), [(1, 2)], "the stream began while nothing came through");
+    assert_eq!(missing(OTHER, Begin::AtOne), 0, "1 and 2 are a hole");
     let third = StreamId { origin: 3, generation: 0 };
-    assert_eq!(told(&mut room, third, 3, 9, false), [], "its origin may keep more");
-    assert_eq!(told(&mut room, third, 2, 9, true), [(1, 1)]);
-    let mut fetching = Room::new("r".into(), OWN, 1, 7, Arc::default(), now());
-    if let Some(fetch) = &mut fetching.fetch {
-        fetch.release();
-    }
-    assert_eq!(told(&mut fetching, OTHER, 3, 9, true), [], "it may be older than the members");
+    assert_eq!(missing(third, Begin::AtTold), 2, "it is older than the members");
 }
 
 /// A room where ann's message stood at its own place 1, gave way to bob's server's place 1, and was evicted.
@@ -267,7 +261,7 @@ pub fn streams_of_servers_that_are_gone_are_forgotten_and_never_one_of_a_server_
     // They are told all at once, as by the first digest that a newcomer gets: the server's own stream is the first of them.
     for origin in 100..100 + 2 * max {
         let now = Now { instant: start, unix_ms: 0 };
-        room.announce(Span { stream: id(origin), first: 8, last: 7 }, 100, true, now);
+        room.announce(Span { stream: id(origin), first: 8, last: 7 }, 100, Begin::AtTold, now);
     }
     room.hear(id(150), 8, &message("kept"), 100, now());
     room.trim_streams(|origin| origin == 100);
@@ -284,7 +278,7 @@ fn an_older_life_of_a_room_at_a_server_that_lives_may_be_forgotten() {
     let max = Limits::default().streams as u32;
     let id = |generation| StreamId { origin: 2, generation };
     for generation in 0..2 * max {
-        room.announce(Span { stream: id(generation), first: 1, last: 1 }, 2, true, now());
+        room.announce(Span { stream: id(generation), first: 1, last: 1 }, 2, Begin::AtTold, now());
         room.hear(id(generation), 1, &message(&generation.to_string()), 2, now());
     }
     room.trim_streams(|_| true);
@@ -334,7 +328,7 @@ fn what_was_heard_before_it_was_told_where_its_stream_begins_is_shown_then() {
             "it waits for 1 to 52"
         );
     }
-    room.announce(Span { stream: OTHER, first: 53, last: 55 }, 2, true, now());
+    room.announce(Span { stream: OTHER, first: 53, last: 55 }, 2, Begin::AtTold, now());
     assert!(room.is_whole());
     let heard = room.begin_streams(|_| true, now());
     assert_eq!(heard.shown.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [53, 54, 55]);
@@ -355,8 +349,8 @@ fn what_is_fetched_first_is_not_what_goes_first() {
     let old = RING_MESSAGES_MAX as u64;
     (1..=10).for_each(|seq| fetch(OTHER, seq, old + seq));
     (1..=old).for_each(|seq| fetch(THIRD, seq, seq));
-    room.announce(Span { stream: OTHER, first: 1, last: 10 }, 9, true, now());
-    room.announce(Span { stream: THIRD, first: 1, last: old }, 9, true, now());
+    room.announce(Span { stream: OTHER, first: 1, last: 10 }, 9, Begin::AtTold, now());
+    room.announce(Span { stream: THIRD, first: 1, last: old }, 9, Begin::AtTold, now());
     room.begin_streams(|_| true, now());
     room.fetch = None;
     room.settle();

@@ -34,8 +34,6 @@ pub struct Stream {
     /// The highest number that is known to have been given.
     known: u64,
     beginning: Beginning,
-    /// It was heard of when everything was known that the other servers had of the room.
-    is_late: bool,
     /// The number of the last question for what is missing.
     question: u64,
     held: BTreeMap<u64, Arc<Message>>,
@@ -113,9 +111,8 @@ pub enum Verdict {
 
 impl Stream {
     /// A stream of another server, of which nothing is known yet.
-    pub fn new(id: StreamId, is_late: bool, now: Instant) -> Self {
+    pub fn new(id: StreamId, now: Instant) -> Self {
         Self {
-            is_late,
             id,
             last: 0,
             kept_from: 1,
@@ -131,7 +128,7 @@ impl Stream {
 
     /// This server's own stream.
     pub fn own(id: StreamId, now: Instant) -> Self {
-        Self { beginning: Beginning::Settled, ..Self::new(id, false, now) }
+        Self { beginning: Beginning::Settled, ..Self::new(id, now) }
     }
 
     /// A message of the stream, as told by `teller`.
@@ -224,15 +221,18 @@ impl Stream {
         }
     }
 
-    /// Where it begins is settled, if anybody has told. Returned is what came before that and was never heard here, since
-    /// this server was cut off when it was sent, and rings no longer have it.
-    pub fn begin(&mut self) -> Option<Span> {
-        if self.beginning != Beginning::Told {
-            return None;
+    /// Where it begins is settled, if anybody has told.
+    pub fn begin(&mut self) {
+        if self.beginning == Beginning::Told {
+            self.beginning = Beginning::Settled;
         }
-        self.beginning = Beginning::Settled;
-        let missed = Span { stream: self.id, first: 1, last: self.last };
-        Some(missed).filter(|missed| self.is_late && missed.last > 0 && !is_on(Mutant::NoGapBeforeBegin))
+    }
+
+    /// All of it was sent while this server was here: what rings have dropped of it is a hole, and members are told.
+    pub fn begin_at_one(&mut self) {
+        if self.beginning == Beginning::Unknown && !is_on(Mutant::NoGapBeforeBegin) {
+            self.beginning = Beginning::Settled;
+        }
     }
 
     /// Whether it waits for a lower beginning, or for its origin to tell one.

@@ -13,7 +13,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let now = Instant::now();
-        Self { stream: Stream::new(ID, false, now), limits: Limits::default(), now }
+        Self { stream: Stream::new(ID, now), limits: Limits::default(), now }
     }
 
     fn offer(&mut self, seq: u64) -> Offer {
@@ -205,7 +205,7 @@ pub fn a_stream_begins_at_the_lowest_number_that_anybody_keeps() {
     assert!(world.stream.has_open_gap());
     world.offer(95);
     assert!(!world.stream.has_gap() && world.stream.due().is_none());
-    assert_eq!(world.stream.begin(), None);
+    world.stream.begin();
     assert_eq!((world.rest(), world.claim()), (vec![91, 92, 93, 94, 95], Some((91, 95))));
     world.stream.note_first(1);
     assert_eq!(world.stream.last, 95, "nothing goes back once it has begun");
@@ -218,7 +218,7 @@ fn what_retention_took_before_a_stream_began_is_no_loss_for_anybody_here() {
     world.lack(1, 2, 5, true);
     assert_eq!(world.judge(&[5]), Verdict::Expired { first: 1, last: 2, is_told: false });
     assert_eq!(world.offer(3), Offer::Held);
-    assert_eq!(world.stream.begin(), None);
+    world.stream.begin();
     assert_eq!((world.rest(), world.claim()), (vec![3, 4], Some((3, 4))));
 }
 

@@ -8,6 +8,8 @@ use crate::chat::branches::{Branch, entered};
 use crate::chat::mutants::{Mutant, is_on};
 use crate::chat::peers::{Beat, News};
 use crate::chat::ring::Stamp;
+use crate::chat::room::Begin;
+use crate::chat::stream::Stream;
 use crate::chat::{Message, Now, RoomId};
 use crate::wire::envelope::{Echo, Position, RoomDigest, Span, Word};
 use crate::wire::{Envelope, StreamId};
@@ -194,9 +196,8 @@ impl Hub {
         }
         self.room_mut(id).note_time(digest.time);
         for span in &digest.spans {
-            let teller = span.stream.origin;
-            let may_begin = teller == origin || !self.peers.responsive().any(|server| server == teller);
-            let heard = self.with_ring(id, |room| room.announce(*span, origin, may_begin, now));
+            let begin = self.beginning_of(id, span.stream, origin);
+            let heard = self.with_ring(id, |room| room.announce(*span, origin, begin, now));
             self.gather_heard(id, heard);
         }
         let room = self.room_mut(id);
@@ -208,6 +209,21 @@ impl Hub {
         }
         self.open_if_fetched(id, now);
         self.reschedule(id);
+    }
+
+    /// Where a stream begins of which a server tells: `trim_streams` may have forgotten those of servers that are gone.
+    fn beginning_of(&self, id: RoomId, stream: StreamId, teller: u64) -> Begin {
+        let room = self.room(id);
+        let is_newest =
+            |known: &Stream| known.id.origin != stream.origin || known.id.generation <= stream.generation;
+        if room.fetch.is_none() && self.peers.is_known(stream.origin) && room.streams().iter().all(is_newest)
+        {
+            Begin::AtOne
+        } else if stream.origin == teller || !self.peers.responsive().any(|server| server == stream.origin) {
+            Begin::AtTold
+        } else {
+            Begin::Later
+        }
     }
 
     fn hear_have(&mut self, origin: u64, Position { room, span }: &Position, now: Now) {

@@ -80,7 +80,7 @@ impl Room {
         let verdict = known.judge(live, is_any_missing, now.instant, &limits);
         if matches!(verdict, Verdict::Expired { .. }) {
             if is_open {
-                heard.missed.extend(known.begin());
+                known.begin();
             }
             self.take_waiting(stream, &mut heard, now);
         }

@@ -277,6 +277,9 @@ impl World {
                 return self.fail(Check::HeldTwice, None, what);
             }
             for (server, room) in &rooms {
+                if self.servers[*server].is_fetching(name, self.now) {
+                    continue;
+                }
                 if !room.is_whole() || !room.unconfirmed.is_empty() || room.fetch.is_some() {
                     let about = (
                         room.is_whole(),

@@ -132,7 +132,7 @@ fn row_of(mutant: Mutant) -> Row {
         }
         NoGapBeforeBegin => row(
             "members are not told what rings dropped of a new stream while their server was cut off",
-            &[test!(room::tests::what_rings_dropped_while_a_server_was_cut_off_is_told_to_its_members)],
+            &[test!(room::tests::a_stream_that_began_while_this_server_was_cut_off_begins_here_at_one)],
         ),
         LeaveUnfetched => row(
             "a server that leaves does not wait until others have fetched what it confirmed",

@@ -239,6 +239,12 @@ impl Server {
         self.room(room)?.position(stream)
     }
 
+    /// Whether a room is being learned, and nobody waits for that for longer than may be.
+    pub fn is_fetching(&self, room: &str, now: Ms) -> bool {
+        let fetch = self.room(room).and_then(|room| room.fetch.as_deref());
+        fetch.is_some_and(|fetch| fetch.is_awaited() && !fetch.is_over(self.now(now).instant))
+    }
+
     /// The retries that wait for a confirmation of one of these numbers.
     pub fn retries_of(&self, room: &str, stream: StreamId, range: RangeInclusive<u64>) -> Vec<u64> {
         let retries = self.room(room).into_iter().flat_map(|room| room.unconfirmed.retries());
