@@ -94,7 +94,7 @@ pub struct Limits {
     pub want_interval: Duration,
     /// Longest time between two NACKs.
     pub want_interval_max: Duration,
-    /// What retention took at every server that lives is waited for so long while a server is away that may have it.
+    /// What retention took at every server that lives is waited for so long after the lease of one has ended that may have it.
     pub expiry_patience: Duration,
     /// What changed in a room is told to other servers after this time, so that the last message before a fault is missed.
     pub digest_delay: Duration,

@@ -253,6 +253,14 @@ impl Peers {
         self.peers.values().any(|peer| matches!(peer.state, State::Met | State::Gone))
     }
 
+    /// Whether one of those is missing for so short a time that what only it keeps is waited for.
+    pub fn may_come_back(&self, now: Instant, limits: &Limits) -> bool {
+        let patience = limits.lease + limits.expiry_patience;
+        let may_come =
+            |peer: &Peer| matches!(peer.state, State::Met | State::Gone) && peer.heard + patience > now;
+        self.peers.values().any(may_come)
+    }
+
     /// By name, with whether each is alive.
     pub fn by_name(&self) -> Vec<(Arc<str>, bool)> {
         let is_live = |peer: &Peer| peer.state == State::Live;

@@ -60,6 +60,9 @@ fn a_server_lives_once_it_echoes_and_for_a_lease_after_its_last_echo() {
     assert!(view.ended().is_empty());
     let ours = view.pass(Duration::from_millis(1));
     assert_eq!((view.ended(), view.ended()), (vec![7], vec![]));
+    assert!(view.peers.may_come_back(view.now, &view.limits));
+    let long = view.now + view.limits.expiry_patience;
+    assert!(!view.peers.may_come_back(long, &view.limits) && view.peers.is_any_missing());
     assert_eq!(view.hear(7, 4, ours), News::Returned);
     assert_eq!(view.hear_leaving(7, 5), News::Left);
     assert!(!view.peers.is_any_missing(), "who said that it ends is not missed");

@@ -371,7 +371,7 @@ fn what_is_appended_anew_is_stamped_anew() {
     hear(&mut room, OTHER, 1, "between");
     let later = Now { unix_ms: 9000, ..now() };
     room.say("ann".into(), 1, "late".into(), "x".into(), ANN, later);
-    room.unconfirmed.note_rejection(2, OWN, 2, now().instant);
+    room.unconfirmed.note_rejection(2, OWN, 2);
     room.append_rejected(&[2], now());
     let stamps: Vec<_> =
         room.ring.kept().filter(|entry| entry.stream == OWN).map(|entry| entry.message.time).collect();

@@ -18,6 +18,9 @@ use super::mutants::{Mutant, is_on};
 use crate::wire::StreamId;
 use crate::wire::envelope::{Message, Span};
 
+/// So many servers are asked one after the other as soon as the one before has answered; then the times grow.
+const ASKED_AT_ONCE: u32 = 8;
+
 /// A stream as far as it was received.
 #[derive(Debug)]
 pub struct Stream {
@@ -55,8 +58,6 @@ enum Beginning {
 /// A hole behind `last`.
 #[derive(Debug)]
 struct Gap {
-    /// Since when a server that is away is waited for, since all others have answered and retention took the number.
-    awaits_since: Option<Instant>,
     /// Answers to earlier questions do not count: they may be older than what made the hole, or than an `is_expired`.
     valid_from: u64,
     /// When it is asked for next; `None`: it is parked, since every live server has said that it lacks it.
@@ -299,8 +300,9 @@ impl Stream {
     pub fn lack(&mut self, lack: Lack, now: Instant) {
         let next = self.first_missing();
         let Some(gap) = self.gap.as_mut().filter(|gap| lack.question >= gap.valid_from) else { return };
-        if gap.answers.add(lack, next) {
-            // Those whose earlier answers do not count any more are asked at once.
+        let is_answered = (lack.first..=lack.last).contains(&next);
+        // Those whose earlier answers do not count any more are asked at once, and so is the next one in turn.
+        if gap.answers.add(lack, next) || is_answered && gap.due.is_some() && gap.tries < ASKED_AT_ONCE {
             gap.due = Some(now);
         }
     }
@@ -311,8 +313,8 @@ impl Stream {
         self.gap.as_ref().is_some_and(|gap| gap.answers.lacks(server, next))
     }
 
-    /// Decides about a hole: `live` are all that live. `is_any_missing`: a server is away that may come back with it.
-    pub fn judge(&mut self, live: &[u64], is_any_missing: bool, now: Instant, limits: &Limits) -> Verdict {
+    /// Decides about a hole: `live` are all that live. `may_come`: a server is away that may come back with it.
+    pub fn judge(&mut self, live: &[u64], may_come: bool, now: Instant, limits: &Limits) -> Verdict {
         let first = self.first_missing();
         let Some(gap) = self.gap.as_mut() else { return Verdict::Ask };
         let has_lacked = |server: &u64| gap.answers.lacks(*server, first);
@@ -324,8 +326,6 @@ impl Stream {
             gap.due = None;
             return Verdict::Parked;
         }
-        let since = *gap.awaits_since.get_or_insert(now);
-        let may_come = is_any_missing && now.saturating_duration_since(since) < limits.expiry_patience;
         if may_come && !is_on(Mutant::PassOverWhatIsLacked) {
             entered(Branch::ExpiryAwaited);
             return Verdict::Ask;
@@ -405,7 +405,7 @@ impl Stream {
         if self.gap.is_none() && self.has_gap() {
             let due = Some(now + patience);
             let (valid_from, answers) = (self.question + 1, Answers::default());
-            let gap = Gap { awaits_since: None, valid_from, due, tries: 0, announcer, answers };
+            let gap = Gap { valid_from, due, tries: 0, announcer, answers };
             self.gap = Some(Box::new(gap));
         }
     }

@@ -182,11 +182,23 @@ fn a_server_that_is_away_is_waited_for_before_a_number_is_passed_over() {
     world.offer(1);
     world.offer(3);
     world.lack(2, 2, 5, true);
-    let judge = |world: &mut World| world.stream.judge(&[5], true, world.now, &world.limits);
-    world.now += 2 * world.limits.expiry_patience;
-    assert_eq!(judge(&mut world), Verdict::Ask, "the hole may be old when the server that has it goes away");
-    world.now += world.limits.expiry_patience;
-    assert_eq!(judge(&mut world), Verdict::Expired { first: 2, last: 2, is_told: true });
+    let judge = |world: &mut World, may_come| world.stream.judge(&[5], may_come, world.now, &world.limits);
+    assert_eq!(judge(&mut world, true), Verdict::Ask);
+    assert_eq!(judge(&mut world, false), Verdict::Expired { first: 2, last: 2, is_told: true });
+}
+
+#[test]
+fn the_next_server_is_asked_as_soon_as_one_has_answered() {
+    let mut world = World::new();
+    world.offer(1);
+    world.offer(3);
+    for _ in 0..ASKED_AT_ONCE {
+        world.now = world.stream.due().unwrap();
+        world.lack(2, 2, 5, false);
+        let is_at_once = world.stream.due() == Some(world.now);
+        let is_last = world.stream.gap.as_ref().unwrap().tries == ASKED_AT_ONCE;
+        assert_eq!(is_at_once, !is_last);
+    }
 }
 
 #[test]

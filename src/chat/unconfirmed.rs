@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use smallvec::SmallVec;
 
@@ -68,7 +68,6 @@ struct Rejection {
     server: u64,
     stream: StreamId,
     first: u64,
-    since: Instant,
 }
 
 impl Rejection {
@@ -167,22 +166,17 @@ impl Unconfirmed {
     }
 
     /// A server says that its copy of a stream begins at `first`. What waits before that, it will never hold.
-    pub fn note_rejection(&mut self, server: u64, stream: StreamId, first: u64, now: Instant) {
+    pub fn note_rejection(&mut self, server: u64, stream: StreamId, first: u64) {
         let known = self.rejections.iter_mut().find(|known| (known.server, known.stream) == (server, stream));
         match known {
             Some(known) => known.first = first,
-            None => self.rejections.push(Rejection { server, stream, first, since: now }),
+            None => self.rejections.push(Rejection { server, stream, first }),
         }
     }
 
     /// Whether some server rejects something that waits.
     pub fn has_rejections(&self) -> bool {
         !self.rejections.is_empty()
-    }
-
-    /// Whether a rejection has stood for so long.
-    pub fn is_rejected_for(&self, time: Duration, now: Instant) -> bool {
-        self.rejections.iter().any(|known| now.saturating_duration_since(known.since) >= time)
     }
 
     /// Takes our own messages that each of `holders` has rejected, to be appended anew.
@@ -405,10 +399,10 @@ mod tests {
         let now = Instant::now();
         let mut unconfirmed = Unconfirmed::default();
         (5..=8).for_each(|seq| push(&mut unconfirmed, seq, now));
-        unconfirmed.note_rejection(2, OWN, 7, now);
+        unconfirmed.note_rejection(2, OWN, 7);
         assert!(unconfirmed.take_rejected(OWN, &[2, 3]).is_empty(), "3 may hold them");
         assert!(unconfirmed.take_rejected(OWN, &[]).is_empty(), "nobody has rejected anything");
-        unconfirmed.note_rejection(3, OWN, 9, now);
+        unconfirmed.note_rejection(3, OWN, 9);
         let taken: Vec<_> =
             unconfirmed.take_rejected(OWN, &[2, 3]).iter().map(|waiting| waiting.seq).collect();
         assert_eq!((taken, unconfirmed.first()), (vec![5, 6], Some(7)));

@@ -222,11 +222,8 @@ impl Hub {
         for Retry { stamp, message, sender, .. } in self.room_mut(id).take_gone_retries(&replicas) {
             self.acknowledge(id, sender, &message.id, stamp);
         }
-        // A server that is away may hold it, and have shown it: it is waited for as where retention has taken something.
-        let patience = self.limits().expiry_patience;
-        let is_settled =
-            !self.peers.is_any_missing() || self.room(id).unconfirmed.is_rejected_for(patience, now.instant);
-        if is_settled {
+        // A server that is away may hold it, and have shown it.
+        if !self.peers.may_come_back(now.instant, self.limits()) {
             self.with_ring(id, |room| room.append_rejected(&replicas, now));
         }
         self.mark_dirty(id);

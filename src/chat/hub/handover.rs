@@ -39,22 +39,26 @@ impl Hub {
         }
         let is_fetched = self.confirmed_at.is_none_or(|at| at + FETCHED_WITHIN <= now.instant)
             || is_on(Mutant::LeaveUnfetched);
-        let is_handed_over = is_fetched && self.ids().all(|id| !self.lacks_replica(id));
+        // Who is away may be back before the shell waits no longer.
+        let away = usize::from(self.peers.may_come_back(now.instant, self.limits()));
+        let is_handed_over = is_fetched && self.ids().all(|id| !self.lacks_replica(id, away));
         if is_handed_over {
             entered(Branch::HandedOver);
         }
         is_handed_over
     }
 
-    /// Whether a room should be held by one more of the other servers, and there is one.
-    pub(super) fn lacks_replica(&self, id: RoomId) -> bool {
+    /// Whether a room should be held by one more of the other servers, and there is one, or one of those that are `away`.
+    pub(super) fn lacks_replica(&self, id: RoomId, away: usize) -> bool {
         let room = self.room(id);
         let is_leaving = self.handover_due.is_some();
         let has_content = !room.unconfirmed.is_empty() || is_leaving && room.ring_bytes() > 0;
         let is_wanted = room.members() > 0 || has_content;
         let wanted = if is_leaving { REPLICAS_WHEN_LEAVING } else { 1 };
         let stays = |server: &u64| !self.peers.is_draining(*server);
-        let candidates = self.peers.responsive().filter(stays).count();
+        // Who leaves has time to wait for a suspect.
+        let is_candidate = |server: &u64| is_leaving || self.peers.is_responsive(*server);
+        let candidates = self.peers.live().filter(stays).filter(is_candidate).count() + away;
         let replicas = self.replicas(id).into_iter().filter(stays).count();
         room.is_open() && is_wanted && replicas < wanted.min(candidates)
     }

@@ -124,11 +124,11 @@ impl Hub {
     /// told of the latter.
     pub(super) fn judge_gaps(&mut self, id: RoomId, streams: Vec<StreamId>, now: Now) {
         let live: Vec<_> = self.peers.live().collect();
-        let is_any_missing = self.peers.is_any_missing();
+        let may_come = self.peers.may_come_back(now.instant, self.limits());
         for stream in streams {
             // Servers answer for all that is missing, so one hole after the other may be decided.
             loop {
-                let judge = |room: &mut Room| room.judge(stream, &live, is_any_missing, now);
+                let judge = |room: &mut Room| room.judge(stream, &live, may_come, now);
                 let (Verdict::Expired { first, last, is_told }, heard) = self.with_ring(id, judge) else {
                     break;
                 };

@@ -284,7 +284,7 @@ impl Hub {
 
     /// Sees to it that a second server holds a room that has members here.
     pub(super) fn seek_holder(&mut self, id: RoomId, tries: usize) {
-        if self.lacks_replica(id) && !is_on(Mutant::NoReplica) {
+        if self.lacks_replica(id, 0) && !is_on(Mutant::NoReplica) {
             let holders: Vec<_> = self.room(id).presence.holders().collect();
             let stays = |server: &u64| !self.peers.is_draining(*server) && !holders.contains(server);
             let candidates: Vec<_> = self.peers.responsive().filter(stays).collect();

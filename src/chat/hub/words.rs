@@ -234,13 +234,13 @@ impl Hub {
         if stream == own {
             let last = room.position(own).unwrap_or(0).min(last);
             if room.unconfirmed.first().is_some_and(|waiting| waiting < first) {
-                room.unconfirmed.note_rejection(origin, own, first, now.instant);
+                room.unconfirmed.note_rejection(origin, own, first);
             }
             self.confirm(id, Span { last, ..*span });
         } else {
             let is_rejected = |stamp: &Stamp| stamp.stream == stream && stamp.seq < first;
             if room.unconfirmed.retries().any(|retry| is_rejected(&retry.stamp)) {
-                room.unconfirmed.note_rejection(origin, stream, first, now.instant);
+                room.unconfirmed.note_rejection(origin, stream, first);
             }
             self.confirm_retries(id, *span);
         }

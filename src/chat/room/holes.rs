@@ -64,20 +64,14 @@ impl Room {
     }
 
     /// Decides about the hole of a stream, which no server in `live` has if each has said so; and what can be shown at last.
-    pub fn judge(
-        &mut self,
-        stream: StreamId,
-        live: &[u64],
-        is_any_missing: bool,
-        now: Now,
-    ) -> (Verdict, Heard) {
+    pub fn judge(&mut self, stream: StreamId, live: &[u64], may_come: bool, now: Now) -> (Verdict, Heard) {
         let mut heard = Heard::default();
         let is_open = self.is_open();
         let limits = Arc::clone(&self.limits);
         let Some(known) = self.streams.iter_mut().find(|known| known.id == stream) else {
             return (Verdict::Ask, heard);
         };
-        let verdict = known.judge(live, is_any_missing, now.instant, &limits);
+        let verdict = known.judge(live, may_come, now.instant, &limits);
         if matches!(verdict, Verdict::Expired { .. }) {
             if is_open {
                 known.begin();

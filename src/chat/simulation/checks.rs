@@ -7,6 +7,7 @@ use super::plan::Ms;
 use super::server;
 use super::story::Check;
 use super::world::{ROOMS, World};
+use crate::chat::room::Room;
 use crate::wire::StreamId;
 use crate::wire::envelope::Word;
 
@@ -276,10 +277,9 @@ impl World {
                 let what = format!("{name} is held once, of {live:?} by {:?}", rooms[0].0);
                 return self.fail(Check::HeldTwice, None, what);
             }
-            for (server, room) in &rooms {
-                if self.servers[*server].is_fetching(name, self.now) {
-                    continue;
-                }
+            let is_open = |(server, _): &&(usize, &Room)| !self.servers[*server].is_fetching(name, self.now);
+            let open: Vec<_> = rooms.iter().filter(is_open).collect();
+            for (server, room) in &open {
                 if !room.is_whole() || !room.unconfirmed.is_empty() || room.fetch.is_some() {
                     let about = (
                         room.is_whole(),
@@ -292,7 +292,7 @@ impl World {
                     let what = format!("server {server} still waits in {name}: {about:?} {streams:?}");
                     return self.fail(Check::NobodyWaits, None, what);
                 }
-                for (other, theirs) in &rooms {
+                for (other, theirs) in &open {
                     for span in room.digest(None) {
                         let last = theirs.position(span.stream);
                         if last != Some(span.last) && self.plan.is_roomy() {
