@@ -41,6 +41,9 @@ const CRATES: [(&str, &[&str]); 14] = [
     ("signal_hook", &["cli"]),
 ];
 
+/// Folders that hold only tests.
+const TEST_FOLDERS: [&str; 2] = ["simulation", "cluster"];
+
 /// Layers without sockets, clocks, threads or chance, and the words that would bring them in.
 const PURE: [&str; 5] = ["wire", "chat", "lanes", "balance", "backplane"];
 const IMPURE: [&str; 12] = [
@@ -197,7 +200,8 @@ fn sources() -> Vec<Source> {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_str().unwrap();
             if path.is_dir() {
-                folders.extend(Some(path).filter(|path| !path.ends_with("simulation")));
+                let has_code = |path: &PathBuf| TEST_FOLDERS.iter().all(|folder| !path.ends_with(folder));
+                folders.extend(Some(path).filter(has_code));
             } else if name.ends_with(".rs") && !name.ends_with("_tests.rs") && name != "simulation.rs" {
                 let relative = path.strip_prefix(&root).unwrap();
                 let first = relative.components().next().unwrap().as_os_str().to_str().unwrap();

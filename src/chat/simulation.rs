@@ -12,7 +12,7 @@ mod checks;
 mod client;
 mod clock;
 mod faults;
-mod frame;
+pub mod frame;
 mod kinds;
 mod mutant_table;
 mod network;
