@@ -789,6 +789,8 @@ pub fn a_server_that_leaves_waits_until_two_others_hold_its_rooms() {
     let turn = world.live_on(Duration::from_millis(400), &[2, 3]);
     assert!(turn.published.contains(&Word::Hold { to: 3, room: "r".into() }), "asked again: {turn:?}");
     world.hear_from(3, presence(1, &[]));
+    assert!(!world.hub.is_handed_over(world.now), "2 is not known to have it");
+    world.hear_from(2, presence(1, &[]));
     assert!(world.hub.is_handed_over(world.now));
     world.hear_beat(3, None, false);
     world.turn();
@@ -799,7 +801,7 @@ pub fn a_server_that_leaves_waits_until_two_others_hold_its_rooms() {
 pub fn a_server_that_leaves_and_is_still_a_replica_waits_until_others_have_fetched_what_it_confirmed() {
     let mut world = World::with_peer();
     world.hear_beat(3, Some(0), false);
-    world.hear_from(3, presence(1, &[]));
+    [2, 3].into_iter().for_each(|server| world.hear_from(server, presence(1, &[])));
     world.turn();
     world.hub.handle_load(Some(1), world.now);
     world.hub.handle_load(None, world.now);

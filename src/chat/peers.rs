@@ -208,6 +208,11 @@ impl Peers {
         self.peers.iter().filter(move |(_, peer)| answers(peer)).map(|(origin, _)| *origin)
     }
 
+    /// Whether it is one of those.
+    pub fn is_responsive(&self, origin: u64) -> bool {
+        self.responsive().any(|responsive| responsive == origin)
+    }
+
     /// Whether it leaves soon, so that nothing is to be left to it.
     pub fn is_draining(&self, origin: u64) -> bool {
         self.peers.get(&origin).is_some_and(|peer| peer.load.is_none())

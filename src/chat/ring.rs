@@ -121,10 +121,15 @@ impl Ring {
     /// What is fetched is here: it is brought into the order in which it was said, and the oldest go.
     pub fn settle(&mut self) -> Evicted {
         self.is_filling = false;
+        self.order();
+        self.shrink(self.bytes_max)
+    }
+
+    /// Brings what came stream by stream into the order in which it was said.
+    pub fn order(&mut self) {
         // The messages of one stream stay in their order: their times never go back.
         self.entries.make_contiguous().sort_by_key(|kept| kept.entry.message.time);
         self.index();
-        self.shrink(self.bytes_max)
     }
 
     fn index(&mut self) {

@@ -158,6 +158,11 @@ impl Room {
         heard
     }
 
+    /// Who comes in is told what was said last, oldest first, though not all may be learned yet.
+    pub fn order(&mut self) {
+        self.ring.order();
+    }
+
     /// Everything is learned that other servers know of it.
     pub fn settle(&mut self) {
         let evicted = self.ring.settle();

@@ -350,6 +350,7 @@ impl Hub {
         let released = self.room_mut(id).fetch.as_deref_mut().and_then(Fetch::release);
         let Some(asks) = released else { return };
         self.begin_streams(id, now);
+        self.room_mut(id).order();
         asks.into_iter().for_each(|(member, ask)| self.carry_out(member, ask, now));
         self.note_presence(id, true, now);
         self.reschedule(id);

@@ -59,7 +59,10 @@ impl Hub {
         // Who leaves has time to wait for a suspect.
         let is_candidate = |server: &u64| is_leaving || self.peers.is_responsive(*server);
         let candidates = self.peers.live().filter(stays).filter(is_candidate).count() + away;
-        let replicas = self.replicas(id).into_iter().filter(stays).count();
+        // A server that has only asked for the room has nothing of it yet.
+        let has_it =
+            |server: &u64| !is_leaving || room.presence.has_opened(*server) || is_on(Mutant::LeaveUnfetched);
+        let replicas = self.replicas(id).into_iter().filter(stays).filter(has_it).count();
         room.is_open() && is_wanted && replicas < wanted.min(candidates)
     }
 }

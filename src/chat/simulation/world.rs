@@ -272,7 +272,9 @@ impl World {
 
     /// For how long it has been so.
     pub fn calm_for(&self) -> Option<Ms> {
-        let after_trouble = self.plan.peace + super::plan::CALM_AFTER + 6 * self.plan.leg_max();
+        // What retention took elsewhere is waited for until 2 s after the lease of who may have it, and holes with it.
+        let expiry = if self.plan.is_roomy() { 0 } else { 2000 };
+        let after_trouble = self.plan.peace + super::plan::CALM_AFTER + expiry + 6 * self.plan.leg_max();
         let since = if self.plan.faults.is_empty() { START + 1500 } else { after_trouble };
         self.now.checked_sub(since)
     }

@@ -6,6 +6,7 @@
 
 mod alone;
 mod clocks;
+mod leaving;
 mod person;
 mod retention;
 mod server;
@@ -123,7 +124,7 @@ impl Cluster {
     fn end_server(&mut self, server: usize) {
         self.servers[server].drain(self.now);
         for _ in 0..2000 / STEP {
-            if self.servers[server].may_end() {
+            if self.servers[server].may_end(self.now) {
                 break;
             }
             self.pass(STEP);

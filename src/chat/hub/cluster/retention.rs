@@ -145,3 +145,21 @@ fn a_newcomer_keeps_what_was_said_last_whatever_the_clocks() {
         assert!(cluster.keeps(newcomer, place), "{text} is one of the last fifteen and is not kept");
     }
 }
+
+/// Two people at two servers talk in turn, and a third one comes to a server that has just started.
+#[test]
+fn the_first_history_of_a_room_that_was_fetched_is_what_was_said_last() {
+    let mut cluster = Cluster::new(2);
+    cluster.come(ANN, 0);
+    cluster.come(BOB, 1);
+    cluster.pass(1000);
+    for text in 1..=100 {
+        cluster.say([ANN, BOB][text as usize % 2], text);
+        cluster.pass(50);
+    }
+    let newcomer = cluster.start_server();
+    cluster.pass(1000);
+    cluster.come(CAT, newcomer);
+    cluster.pass(1000);
+    assert!(cluster.people[CAT].texts().eq(51..=100), "{:?}", cluster.people[CAT]);
+}

@@ -134,8 +134,8 @@ impl Server {
     }
 
     /// Whether a server that drains may end.
-    pub fn may_end(&self) -> bool {
-        self.hub.as_ref().expect("it lives").is_handed_over()
+    pub fn may_end(&self, now: u64) -> bool {
+        self.hub.as_ref().expect("it lives").is_handed_over(self.clock(now))
     }
 
     pub fn leave(&mut self, now: u64) {
