@@ -69,6 +69,7 @@ mutants! {
     NoGapBeforeBegin,
     LeaveUnfetched,
     PlacesNotSent,
+    LearnTheForgotten,
 }
 
 #[cfg(not(test))]

@@ -7,6 +7,7 @@ mod history;
 mod holes;
 mod places;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -72,6 +73,8 @@ pub struct Room {
     ring: Ring,
     own: StreamId,
     streams: Vec<Stream>,
+    /// Those that had to go, the newest last.
+    forgotten: VecDeque<StreamId>,
     digest_due: Option<Instant>,
     digest_repeats: usize,
     clock: Clock,
@@ -136,6 +139,7 @@ impl Room {
             ring,
             own,
             streams: vec![Stream::own(own, now.instant)],
+            forgotten: VecDeque::new(),
             digest_due: None,
             digest_repeats: 0,
             clock: Clock::default(),
@@ -271,6 +275,10 @@ impl Room {
         now: Now,
     ) -> Heard {
         let mut heard = Heard::default();
+        if self.has_forgotten(stream) {
+            heard.known = 1;
+            return heard;
+        }
         let limits = Arc::clone(&self.limits);
         match self.stream(stream, now.instant).offer(seq, message, teller, now.instant, &limits) {
             Offer::Known => heard.known = 1,
@@ -289,7 +297,7 @@ impl Room {
     pub fn announce(&mut self, span: Span, teller: u64, begin: Begin, now: Now) -> Heard {
         let mut heard = Heard::default();
         let Span { stream, first, last } = span;
-        if stream == self.own {
+        if stream == self.own || self.has_forgotten(stream) {
             return heard;
         }
         let is_fetched = !self.is_open();

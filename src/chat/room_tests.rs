@@ -1,3 +1,4 @@
+use super::digests::FORGOTTEN_TIMES;
 use super::*;
 use crate::chat::stream::{Lack, Verdict};
 use crate::wire::client_message::Since;
@@ -270,6 +271,10 @@ pub fn streams_of_servers_that_are_gone_are_forgotten_and_never_one_of_a_server_
     assert!(room.position(OWN).is_some() && is_known(100) && is_known(150));
     assert!(!is_known(101) && is_known(100 + 2 * max - 1), "the oldest go first");
     assert_eq!(room.supply(&[Span { stream: id(150), first: 8, last: 8 }]).entries.len(), 1);
+    room.announce(Span { stream: id(101), first: 8, last: 8 }, 100, Begin::AtTold, now());
+    room.hear(id(101), 8, &message("old"), 100, now());
+    assert_eq!(room.position(id(101)), None, "another server may keep it, and members have seen it");
+    assert!(room.forgotten.len() as u64 <= FORGOTTEN_TIMES as u64 * max);
 }
 
 #[test]

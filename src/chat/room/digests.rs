@@ -10,7 +10,16 @@ use crate::chat::stream::Stream;
 use crate::wire::StreamId;
 use crate::wire::envelope::Span;
 
+/// Streams that were forgotten are remembered by name, so many times as many as are kept: another server may keep what this
+/// one has forgotten, and members would see it again.
+pub(super) const FORGOTTEN_TIMES: usize = 4;
+
 impl Room {
+    /// Whether the stream was forgotten, so that what other servers tell of it is not learned anew.
+    pub(super) fn has_forgotten(&self, stream: StreamId) -> bool {
+        self.forgotten.contains(&stream) && !is_on(Mutant::LearnTheForgotten)
+    }
+
     /// What a replica's ack of a stream may cover.
     pub fn claim(&self, stream: StreamId) -> Option<Span> {
         self.streams.iter().find(|known| known.id == stream).and_then(Stream::claim)
@@ -68,6 +77,10 @@ impl Room {
             self.streams.retain(|known| known.id != id);
             self.ring.forget_stream(id);
             self.places.forget_stream(id);
+            if self.forgotten.len() == FORGOTTEN_TIMES * max {
+                self.forgotten.pop_front();
+            }
+            self.forgotten.push_back(id);
             entered(Branch::StreamTrimmed);
         }
     }

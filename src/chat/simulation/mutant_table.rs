@@ -138,6 +138,10 @@ fn row_of(mutant: Mutant) -> Row {
             "a server that leaves does not wait until others have fetched what it confirmed",
             &[test!(hub::tests::a_server_that_leaves_and_is_still_a_replica_waits_until_others_have_fetched_what_it_confirmed)],
         ),
+        LearnTheForgotten => row(
+            "a stream that was forgotten is learned anew from a server that keeps it, and shown again",
+            &[test!(room::tests::streams_of_servers_that_are_gone_are_forgotten_and_never_one_of_a_server_that_lives)],
+        ),
         PlacesNotSent => {
             row("who fetches a message is not told of its other places", &[test!(room::tests::a_server_that_fetches_a_message_is_told_of_its_other_places)])
         }

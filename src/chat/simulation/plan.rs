@@ -78,7 +78,9 @@ impl Sizes {
     fn only(self, kinds: Kinds) -> Self {
         let mut sizes = Self::PRODUCTION;
         if kinds.has(Kind::SmallRings) {
-            (sizes.ring_messages, sizes.ids) = (self.ring_messages, self.ids);
+            // A ring lasts for some round trips at least.
+            let times = if kinds.has(Kind::Latency) { 10 } else { 1 };
+            (sizes.ring_messages, sizes.ids) = (self.ring_messages * times, self.ids * times);
         }
         if kinds.has(Kind::FewStreams) {
             sizes.streams = self.streams;
@@ -94,6 +96,11 @@ impl Sizes {
         let Self { ring_messages, streams, ids, linger, hold } = *self;
         let (room_linger, hold_time) = (Duration::from_millis(linger), Duration::from_millis(hold));
         Limits { ring_messages, streams, ids, room_linger, hold_time, ..Limits::default() }
+    }
+
+    /// No stream is forgotten in the life of a world.
+    pub fn have_all_streams(&self) -> bool {
+        self.streams >= Self::PRODUCTION.streams
     }
 
     /// No number of messages evicts one in the life of a world.
