@@ -186,9 +186,12 @@ impl Ring {
         evicted
     }
 
-    /// Drops what is kept of a stream.
+    /// Drops what is kept of a stream; its ids are remembered.
     pub fn forget_stream(&mut self, stream: StreamId) {
-        self.entries.retain(|kept| kept.entry.stream != stream);
+        let (gone, kept) = self.entries.drain(..).partition(|kept| kept.entry.stream == stream);
+        self.entries = kept;
+        let gone: VecDeque<Kept> = gone;
+        gone.iter().filter(|kept| !kept.is_repeat).for_each(|kept| self.remember(kept.hash, &kept.entry));
         self.bytes = self.entries.iter().map(|kept| kept.entry.message.weight()).sum();
         self.index();
     }
@@ -276,14 +279,18 @@ impl Ring {
         self.bytes -= entry.message.weight();
         if !is_repeat {
             self.forget(hash, position);
-            let Message { client, id, text, .. } = &*entry.message;
-            // Each message that comes drives one out: its client and id are not hashed again.
-            let whole = self.hasher.hash_one((client, id, text));
-            let gone = Gone { hashes: Hashes { name: hash, whole }, stamp: (&entry).into() };
-            self.remembered_order.push_back(gone.hashes);
-            self.remembered.insert_unique(hash, gone, |gone| gone.hashes.name);
+            self.remember(hash, &entry);
         }
         Some(entry)
+    }
+
+    /// `hash` is that of (client, id): each message that comes drives one out, so those are not hashed again.
+    fn remember(&mut self, hash: u64, entry: &Entry) {
+        let Message { client, id, text, .. } = &*entry.message;
+        let whole = self.hasher.hash_one((client, id, text));
+        let gone = Gone { hashes: Hashes { name: hash, whole }, stamp: entry.into() };
+        self.remembered_order.push_back(gone.hashes);
+        self.remembered.insert_unique(hash, gone, |gone| gone.hashes.name);
     }
 }
 

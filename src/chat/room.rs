@@ -185,8 +185,16 @@ impl Room {
 
     /// What this client said under this id with this text, and the message as long as it is kept.
     pub fn said_before(&self, client: u64, id: &str, text: &str) -> Option<(Stamp, Option<&Arc<Message>>)> {
-        let (stamp, kept) = self.ring.find(client, id, text)?;
-        Some((stamp, kept.map(|entry| &entry.message)))
+        let known = self.ring.find(client, id, text);
+        known.map(|(stamp, kept)| (stamp, kept.map(|entry| &entry.message))).or_else(|| {
+            let is_it =
+                |message: &Message| message.client == client && *message.id == *id && *message.text == *text;
+            let (stream, seq, message) = self
+                .streams
+                .iter()
+                .find_map(|stream| stream.find_held(is_it).map(|(seq, message)| (stream.id, seq, message)))?;
+            Some((Stamp { stream, seq, time: message.time }, Some(message)))
+        })
     }
 
     /// Whether this client used the id for another text.

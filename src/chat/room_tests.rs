@@ -128,6 +128,16 @@ pub fn a_stream_that_began_while_this_server_was_cut_off_begins_here_at_one() {
     assert_eq!(missing(third, Begin::AtTold), 2, "it is older than the members");
 }
 
+#[test]
+pub fn a_retry_of_what_waits_behind_a_hole_is_known() {
+    let mut room = room();
+    hear(&mut room, OTHER, 1, "a");
+    hear(&mut room, OTHER, 3, "c");
+    let (stamp, kept) = room.said_before(BOB_CLIENT, "c", "x").unwrap();
+    assert_eq!((stamp.stream, stamp.seq, kept.is_some()), (OTHER, 3, true));
+    assert!(room.said_before(BOB_CLIENT, "b", "x").is_none());
+}
+
 /// A room where ann's message stood at its own place 1, gave way to bob's server's place 1, and was evicted.
 fn with_evicted_place() -> Room {
     let mut room = room();
@@ -274,6 +284,11 @@ pub fn streams_of_servers_that_are_gone_are_forgotten_and_never_one_of_a_server_
     room.announce(Span { stream: id(101), first: 8, last: 8 }, 100, Begin::AtTold, now());
     room.hear(id(101), 8, &message("old"), 100, now());
     assert_eq!(room.position(id(101)), None, "another server may keep it, and members have seen it");
+    let kept = room.said_before(BOB_CLIENT, "kept", "x").map(|(stamp, _)| stamp.seq);
+    room.ring.forget_stream(id(150));
+    let remembered =
+        room.said_before(BOB_CLIENT, "kept", "x").map(|(stamp, message)| (stamp.seq, message.is_some()));
+    assert_eq!((kept, remembered), (Some(8), Some((8, false))), "its id outlives its stream");
     assert!(room.forgotten.len() as u64 <= FORGOTTEN_TIMES as u64 * max);
 }
 

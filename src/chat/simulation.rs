@@ -118,7 +118,7 @@ fn replay(seed: u64, allowed: Kinds) {
 }
 
 fn allowed() -> Kinds {
-    std::env::var("SIMULATION_KINDS").map_or(Kinds::sound(), |names| Kinds::parse(&names))
+    std::env::var("SIMULATION_KINDS").map_or(Kinds::all(), |names| Kinds::parse(&names))
 }
 
 fn number(name: &str) -> Option<u64> {

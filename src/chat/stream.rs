@@ -265,6 +265,15 @@ impl Stream {
         self.held.range(span.first..=span.last.max(span.first)).map(|(seq, message)| (*seq, message))
     }
 
+    /// The message that waits behind a hole which is still asked for: it will be shown at its place. Behind a parked hole
+    /// it may never be.
+    pub fn find_held(&self, is_it: impl Fn(&Message) -> bool) -> Option<(u64, &Arc<Message>)> {
+        if self.held.is_empty() || !self.has_open_gap() {
+            return None;
+        }
+        self.held.iter().find(|(_, message)| is_it(message)).map(|(seq, message)| (*seq, message))
+    }
+
     /// Messages that wait behind a hole.
     pub fn held(&self) -> usize {
         self.held.len()

@@ -216,8 +216,8 @@ impl Hub {
         let room = self.room(id);
         let is_newest =
             |known: &Stream| known.id.origin != stream.origin || known.id.generation <= stream.generation;
-        if room.fetch.is_none() && self.peers.is_known(stream.origin) && room.streams().iter().all(is_newest)
-        {
+        let is_learned = room.fetch.as_deref().is_none_or(|fetch| fetch.has_answered(stream.origin));
+        if is_learned && self.peers.is_known(stream.origin) && room.streams().iter().all(is_newest) {
             Begin::AtOne
         } else if stream.origin == teller || !self.peers.responsive().any(|server| server == stream.origin) {
             Begin::AtTold
