@@ -70,6 +70,7 @@ mutants! {
     LeaveUnfetched,
     PlacesNotSent,
     LearnTheForgotten,
+    OnlyTheRingKnows,
 }
 
 #[cfg(not(test))]

@@ -5,6 +5,7 @@ mod clock;
 mod digests;
 mod history;
 mod holes;
+mod identity;
 mod places;
 
 use std::collections::VecDeque;
@@ -183,25 +184,6 @@ impl Room {
         self.own
     }
 
-    /// What this client said under this id with this text, and the message as long as it is kept.
-    pub fn said_before(&self, client: u64, id: &str, text: &str) -> Option<(Stamp, Option<&Arc<Message>>)> {
-        let known = self.ring.find(client, id, text);
-        known.map(|(stamp, kept)| (stamp, kept.map(|entry| &entry.message))).or_else(|| {
-            let is_it =
-                |message: &Message| message.client == client && *message.id == *id && *message.text == *text;
-            let (stream, seq, message) = self
-                .streams
-                .iter()
-                .find_map(|stream| stream.find_held(is_it).map(|(seq, message)| (stream.id, seq, message)))?;
-            Some((Stamp { stream, seq, time: message.time }, Some(message)))
-        })
-    }
-
-    /// Whether this client used the id for another text.
-    pub fn is_reused(&self, client: u64, id: &str, text: &str) -> bool {
-        self.ring.is_reused(client, id, text)
-    }
-
     /// Gives a message its place in this server's stream. It must not have been said before.
     pub fn say(
         &mut self,
@@ -236,7 +218,7 @@ impl Room {
         self.unconfirmed.push(seq, Arc::clone(&message), senders, now.instant);
         if is_repeat {
             self.unconfirmed.supersede(seq);
-            if let Some((first, _)) = self.ring.find(message.client, &message.id, &message.text) {
+            if let Some((first, _)) = self.said_before(message.client, &message.id, &message.text) {
                 self.places.join(first.into(), Place { stream: own, seq });
             }
         }
@@ -439,7 +421,7 @@ impl Room {
     /// Keeps the next message of a stream; it is shown unless it was said in another stream before, and shown.
     fn take(&mut self, stream: StreamId, seq: u64, message: Arc<Message>, heard: &mut Heard) {
         // Another text under the same id is another message: both servers show both.
-        let first = self.ring.find(message.client, &message.id, &message.text).map(|(first, _)| first);
+        let first = self.said_before(message.client, &message.id, &message.text).map(|(first, _)| first);
         let is_hidden = |first: &Stamp| {
             first.stream == self.own && first.seq > self.shown() && !is_on(Mutant::NoSupersede)
         };

@@ -129,8 +129,18 @@ pub fn a_stream_that_began_while_this_server_was_cut_off_begins_here_at_one() {
 }
 
 #[test]
-pub fn a_retry_of_what_waits_behind_a_hole_is_known() {
+pub fn a_retry_of_what_waits_is_known_though_the_ring_has_dropped_it() {
     let mut room = room();
+    room.say("ann".into(), ANN_CLIENT, "waits".into(), "x".into(), ANN, now());
+    let waits = |room: &Room| {
+        room.said_before(ANN_CLIENT, "waits", "x").map(|(stamp, message)| (stamp.seq, message.is_some()))
+    };
+    room.shrink_ring(0);
+    assert_eq!((room.ring.kept().count(), room.ring.bytes(), waits(&room)), (0, 0, Some((1, true))));
+    assert_eq!(hear(&mut room, OTHER, 1, "other"), [1]);
+    let again = Message { client: ANN_CLIENT, id: "waits".into(), ..(*message("waits")).clone() };
+    room.hear(OTHER, 2, &Arc::new(again), 2, now());
+    room.unconfirmed.show(1).for_each(|(seq, _)| panic!("{seq} was shown at its other place"));
     hear(&mut room, OTHER, 1, "a");
     hear(&mut room, OTHER, 3, "c");
     let (stamp, kept) = room.said_before(BOB_CLIENT, "c", "x").unwrap();

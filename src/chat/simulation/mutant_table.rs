@@ -138,6 +138,10 @@ fn row_of(mutant: Mutant) -> Row {
             "a server that leaves does not wait until others have fetched what it confirmed",
             &[test!(hub::tests::a_server_that_leaves_and_is_still_a_replica_waits_until_others_have_fetched_what_it_confirmed)],
         ),
+        OnlyTheRingKnows => row(
+            "a retry of what waits for a replica, or behind a hole, is new once the ring has dropped it",
+            &[test!(room::tests::a_retry_of_what_waits_is_known_though_the_ring_has_dropped_it)],
+        ),
         LearnTheForgotten => row(
             "a stream that was forgotten is learned anew from a server that keeps it, and shown again",
             &[test!(room::tests::streams_of_servers_that_are_gone_are_forgotten_and_never_one_of_a_server_that_lives)],

@@ -67,7 +67,8 @@ impl Sizes {
     fn draw(rng: &mut Rng) -> Self {
         Self {
             ring_messages: rng.usize(8..=60),
-            streams: rng.usize(3..=8),
+            // Those of servers that live are kept whatever the bound.
+            streams: rng.usize(6..=10),
             ids: rng.usize(16..=200),
             linger: rng.u64(500..=4000),
             hold: rng.u64(2000..=8000),
