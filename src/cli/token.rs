@@ -1,5 +1,6 @@
 //! `distr-chat token`
 
+use std::io::{self, Write};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -53,8 +54,7 @@ pub fn run(flags: Flags) -> anyhow::Result<()> {
         Kind::Enter(flags) => ticket(&flags, Purpose::Enter)?,
         Kind::Drain(flags) => ticket(&flags, Purpose::Drain)?,
     };
-    println!("{text}");
-    Ok(())
+    writeln!(io::stdout(), "{text}").context("cannot write to standard output")
 }
 
 fn new_key() -> anyhow::Result<String> {
