@@ -164,7 +164,8 @@ fn the_pure_layers_are_pure() {
     assert_none(faults);
 }
 
-/// `println!` panics where nobody reads, which has ended a cluster; what writes says what a failure means.
+/// `println!` panics where nobody reads, which has ended a cluster; what writes says what a failure
+/// means.
 #[test]
 fn nothing_is_printed_by_what_panics() {
     let faults = [sources(), sources_in("loadgen/src")].into_iter().flatten().flat_map(|source| {

@@ -316,6 +316,7 @@ fn mistakes_in_flags_are_explained() {
         ("up --restart soon", "invalid value 'soon' for '--restart"),
         ("up --redis-ports 60000", "60000 is not in 1..=55535"),
         ("app --backplane redis", "'redis' is not HOST:PORT"),
+        ("app --backplane redis-1:1,redis-1:1", "redis-1:1 is there twice"),
         ("app --log foo", "'foo' is none of the levels off, error, warn, info, debug and trace"),
         ("up --log info,distr_chat=loud", "'loud' is none of the levels"),
         ("app --balancers lb-1", "'lb-1' is not HOST:PORT"),
@@ -344,6 +345,11 @@ fn what_does_not_go_together_is_explained() {
         (
             "up --backplane redis --redis-ports 6401,16401",
             "port 16401 is in --redis-ports and in --redis-ports and the 10000 above them",
+        ),
+        ("backplane --nodes redis-1:1,redis-1:1", "--nodes: redis-1:1 is there twice"),
+        (
+            "token enter app-1 --cluster-key a-key-for-the-tests --life 10m",
+            "--life: no server takes a ticket for more than 300 s",
         ),
         ("up --backplane embedded --restart 5s", "--restart is for nodes that are processes"),
         (

@@ -1,5 +1,5 @@
-//! What every door takes that RFC 9112 lets a peer send: server, balancer and frontend alike, since one shell answers at
-//! all of them.
+//! What every door takes that RFC 9112 lets a peer send: server, balancer and frontend alike, since
+//! one shell answers at all of them.
 
 #![allow(clippy::unwrap_used, reason = "in a test, what cannot be is a failure")]
 
@@ -102,7 +102,8 @@ fn options_are_answered_at_every_door() {
     assert_eq!(http_get(doors.app.address(), "/drain").header("allow"), Some("POST, OPTIONS"));
 }
 
-/// A tracer in the page adds `traceparent` to every `fetch`, and the browser asks first whether it may.
+/// A tracer in the page adds `traceparent` to every `fetch`, and the browser asks first whether it
+/// may.
 #[test]
 fn pages_of_other_origins_may_add_fields_where_they_ask() {
     let lb = balancer("lb-1");
@@ -154,7 +155,8 @@ fn a_head_full_of_cookies_is_taken_and_one_that_is_too_full_is_explained() {
     }
 }
 
-/// RFC 9110, section 7.8: curl and Java offer `h2c` with their first request, which may be passed over.
+/// RFC 9110, section 7.8: curl and Java offer `h2c` with their first request, which may be passed
+/// over.
 #[test]
 fn an_upgrade_to_something_else_is_passed_over() {
     let doors = Doors::open();
@@ -167,7 +169,8 @@ fn an_upgrade_to_something_else_is_passed_over() {
     }
 }
 
-/// An idle connection outlives the minute for which load balancers keep theirs, and the next request has its own time.
+/// An idle connection outlives the minute for which load balancers keep theirs, and the next
+/// request has its own time.
 #[test]
 fn a_request_that_begins_when_the_wait_is_nearly_over_is_answered() {
     assert_eq!(Limits::default().keep_alive_timeout, Duration::from_secs(75));

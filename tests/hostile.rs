@@ -337,7 +337,8 @@ fn binary_messages() {
     assert_chats(app.address());
 }
 
-/// RFC 6455, section 5.5.3. A client may tell its pings apart by what they carry, and wait for each.
+/// RFC 6455, section 5.5.3. A client may tell its pings apart by what they carry, and wait for
+/// each.
 #[test]
 fn each_ping_is_answered_in_its_place_among_the_messages() {
     let app = app();

@@ -1,5 +1,6 @@
-//! nginx and HAProxy in front of `distr-chat up`, by the configurations that people paste: the page, where to go, chat,
-//! health and draining. Skipped with a word where a program is not installed.
+//! nginx and HAProxy in front of `distr-chat up`, by the configurations that people paste: the
+//! page, where to go, chat, health and draining. Skipped with a word where a program is not
+//! installed.
 
 #![allow(clippy::unwrap_used, reason = "in a test, what cannot be is a failure")]
 

@@ -179,7 +179,8 @@ fn what_is_no_request_for_a_websocket_reaches_no_server() {
     assert_eq!(status(lb.address())["proxied"], 0);
 }
 
-/// One parser and the same limits: whatever a server takes, a balancer takes, and writes so that the server does.
+/// One parser and the same limits: whatever a server takes, a balancer takes, and writes so that
+/// the server does.
 #[test]
 fn a_balancer_takes_what_a_server_takes() {
     let lb = balancer("lb-1");
@@ -195,7 +196,7 @@ fn a_balancer_takes_what_a_server_takes() {
         with("X-Forwarded-For: \u{ff}"),
         with(&format!("Cookie: {}", "c=0123456789; ".repeat(1000))),
         with(&format!("X-Long: {}", "x".repeat(15_000))),
-        with(&"X-Many: 1\r\n".repeat(90).trim_end()),
+        with("X-Many: 1\r\n".repeat(90).trim_end()),
         UPGRADE.replace("/ws", &format!("/ws?token={}", "x".repeat(15_000))),
         format!("\r\n{UPGRADE}"),
     ] {

@@ -96,6 +96,18 @@ fn is_live(address: SocketAddr) -> bool {
     TcpStream::connect(address).is_ok() && http_get(address, "/live").status == 200
 }
 
+/// A pipe whose other end is closed, or so full that whoever writes waits for a reader.
+fn unread(kind: &str) -> (Option<io::PipeReader>, io::PipeWriter) {
+    /// What a pipe of Linux holds (pipe(7)).
+    const PIPE_BYTES: usize = 65_536;
+    let (reader, mut writer) = io::pipe().unwrap();
+    if kind == "closed" {
+        return (None, writer);
+    }
+    writer.write_all(&[b'.'; PIPE_BYTES]).unwrap();
+    (Some(reader), writer)
+}
+
 /// The processes that this one started, with their commands.
 fn children(parent: u32) -> Vec<(i32, String)> {
     let all =
@@ -183,22 +195,13 @@ fn a_killed_node_comes_back_by_itself_where_that_is_asked_for() {
     }
 }
 
-/// `up | head -3`, a pipe that nobody empties, a terminal that is gone: what is said is lost, and nothing else.
+/// `up | head -3`, a pipe that nobody empties, a terminal that is gone: what is said is lost, and
+/// nothing else.
 #[test]
 fn an_output_that_nobody_reads_ends_nothing_and_stops_nothing() {
-    /// What a pipe of Linux holds (pipe(7)).
-    const PIPE_BYTES: usize = 65_536;
-    let full = || {
-        let (reader, mut writer) = io::pipe().unwrap();
-        writer.write_all(&[b'.'; PIPE_BYTES]).unwrap();
-        (Some(reader), writer)
-    };
-    let closed = || (None, io::pipe().unwrap().1);
-    let kinds: [(&str, &dyn Fn() -> (Option<io::PipeReader>, io::PipeWriter)); 2] =
-        [("closed", &closed), ("full", &full)];
-    for (kind, pipe) in kinds {
+    for kind in ["closed", "full"] {
         let (ports, redis) = (free_ports(4), free_redis_ports(2));
-        let ((_out, stdout), (_err, stderr)) = (pipe(), pipe());
+        let ((_out, stdout), (_err, stderr)) = (unread(kind), unread(kind));
         let command = &mut distr_chat(&arguments(&ports, &redis));
         let mut up = Running::start_into(command.args(["--restart", "10ms"]), stdout, stderr);
         eventually(&format!("{kind}: it is up"), || is_live(at(ports[0])));

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use serde::Serialize;
 
-/// Events kept of clients, and as many of nodes: clients come by the thousand, and must not bury what happens to nodes.
+/// Events kept of clients, and as many of nodes: clients come by the thousand, and must not bury
+/// what happens to nodes.
 const EVENTS_MAX: usize = 100;
 
 /// What an event is about.

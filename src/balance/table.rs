@@ -37,7 +37,8 @@ pub struct Server {
     former: SmallVec<[FormerRun; 1]>,
 }
 
-/// A run before, of which a heartbeat or two may come late. One that goes on is no run of the same server.
+/// A run before, of which a heartbeat or two may come late. One that goes on is no run of the same
+/// server.
 #[derive(Debug, Default)]
 struct FormerRun {
     incarnation: u64,

@@ -7,7 +7,8 @@ use clap::Args;
 use super::shared;
 use crate::serve::Limits;
 
-/// Longer than what stands in front keeps an idle connection: 60 s at nginx and at the load balancers of the clouds.
+/// Longer than what stands in front keeps an idle connection: 60 s at nginx and at the load
+/// balancers of the clouds.
 const KEEP_ALIVE: &str = "75s";
 /// Below that nobody gains, and above it the descriptors are missed.
 const KEEP_ALIVE_SECONDS: std::ops::RangeInclusive<u64> = 1..=3600;
@@ -15,7 +16,8 @@ const KEEP_ALIVE_SECONDS: std::ops::RangeInclusive<u64> = 1..=3600;
 /// What a node is told of it.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct HttpFlags {
-    /// How long an HTTP connection may be idle after an answer; longer than the proxies in front keep it
+    /// How long an HTTP connection may be idle after an answer; longer than the proxies in front
+    /// keep it
     #[arg(long, env = "DISTR_KEEP_ALIVE", default_value = KEEP_ALIVE, value_parser = keep_alive)]
     keep_alive: Duration,
 }

@@ -1,4 +1,5 @@
-//! Log lines go to stderr through an [`Outlet`]: nothing that happens to a terminal may stop an event loop.
+//! Log lines go to stderr through an [`Outlet`]: nothing that happens to a terminal may stop an
+//! event loop.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -35,8 +36,8 @@ impl Write for Pipe {
     }
 }
 
-/// Checks what the logger would pass over in silence: a word that is no level is the name of a module to it, and then
-/// nothing else is logged.
+/// Checks what the logger would pass over in silence: a word that is no level is the name of a
+/// module to it, and then nothing else is logged.
 pub fn filters(text: &str) -> Result<String, String> {
     let directives = text.split_once('/').map_or(text, |(directives, _)| directives);
     for directive in directives.split(',').map(str::trim).filter(|directive| !directive.is_empty()) {

@@ -76,7 +76,8 @@ pub fn main_with_bus<B: Bus + Send + 'static>(wrap: impl FnOnce(RedisBus) -> B) 
     match run(Cli::parse(), wrap) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // One line: what happened, to which thing, what to do. Where nobody reads it there is nothing to do.
+            // One line: what happened, to which thing, what to do. Where nobody reads it there is
+            // nothing to do.
             let _ = writeln!(io::stderr(), "distr-chat: {error:#}");
             ExitCode::FAILURE
         }

@@ -1,5 +1,5 @@
-//! What a thread of its own writes: a terminal that was paused, a pipe that nobody empties or that is gone must neither
-//! stop nor end whoever has something to say.
+//! What a thread of its own writes: a terminal that was paused, a pipe that nobody empties or that
+//! is gone must neither stop nor end whoever has something to say.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -20,7 +20,8 @@ enum Item {
     Flush(Sender<()>),
 }
 
-/// The way to the thread. It never blocks and never fails; what waits is written when the [`Flush`] is dropped.
+/// The way to the thread. It never blocks and never fails; what waits is written when the [`Flush`]
+/// is dropped.
 #[derive(Clone)]
 pub struct Outlet {
     items: Sender<Item>,

@@ -19,7 +19,8 @@ pub enum End {
     Drain,
 }
 
-/// Ctrl-C, SIGTERM and SIGHUP, caught from the beginning. A second one of the first two ends the process at once.
+/// Ctrl-C, SIGTERM and SIGHUP, caught from the beginning. A second one of the first two ends the
+/// process at once.
 pub struct Signals {
     wait: Receiver<End>,
     folders: Arc<Mutex<Vec<PathBuf>>>,
@@ -66,7 +67,8 @@ impl Signals {
     }
 }
 
-/// Whether this process was started so that the signal means nothing to it, as by nohup(1). Outside Linux nobody knows.
+/// Whether this process was started so that the signal means nothing to it, as by nohup(1). Outside
+/// Linux nobody knows.
 fn is_ignored(signal: i32) -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     ignored(&status).is_some_and(|mask| mask & (1 << (signal - 1)) != 0)

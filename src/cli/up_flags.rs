@@ -56,7 +56,8 @@ pub struct Flags {
 }
 
 impl Flags {
-    /// Whether each port is told once; 0 stands for one that is free. Redis nodes count where they are started too.
+    /// Whether each port is told once; 0 stands for one that is free. Redis nodes count where they
+    /// are started too.
     pub fn check_ports(&self, with_redis: bool) -> anyhow::Result<()> {
         let redis = if with_redis { &self.redis_ports[..] } else { &[] };
         let buses: Vec<_> = redis.iter().filter(|port| **port != 0).map(|port| port + BUS_OFFSET).collect();

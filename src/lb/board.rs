@@ -194,7 +194,8 @@ impl Board {
         &self.table
     }
 
-    /// Another server than the one that is known runs under its name, at that URL and address. Tells what to do.
+    /// Another server than the one that is known runs under its name, at that URL and address.
+    /// Tells what to do.
     pub fn note_namesake(&mut self, name: &str, url: &str, address: IpAddr) -> Option<String> {
         let known = self.table.server(name)?;
         let at = |url: &str, address| url.replace("{host}", &ws_url::host(address));

@@ -97,7 +97,8 @@ impl Listener {
         }
     }
 
-    /// Waits for the next datagram no longer than until somebody who is silent changes, or clients are to be counted.
+    /// Waits for the next datagram no longer than until somebody who is silent changes, or clients
+    /// are to be counted.
     fn note_silence(&self) {
         let now = Instant::now();
         let (changes, counted, next) = {

@@ -75,7 +75,8 @@ impl From<EmbeddedFile> for File {
 fn respond_from(get: impl Fn(&str) -> Option<File>, page: Page, request: &Request<'_>) -> Option<Response> {
     let path = match request.path {
         "/" => page.file(),
-        // Other pages are not to be had at this node's address, their files are; variants only in their place.
+        // Other pages are not to be had at this node's address, their files are; variants only in
+        // their place.
         path => path.strip_prefix('/').filter(|path| path.starts_with("assets/") && !is_variant(path))?,
     };
     let variant = |coding: Coding| Some((coding, get(&format!("{path}{}", coding.extension()))?));
@@ -105,16 +106,16 @@ fn respond_from(get: impl Fn(&str) -> Option<File>, page: Page, request: &Reques
     })
 }
 
-/// Whether the client has the file already (RFC 9110, section 13.1.2): a list of tags, which a proxy that changes the
-/// coding makes weak.
+/// Whether the client has the file already (RFC 9110, section 13.1.2): a list of tags, which a
+/// proxy that changes the coding makes weak.
 fn is_known(request: &Request<'_>, etag: &str) -> bool {
     let tags = request.values("if-none-match").flat_map(|value| value.split(|byte| *byte == b','));
     let mut tags = tags.map(<[u8]>::trim_ascii);
     tags.any(|tag| tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == etag.as_bytes())
 }
 
-/// Whether the name changes with the content, as in `assets/index-B7x_kQ2a.js`. A hash of Vite has eight letters of
-/// base64url, which may be dashes too.
+/// Whether the name changes with the content, as in `assets/index-B7x_kQ2a.js`. A hash of Vite has
+/// eight letters of base64url, which may be dashes too.
 fn has_hash(path: &str) -> bool {
     let stem = path.rsplit_once('.').map_or(path, |(stem, _)| stem).as_bytes();
     let is_letter = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-' || *byte == b'_';

@@ -17,10 +17,11 @@ pub struct Limits {
     pub answer_bytes_max: usize,
     /// Bytes that may wait for one client while more is read from it.
     pub read_ahead_bytes_max: usize,
-    /// From accept to the first byte of a request, and from the first byte of any to its whole head.
+    /// From accept to the first byte of a request, and from the first byte of any to its whole
+    /// head.
     pub head_timeout: Duration,
-    /// From one answer to the first byte of the next request. Longer than load balancers keep idle connections, 60 s, or
-    /// they write requests into connections that are being closed.
+    /// From one answer to the first byte of the next request. Longer than load balancers keep idle
+    /// connections, 60 s, or they write requests into connections that are being closed.
     pub keep_alive_timeout: Duration,
     /// From a request to its answer, where that comes from another thread.
     pub answer_timeout: Duration,

@@ -4,7 +4,8 @@ use bytes::Bytes;
 
 use crate::wire::frame;
 
-/// Pings that are answered one by one; of more in one turn only the latest is, which bounds what a flood costs.
+/// Pings that are answered one by one; of more in one turn only the latest is, which bounds what a
+/// flood costs.
 const ANSWERED_MAX: usize = 32;
 
 /// What is still owed.

@@ -421,8 +421,8 @@ impl<S: Service> Reactor<S> {
     }
 }
 
-/// Whether somebody looks at the answer to a head that was not understood: browsers ask for pages, before they tell
-/// their cookies.
+/// Whether somebody looks at the answer to a head that was not understood: browsers ask for pages,
+/// before they tell their cookies.
 fn wants_page(head: &[u8]) -> bool {
     memchr::memmem::find(head, b"text/html").is_some()
 }

@@ -203,8 +203,8 @@ impl<'a> ClientMessage<'a> {
         fields.build().map_err(|refusal| Refusal { room: about.0, id: about.1, ..refusal })
     }
 
-    /// What RFC 8259 lets a reader mend: a byte order mark before the text (section 8.1), and lone surrogates in it
-    /// (section 8.2).
+    /// What RFC 8259 lets a reader mend: a byte order mark before the text (section 8.1), and lone
+    /// surrogates in it (section 8.2).
     pub fn prepare(frame: &str) -> Cow<'_, str> {
         surrogates::replace(frame.strip_prefix('\u{feff}').unwrap_or(frame))
     }

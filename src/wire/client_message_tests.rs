@@ -54,7 +54,8 @@ fn a_refusal_says_what_it_is_about() {
     assert_eq!((refusal.room.as_deref(), refusal.id.as_deref()), (Some("r"), Some("7")));
 }
 
-/// Whatever is wrong with a frame, the client learns which message it was, as long as that can be read.
+/// Whatever is wrong with a frame, the client learns which message it was, as long as that can be
+/// read.
 #[test]
 fn a_refusal_of_what_is_no_json_says_what_it_is_about() {
     for (text, code) in [

@@ -38,8 +38,8 @@ impl Coding {
         }
     }
 
-    /// Those that the client takes, the one that it likes best first. The file as it is is always among them, since it is
-    /// better than none; it is last unless the client says otherwise.
+    /// Those that the client takes, the one that it likes best first. The file as it is is always
+    /// among them, since it is better than none; it is last unless the client says otherwise.
     pub fn wanted(request: &Request<'_>) -> Vec<Self> {
         let weights = Self::ALL.map(|coding| (coding, coding.weight(request)));
         let mut wanted: Vec<_> =
@@ -73,7 +73,8 @@ impl Coding {
     }
 }
 
-/// A coding, and how much it is liked; 1 unless told. An item that is not well-formed is passed over.
+/// A coding, and how much it is liked; 1 unless told. An item that is not well-formed is passed
+/// over.
 fn parse_item(item: &str) -> Option<(&str, Weight)> {
     let (name, parameter) = match item.split_once(';') {
         Some((name, parameter)) => (name, Some(parameter)),

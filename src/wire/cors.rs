@@ -11,8 +11,8 @@ pub fn allow(response: Response, origin: &str) -> Response {
     response.with("Access-Control-Allow-Origin", origin.to_owned())
 }
 
-/// The answer to `OPTIONS` where pages of `origin` may ask by these methods. They may send whatever they name: a page's
-/// own `fetch` may be wrapped by a tracer that adds fields.
+/// The answer to `OPTIONS` where pages of `origin` may ask by these methods. They may send whatever
+/// they name: a page's own `fetch` may be wrapped by a tracer that adds fields.
 pub fn preflight(request: &Request<'_>, origin: &str, methods: &str) -> Response {
     let response = allow(Response::options(methods), origin)
         .with("Access-Control-Allow-Methods", methods.to_owned())
@@ -25,7 +25,8 @@ pub fn preflight(request: &Request<'_>, origin: &str, methods: &str) -> Response
     }
 }
 
-/// The names that the browser asks for, as one list; `None`: none, or something that is no list of names.
+/// The names that the browser asks for, as one list; `None`: none, or something that is no list of
+/// names.
 fn asked_for(request: &Request<'_>) -> Option<String> {
     let lists: Option<Vec<_>> = request
         .values("access-control-request-headers")

@@ -1,8 +1,9 @@
 //! A WebSocket request as a proxy makes it anew for the server behind it (RFC 9110, section 7.6).
 //!
-//! Nothing of the client's bytes is passed on: what was understood is written again, so that there is nothing that the
-//! server could understand otherwise. So whatever a server takes is taken here too: fields that mean a list are joined,
-//! and what is only passed on is left out where it is not understood or too much, instead of refusing the client.
+//! Nothing of the client's bytes is passed on: what was understood is written again, so that there
+//! is nothing that the server could understand otherwise. So whatever a server takes is taken here
+//! too: fields that mean a list are joined, and what is only passed on is left out where it is not
+//! understood or too much, instead of refusing the client.
 
 use core::net::IpAddr;
 
@@ -11,17 +12,19 @@ use bytes::Bytes;
 use super::http::{HEADERS_MAX, Request};
 use super::upgrade::{Upgrade, UpgradeError};
 
-/// What is kept of a request besides its key, in bytes: for as long as the client stays, since a later server gets the
-/// same. A browser's fields but its cookies take about 600.
+/// What is kept of a request besides its key, in bytes: for as long as the client stays, since a
+/// later server gets the same. A browser's fields but its cookies take about 600.
 pub const KEPT_BYTES_MAX: usize = 4096;
-/// What is kept of the hops in `X-Forwarded-For`, in bytes: the nearest ones, which are believed first.
+/// What is kept of the hops in `X-Forwarded-For`, in bytes: the nearest ones, which are believed
+/// first.
 pub const HOPS_BYTES_MAX: usize = 1024;
 
 /// Fields that end here (RFC 9110, section 7.6.1), that are written anew, or that would promise what a proxy that
 /// follows frames cannot keep: extensions change what the frames of a connection mean, and the next server may choose others.
 const NOT_PASSED_ON: [&str; 21] = [
     "connection",
-    // Most of a request, for the whole stay, of other programs at the same host, and no server reads it.
+    // Most of a request, for the whole stay, of other programs at the same host, and no server
+    // reads it.
     "cookie",
     "forwarded",
     "host",
@@ -45,7 +48,8 @@ const NOT_PASSED_ON: [&str; 21] = [
 ];
 /// What the balancers and servers put into the query, which is new for each server.
 const NOT_ASKED_AGAIN: [&str; 3] = ["not", "ticket", "via"];
-/// Fields that are written anew before the lines that are kept; those may be the rest of [`HEADERS_MAX`].
+/// Fields that are written anew before the lines that are kept; those may be the rest of
+/// [`HEADERS_MAX`].
 const WRITTEN: usize = 7;
 
 /// What is kept of a client's request.
@@ -145,8 +149,8 @@ fn own_query(query: &str, room: &mut Room) -> String {
     kept.collect::<Vec<_>>().join("&")
 }
 
-/// The hops behind the last one that is no plain text, and the nearest of them: a list is believed from its end, so
-/// what stands before something that cannot be read is worth nothing.
+/// The hops behind the last one that is no plain text, and the nearest of them: a list is believed
+/// from its end, so what stands before something that cannot be read is worth nothing.
 fn forwarded_for(request: &Request<'_>, room: &mut Room) -> String {
     let is_text = |value: &[u8]| value.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ');
     let read = |value| std::str::from_utf8(value).ok().filter(|value| is_text(value.as_bytes()));

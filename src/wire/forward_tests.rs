@@ -72,7 +72,8 @@ fn what_a_server_refuses_is_refused_by_the_same_rule() {
     }
 }
 
-/// RFC 9110, section 5.3: several lines of a list are one list. RFC 9110, section 8.6: a length of nothing.
+/// RFC 9110, section 5.3: several lines of a list are one list. RFC 9110, section 8.6: a length of
+/// nothing.
 #[test]
 fn what_a_server_takes_is_taken() {
     let lists = "Connection: keep-alive\r\nupgrade: websocket\r\nSec-WebSocket-Protocol: chat\r\n\

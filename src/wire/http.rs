@@ -3,8 +3,8 @@
 
 use super::response::Status;
 
-/// Longest request head, its empty line included. A browser sends the cookies of a host to all its ports, so most
-/// of a head may be meant for somebody else; Node.js takes as much.
+/// Longest request head, its empty line included. A browser sends the cookies of a host to all its
+/// ports, so most of a head may be meant for somebody else; Node.js takes as much.
 pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Most header fields of one request; Apache's default.
 pub const HEADERS_MAX: usize = 100;
@@ -15,7 +15,8 @@ const SCHEME: &str = "http://";
 /// The versions that are spoken here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
-    /// HTTP/1.0: `Host` may be absent, one request a connection, and no upgrade (RFC 9110, section 7.8).
+    /// HTTP/1.0: `Host` may be absent, one request a connection, and no upgrade (RFC 9110, section
+    /// 7.8).
     Http10,
     /// HTTP/1.1.
     Http11,
@@ -73,7 +74,8 @@ pub enum HeadError {
     /// RFC 9112, section 3.2: not a path, and not an `http` URL.
     #[error("the request target is not a path")]
     Target,
-    /// RFC 9112, section 3.2: exactly one `Host` with a name or address in it; HTTP/1.0 may go without.
+    /// RFC 9112, section 3.2: exactly one `Host` with a name or address in it; HTTP/1.0 may go
+    /// without.
     #[error("the request needs exactly one valid Host header")]
     Host,
     /// RFC 9112, section 6: no request here has a body, and several lengths are how smuggling begins.
@@ -182,8 +184,8 @@ impl<'a> Request<'a> {
         Ok(request)
     }
 
-    /// Whether the client wants a WebSocket. Another protocol that it offers, as `h2c`, may be passed over
-    /// (RFC 9110, section 7.8), and so is whatever HTTP/1.0 offers.
+    /// Whether the client wants a WebSocket. Another protocol that it offers, as `h2c`, may be
+    /// passed over (RFC 9110, section 7.8), and so is whatever HTTP/1.0 offers.
     pub fn wants_websocket(&self) -> bool {
         self.version == Version::Http11 && self.has_token("upgrade", "websocket")
     }
@@ -215,7 +217,8 @@ impl<'a> Request<'a> {
         pairs.into_iter().find(|(name, _)| *name == key).map(|(_, value)| value)
     }
 
-    /// The host without its port: what a URL on the same machine begins with. `None`: HTTP/1.0 without `Host`.
+    /// The host without its port: what a URL on the same machine begins with. `None`: HTTP/1.0
+    /// without `Host`.
     pub fn hostname(&self) -> Option<&'a str> {
         let end = match self.host.find(']') {
             Some(bracket) => bracket + 1,
@@ -257,8 +260,8 @@ struct Target<'a> {
 }
 
 impl<'a> Target<'a> {
-    /// The origin form and the absolute one, which a server must take too (RFC 9112, section 3.2.2); the asterisk is
-    /// for `OPTIONS` alone.
+    /// The origin form and the absolute one, which a server must take too (RFC 9112, section
+    /// 3.2.2); the asterisk is for `OPTIONS` alone.
     fn parse(text: &'a str, method: Method) -> Result<Self, HeadError> {
         let (authority, rest) = match text.get(..SCHEME.len()) {
             // RFC 9110, section 4.2.3: schemes have no case.
@@ -285,7 +288,8 @@ impl<'a> Target<'a> {
     }
 }
 
-/// A name or an address, with a port or without. No user, no path: what else a URL may hold does not belong there.
+/// A name or an address, with a port or without. No user, no path: what else a URL may hold does
+/// not belong there.
 fn is_host(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
     !text.is_empty() && text.bytes().all(allowed)

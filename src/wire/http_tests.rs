@@ -55,7 +55,8 @@ fn each_broken_rule_has_its_name() {
     }
 }
 
-/// RFC 9112, section 3.2.2: the host of the target counts. RFC 9110, section 4.2.3: schemes have no case.
+/// RFC 9112, section 3.2.2: the host of the target counts. RFC 9110, section 4.2.3: schemes have no
+/// case.
 #[test]
 fn absolute_targets_and_ipv6_hosts() {
     let request =
@@ -86,7 +87,8 @@ fn options_may_ask_for_the_whole_server() {
     assert_eq!(parse("OPTIONS / HTTP/1.0\r\n\r\n").unwrap().method, Method::Options);
 }
 
-/// RFC 9110, section 7.8: what is not understood of `Upgrade` is passed over, as `h2c` of curl and Java.
+/// RFC 9110, section 7.8: what is not understood of `Upgrade` is passed over, as `h2c` of curl and
+/// Java.
 #[test]
 fn only_a_websocket_is_one() {
     let wants = |upgrade: &str| {

@@ -45,7 +45,8 @@ pub enum Fault {
     TooLong(usize),
     /// A Unicode control character (category Cc).
     ControlCharacter,
-    /// A character that is not seen, or that changes the order of others: with it two names look like one.
+    /// A character that is not seen, or that changes the order of others: with it two names look
+    /// like one.
     InvisibleCharacter(char),
 }
 
@@ -68,8 +69,8 @@ impl<'a> Name<'a> {
         Ok(Self(text))
     }
 
-    /// Whether a text keeps the rules that hold between servers. Those of an earlier version let in what is not seen, and
-    /// what they acknowledged must not be refused.
+    /// Whether a text keeps the rules that hold between servers. Those of an earlier version let in
+    /// what is not seen, and what they acknowledged must not be refused.
     pub fn check(kind: Kind, text: &str) -> Result<(), Fault> {
         if text.len() > kind.bytes_max() {
             return Err(Fault::TooLong(text.len()));

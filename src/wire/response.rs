@@ -116,7 +116,8 @@ impl Response {
         if self.status != Status::NO_CONTENT {
             write!(head, "Content-Type: {}\r\n", self.content_type).expect("writing to a String cannot fail");
         }
-        // RFC 9110, section 8.6: a 204 must have none, and in a 304 it would have to be the length that a 200 has.
+        // RFC 9110, section 8.6: a 204 must have none, and in a 304 it would have to be the length
+        // that a 200 has.
         if self.status != Status::NOT_MODIFIED && self.status != Status::NO_CONTENT {
             write!(head, "Content-Length: {}\r\n", self.body.len()).expect("writing to a String cannot fail");
         }

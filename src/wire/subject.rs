@@ -1,9 +1,10 @@
-//! What a frame is about that cannot be read as a whole: its room and its id, so that a client knows what was refused
-//! and does not send it again for ever.
+//! What a frame is about that cannot be read as a whole: its room and its id, so that a client
+//! knows what was refused and does not send it again for ever.
 //!
-//! Strict about the structure and lenient about the values: what a value holds that JSON does not know (a bad escape, a
-//! control character, `NaN`, too much nesting) is passed over, and at the first place where the structure itself is
-//! broken the reading ends with what there was until then.
+//! Strict about the structure and lenient about the values: what a value holds that JSON does not
+//! know (a bad escape, a control character, `NaN`, too much nesting) is passed over, and at the
+//! first place where the structure itself is broken the reading ends with what there was until
+//! then.
 
 use std::borrow::Cow;
 

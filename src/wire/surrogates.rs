@@ -1,5 +1,6 @@
-//! Lone surrogates in JSON (RFC 8259, section 8.2): half an emoji, which a language of UTF-16 cuts and escapes without
-//! a word. No Unicode text holds one, and most parsers refuse the whole frame for it.
+//! Lone surrogates in JSON (RFC 8259, section 8.2): half an emoji, which a language of UTF-16 cuts
+//! and escapes without a word. No Unicode text holds one, and most parsers refuse the whole frame
+//! for it.
 
 use std::borrow::Cow;
 

@@ -39,7 +39,8 @@ pub fn parse(bytes: &[u8], key: &[u8]) -> Result<Option<usize>, SwitchingError> 
             _ => None,
         }
     };
-    // A list, which may have other tokens and several lines: a proxy before the server may add to it.
+    // A list, which may have other tokens and several lines: a proxy before the server may add to
+    // it.
     let has = |name: &str, token: &[u8]| {
         let values = answer.headers.iter().filter(|header| header.name.eq_ignore_ascii_case(name));
         let mut tokens = values.flat_map(|header| header.value.split(|&byte| byte == b','));

@@ -3,13 +3,13 @@
 use icu_properties::CodePointSetData;
 use icu_properties::props::DefaultIgnorableCodePoint;
 
-/// Seen as nothing or as an empty place, though the database does not say so of them: the empty pattern of Braille and
-/// the null notehead.
+/// Seen as nothing or as an empty place, though the database does not say so of them: the empty
+/// pattern of Braille and the null notehead.
 const BLANK: [char; 2] = ['\u{2800}', '\u{1d159}'];
 
-/// Whether a character takes no place, or changes the order of others: everything default-ignorable, which all bidi
-/// controls, joiners, fillers, tags and variation selectors are; the ends of lines and paragraphs; and the marks of
-/// interlinear annotation.
+/// Whether a character takes no place, or changes the order of others: everything
+/// default-ignorable, which all bidi controls, joiners, fillers, tags and variation selectors are;
+/// the ends of lines and paragraphs; and the marks of interlinear annotation.
 pub fn is_invisible(letter: char) -> bool {
     !letter.is_ascii()
         && (matches!(letter, '\u{2028}' | '\u{2029}' | '\u{fff9}'..='\u{fffb}')
