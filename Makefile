@@ -9,7 +9,7 @@ ARGS ?=
 CARGO := cargo
 INFERNO_VERSION := 0.12.8
 FRONTEND_SOURCES := $(shell find frontend/src frontend/public -type f 2>/dev/null) \
-	$(wildcard frontend/*.html frontend/*.json frontend/vite.config.ts)
+	$(wildcard frontend/*.html frontend/*.json frontend/vite.config.ts frontend/dev/precompress.ts)
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18

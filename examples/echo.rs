@@ -1,6 +1,7 @@
 //! A WebSocket echo server on the same poller, codec, limits and outbox as the chat: for conformance suites and
 //! benchmarks. `cargo run --release --example echo -- 127.0.0.1:9001 [REACTORS]`
 
+use std::io::{self, Write};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -46,7 +47,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let metrics = Metrics::register(&mut Registry::default(), reactors);
     let server = Server::start("echo", address, reactors, limits, &metrics, |_, _| Echo)?;
-    println!("echo listens at ws://{}", server.address());
+    writeln!(io::stdout(), "echo listens at ws://{}", server.address())?;
     loop {
         std::thread::park();
     }

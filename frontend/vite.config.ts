@@ -1,10 +1,11 @@
 import react from '@vitejs/plugin-react';
 import { defineConfig } from 'vitest/config';
+import { precompress } from './dev/precompress.ts';
 
 const page = (name: string) => new URL(name, import.meta.url).pathname;
 
 export default defineConfig({
-  plugins: [react()],
+  plugins: [react(), precompress()],
   build: {
     target: 'es2022',
     // The pages are served under a policy that forbids inline scripts, so nothing may be inlined.

@@ -16,6 +16,9 @@ use support::{Client, UNLIMITED, app, eventually, metric, options, start_app};
 
 /// The largest message that a server takes by default.
 const FRAME_BYTES: usize = 32 * 1024;
+/// The largest head of a request, and the most fields in it.
+const HEAD_BYTES: usize = 16 * 1024;
+const HEADERS: usize = 100;
 
 /// Runs `act` and waits until each of the counters has gone up by one.
 #[track_caller]
@@ -112,17 +115,17 @@ fn heads_that_are_not_http() {
 #[test]
 fn heads_that_are_too_large() {
     let app = app();
-    let long = request("GET /live HTTP/1.1", &format!("Host: h\r\nX: {}\r\n", "x".repeat(8200)));
-    let endless = vec![b'x'; 8192];
-    let many = request("GET /live HTTP/1.1", &format!("Host: h\r\n{}", "X: y\r\n".repeat(48)));
+    let long = request("GET /live HTTP/1.1", &format!("Host: h\r\nX: {}\r\n", "x".repeat(HEAD_BYTES)));
+    let endless = vec![b'x'; HEAD_BYTES];
+    let many = request("GET /live HTTP/1.1", &format!("Host: h\r\n{}", "X: y\r\n".repeat(HEADERS)));
     for head in [long, endless, many] {
         refuses_request(app.address(), &head, 431, "head_too_large", "too_large");
     }
-    // The largest that is allowed: 8 KiB with the empty line, and 48 fields.
-    let fields = format!("Host: h\r\n{}", "X: y\r\n".repeat(46));
-    let padding = 8192 - request("GET /live HTTP/1.1", &fields).len() - "Y: \r\n".len();
+    // The largest that is allowed: 16 KiB with the empty line, and 100 fields.
+    let fields = format!("Host: h\r\n{}", "X: y\r\n".repeat(HEADERS - 2));
+    let padding = HEAD_BYTES - request("GET /live HTTP/1.1", &fields).len() - "Y: \r\n".len();
     let largest = request("GET /live HTTP/1.1", &format!("{fields}Y: {}\r\n", "y".repeat(padding)));
-    assert_eq!(largest.len(), 8192);
+    assert_eq!(largest.len(), HEAD_BYTES);
     let mut raw = Raw::connect(app.address());
     raw.write(largest);
     assert_eq!(raw.answer().status, 200);
@@ -136,7 +139,7 @@ fn methods_targets_hosts_bodies_and_versions() {
     let refused = |line: &str, headers: &str, status, error, rule| {
         refuses_request(app.address(), &request(line, headers), status, error, rule);
     };
-    for method in ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "get", "BREW"] {
+    for method in ["POST", "PUT", "DELETE", "TRACE", "get", "BREW"] {
         refused(&format!("{method} /live HTTP/1.1"), host, 405, "method_not_allowed", "method");
     }
     for target in ["live", "*", "ftp://h/live", "h:80"] {
@@ -157,7 +160,7 @@ fn methods_targets_hosts_bodies_and_versions() {
     ] {
         refused("GET /live HTTP/1.1", &format!("{host}{lengths}"), 400, "malformed", "body");
     }
-    for version in ["HTTP/1.0", "HTTP/2.0", "HTTP/0.9"] {
+    for version in ["HTTP/1.2", "HTTP/2.0", "HTTP/0.9"] {
         refused(&format!("GET /live {version}"), host, 505, "version", "version");
     }
     assert_chats(app.address());
@@ -169,6 +172,7 @@ fn upgrades_that_are_none() {
     let plain = "GET /ws HTTP/1.1\r\nHost: h\r\n\r\n".to_owned();
     let cases = [
         (plain, 426, "upgrade_required", "plain_http"),
+        (UPGRADE.replace("HTTP/1.1", "HTTP/1.0"), 426, "upgrade_required", "upgrade_http10"),
         (UPGRADE.replace("Version: 13", "Version: 8"), 426, "upgrade_required", "upgrade_version"),
         (UPGRADE.replace("Sec-WebSocket-Version: 13\r\n", ""), 426, "upgrade_required", "upgrade_version"),
         (UPGRADE.replace("Connection: Upgrade\r\n", ""), 400, "bad_upgrade", "upgrade_headers"),
@@ -333,6 +337,45 @@ fn binary_messages() {
     assert_chats(app.address());
 }
 
+/// RFC 6455, section 5.5.3. A client may tell its pings apart by what they carry, and wait for
+/// each.
+#[test]
+fn each_ping_is_answered_in_its_place_among_the_messages() {
+    let app = app();
+    let mut raw = Raw::open(app.address());
+    let asked = raw::text(r#"{"type":"ping"}"#);
+    let ping = |number: u8| raw::frame(0x89, &[number]);
+    // All in one segment, a ping inside a fragmented message too.
+    let fragments = [raw::frame(0x01, b"{\"type\":"), ping(7), raw::frame(0x80, b"\"ping\"}")].concat();
+    let pings: Vec<_> = (0..7).map(ping).collect();
+    raw.write([pings[..3].concat(), asked.clone(), pings[3..].concat(), fragments, ping(8), asked].concat());
+    let told: Vec<_> = (0..12).map(|_| raw.frame().unwrap()).collect();
+    let answer = (0x81, br#"{"type":"pong"}"#.to_vec());
+    let pong = |number: u8| (0x8a, vec![number]);
+    let mut expected: Vec<_> = (0..9).map(pong).collect();
+    expected.insert(3, answer.clone());
+    expected.insert(9, answer.clone());
+    expected.push(answer);
+    assert_eq!(told, expected);
+    assert_chats(app.address());
+}
+
+#[test]
+fn of_a_flood_of_pings_some_are_answered_and_the_latest() {
+    let app = app();
+    let mut raw = Raw::open(app.address());
+    let flood: Vec<_> = (0..5000_u16).flat_map(|number| raw::frame(0x89, &number.to_be_bytes())).collect();
+    raw.write(&flood);
+    let mut pongs = Vec::new();
+    while pongs.last() != Some(&4999) {
+        let payload = raw.next(0x8a);
+        pongs.push(u16::from_be_bytes(*payload.first_chunk().unwrap()));
+    }
+    assert!(pongs.is_sorted() && pongs[..10] == *(0..10).collect::<Vec<_>>(), "{pongs:?}");
+    assert!(pongs.len() < 2500, "{} pongs", pongs.len());
+    assert_chats(app.address());
+}
+
 #[test]
 fn frames_behind_the_end_are_thrown_away() {
     let app = app();
@@ -411,7 +454,8 @@ fn what_is_too_long_too_many_or_out_of_turn() {
         (r#"{"type":"ping"} {"type":"ping"}"#.to_owned(), "not_json"),
         (r#"{"type":"ping","room":1e99999}"#.to_owned(), "not_json"),
         (format!(r#"{{"type":{}"#, "[".repeat(30_000)), "not_json"),
-        (r#"{"type":"\ud800"}"#.to_owned(), "not_json"),
+        (r#"{"type":"\ud800"}"#.to_owned(), "unknown_type"),
+        (r#"{"type":"ping","room":"\x"}"#.to_owned(), "not_json"),
         (
             r#"{"type":"join","room":"r","user":"ann","since":{"0000000000000001.0":18446744073709551616}}"#
                 .to_owned(),
@@ -423,6 +467,27 @@ fn what_is_too_long_too_many_or_out_of_turn() {
         });
     }
     client.say("here", "1", "still here");
+    assert_chats(app.address());
+}
+
+/// A client that is not told which message was refused sends it again for ever.
+#[test]
+fn half_an_emoji_is_taken_and_what_is_refused_is_named() {
+    let app = app();
+    let mut ann = Client::connect(app.address());
+    ann.join("lobby", "ann");
+    ann.ask_text(r#"{"type":"send","room":"lobby","id":"1","text":"\ud83d"}"#);
+    assert_eq!(ann.expect("message")["text"], "\u{fffd}");
+    for frame in [
+        r#"{"type":"send","room":"lobby","id":"2","text":"\x"}"#,
+        r#"{"type":"send","text":"cut \x","room":"lobby","id":"2"}"#,
+        r#"{"type":"send","room":"lobby","id":"2","text":7}"#,
+        r#"{"type":"send","room":"lobby","id":"2","text":"cut"#,
+    ] {
+        ann.ask_text(frame);
+        let error = ann.expect("error");
+        assert_eq!((&error["room"], &error["id"]), (&json!("lobby"), &json!("2")), "{frame}: {error}");
+    }
     assert_chats(app.address());
 }
 

@@ -6,6 +6,7 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
@@ -95,6 +96,31 @@ fn is_live(address: SocketAddr) -> bool {
     TcpStream::connect(address).is_ok() && http_get(address, "/live").status == 200
 }
 
+/// A pipe whose other end is closed, or so full that whoever writes waits for a reader.
+fn unread(kind: &str) -> (Option<io::PipeReader>, io::PipeWriter) {
+    /// What a pipe of Linux holds (pipe(7)).
+    const PIPE_BYTES: usize = 65_536;
+    let (reader, mut writer) = io::pipe().unwrap();
+    if kind == "closed" {
+        return (None, writer);
+    }
+    writer.write_all(&[b'.'; PIPE_BYTES]).unwrap();
+    (Some(reader), writer)
+}
+
+/// The processes that this one started, with their commands.
+fn children(parent: u32) -> Vec<(i32, String)> {
+    let all =
+        fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
+    let is_child = |pid: &i32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let parent_of = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1)?.parse().ok());
+        parent_of == Some(parent)
+    };
+    let command = |pid: i32| (pid, fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default());
+    all.filter(is_child).map(command).collect()
+}
+
 /// Runs a line of a shell, as somebody would who copied it.
 fn shell(line: &str) -> Running {
     Running::start(Command::new("sh").args(["-c", &format!("exec {line}")]))
@@ -167,6 +193,50 @@ fn a_killed_node_comes_back_by_itself_where_that_is_asked_for() {
     for port in [up.web, up.lb, up.apps[0], up.apps[1], up.redis[0], up.redis[1]] {
         TcpListener::bind(at(port)).unwrap();
     }
+}
+
+/// `up | head -3`, a pipe that nobody empties, a terminal that is gone: what is said is lost, and
+/// nothing else.
+#[test]
+fn an_output_that_nobody_reads_ends_nothing_and_stops_nothing() {
+    for kind in ["closed", "full"] {
+        let (ports, redis) = (free_ports(4), free_redis_ports(2));
+        let ((_out, stdout), (_err, stderr)) = (unread(kind), unread(kind));
+        let command = &mut distr_chat(&arguments(&ports, &redis));
+        let mut up = Running::start_into(command.args(["--restart", "10ms"]), stdout, stderr);
+        eventually(&format!("{kind}: it is up"), || is_live(at(ports[0])));
+        let web = || children(up.pid()).into_iter().find(|(_, command)| command.contains("\0web\0"));
+        let (killed, _) = web().unwrap();
+        signal(killed, Signal::KILL);
+        eventually(&format!("{kind}: it is started again"), || web().is_some_and(|(pid, _)| pid != killed));
+        up.signal(Signal::TERM);
+        assert_eq!(up.await_end().code(), Some(0), "{kind}");
+    }
+}
+
+/// A terminal that is closed.
+#[test]
+fn a_hangup_leaves_nothing_behind() {
+    let mut up = Up::start("");
+    let pids = up.pids();
+    up.running.signal(Signal::HUP);
+    assert_eq!(up.running.await_end().code(), Some(0), "{}", up.running.stderr());
+    assert!(pids.values().all(|pid| !is_alive(*pid)), "{pids:?}");
+    assert_eq!(fs::read_dir(up.temporary.path()).unwrap().count(), 0, "the folder is gone");
+}
+
+#[test]
+fn a_second_ctrl_c_does_not_wait_and_leaves_nothing_behind() {
+    let mut up = Up::start("");
+    let pids = up.pids();
+    // It would be waited for.
+    signal(pids["lb-1"], Signal::STOP);
+    up.running.signal(Signal::INT);
+    up.line("leaving");
+    up.running.signal(Signal::INT);
+    assert_eq!(up.running.await_end().code(), Some(130), "{}", up.running.stderr());
+    eventually("no node is left", || pids.values().all(|pid| !is_alive(*pid)));
+    assert_eq!(fs::read_dir(up.temporary.path()).unwrap().count(), 0, "the folder is gone");
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! Flags → options → run → report.
 
 use std::ffi::OsString;
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::{env, fs, io};
+use std::{env, fs};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
@@ -37,13 +38,22 @@ pub fn main() -> ExitCode {
     }
     let flags = Flags::read(&arguments).unwrap_or_else(|error| error.exit());
     let (json, page) = (flags.json.clone(), flags.report.clone());
+    // A run may take an hour, and must not end with a report that can be written nowhere.
+    for path in [&json, &page].into_iter().flatten() {
+        if let Err(error) = check_writable(path) {
+            return complain(
+                &format!("{}: the report cannot be written there: {error}", path.display()),
+                UNUSABLE,
+            );
+        }
+    }
     let options = flags.lower();
     let stop = match catch_signals() {
         Ok(stop) => stop,
         Err(error) => return complain(&format!("cannot catch Ctrl-C: {error}"), UNUSABLE),
     };
     let Plan { clients, rate, duration, seed, run, .. } = options.plan;
-    eprintln!("loadgen: run {run:08x}, seed {seed}; {}", options.outlook());
+    tell(&format!("loadgen: run {run:08x}, seed {seed}; {}", options.outlook()));
     let mut screen = Screen::new(clients, (f64::from(rate) * duration.as_secs_f64()).ceil() as u64);
     let result = run::run(&options, &stop, &mut |phase, snapshot| screen.show(phase, snapshot));
     screen.clear();
@@ -51,8 +61,10 @@ pub fn main() -> ExitCode {
         Ok(report) => report,
         Err(failure) => return complain(&failure.to_string(), failure.exit_code()),
     };
-    print!("{report}");
     let mut status = if report.faults().is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) };
+    if let Err(error) = write!(io::stdout(), "{report}") {
+        status = complain(&format!("the report cannot be written to standard output: {error}"), FAILED);
+    }
     let files =
         [(json, to_json as fn(&Report) -> io::Result<String>), (page, |report| Ok(Page(report).to_string()))];
     for (path, write) in files {
@@ -83,7 +95,19 @@ fn save(path: &Path, text: &str) -> io::Result<()> {
     fs::write(path, text)
 }
 
+/// Whether a file can be written there. One that was not there before is not left behind.
+fn check_writable(path: &Path) -> io::Result<()> {
+    let existed = path.exists();
+    fs::File::options().append(true).create(true).open(path)?;
+    if existed { Ok(()) } else { fs::remove_file(path) }
+}
+
 fn complain(what: &str, status: u8) -> ExitCode {
-    eprintln!("loadgen: {what}");
+    tell(&format!("loadgen: {what}"));
     ExitCode::from(status)
+}
+
+/// Where nobody reads it there is nothing to do.
+fn tell(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
 }

@@ -1,6 +1,6 @@
 //! How a run is shown while it goes on: a bar on a terminal, lines elsewhere.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -11,7 +11,10 @@ use crate::run::Phase;
 
 /// How often a line is written where there is no terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(2);
-const STYLE: &str = "{prefix:>10} [{bar:30}] {pos}/{len}  {msg}";
+/// The whole line is one text, so that the bar and the numbers in it change together.
+const STYLE: &str = "{wide_msg}";
+/// Cells of the bar.
+const CELLS: u64 = 30;
 
 /// Shows snapshots, on standard error: standard output is for the report.
 #[derive(Debug)]
@@ -28,7 +31,7 @@ impl Screen {
     pub fn new(clients: u32, messages: u64) -> Self {
         let bar = io::stderr().is_terminal().then(|| {
             let style = ProgressStyle::with_template(STYLE).expect("the template is a constant that parses");
-            ProgressBar::new(0).with_style(style.progress_chars("##-"))
+            ProgressBar::no_length().with_style(style)
         });
         Self { clients, messages, phase: None, bar, line_due: Instant::now() }
     }
@@ -45,16 +48,16 @@ impl Screen {
             }
         };
         if let Some(bar) = &self.bar {
-            bar.set_prefix(name);
-            bar.set_length(all);
-            bar.set_position(done);
-            bar.set_message(message(phase, snapshot));
+            let (done_of_all, message) = (of(done, all), message(phase, snapshot));
+            bar.set_message(format!("{name:>10} [{}] {done_of_all}  {message}", cells(done, all)));
             return;
         }
         let now = Instant::now();
         if is_new || self.line_due <= now {
             self.line_due = now + LINE_INTERVAL;
-            eprintln!("{name} {}/{}  {}", grouped(done), grouped(all), message(phase, snapshot));
+            // Where nobody reads it there is nothing to do.
+            let message = message(phase, snapshot);
+            let _ = writeln!(io::stderr(), "{name} {}  {message}", of(done, all));
         }
     }
 
@@ -64,6 +67,16 @@ impl Screen {
             bar.finish_and_clear();
         }
     }
+}
+
+fn of(done: u64, all: u64) -> String {
+    format!("{}/{}", grouped(done), grouped(all))
+}
+
+/// The bar: as much of it as there is of all, and nothing of nothing.
+fn cells(done: u64, all: u64) -> String {
+    let full = u128::from(done.min(all)) * u128::from(CELLS) / u128::from(all.max(1));
+    (0..CELLS).map(|cell| if u128::from(cell) < full { '#' } else { '-' }).collect()
 }
 
 fn message(phase: Phase, snapshot: &Snapshot) -> String {
@@ -80,4 +93,28 @@ fn message(phase: Phase, snapshot: &Snapshot) -> String {
         recent.p50,
         recent.p99
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bar_shows_what_there_is() {
+        let full = |done, all| cells(done, all).matches('#').count();
+        for (done, all, expected) in [
+            (0, 0, 0),
+            (5, 0, 0),
+            (0, 50, 0),
+            (1, 50, 0),
+            (25, 50, 15),
+            (49, 50, 29),
+            (50, 50, 30),
+            (60, 50, 30),
+        ] {
+            assert_eq!(full(done, all), expected, "{done}/{all}");
+        }
+        assert_eq!((full(u64::MAX, u64::MAX), cells(1, 2).len()), (30, 30));
+        assert_eq!(of(1_200, 3_000), format!("{}/{}", grouped(1_200), grouped(3_000)));
+    }
 }

@@ -239,6 +239,32 @@ fn ctrl_c_ends_it_with_a_report() {
     assert_eq!(report.faults(), [""; 0]);
 }
 
+/// A run may take an hour: where its report cannot be written is told before.
+#[test]
+fn a_report_that_can_be_written_nowhere_is_refused_before_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(Slip::None);
+    let kept = folder.path().join("kept.html");
+    std::fs::write(&kept, "an earlier report").unwrap();
+    for flag in ["--report", "--json"] {
+        for path in [folder.path().join("nowhere/x.html"), folder.path().to_owned()] {
+            let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_loadgen"));
+            command.args(["--target", &server.url, "--duration", "1h"]).arg(flag).arg(&path);
+            let output = command.arg("--clients").arg("4").output().unwrap();
+            let stderr = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(2), "{stderr}");
+            let told = format!("loadgen: {}: the report cannot be written there", path.display());
+            assert!(stderr.starts_with(&told) && stderr.lines().count() == 1, "{stderr}");
+        }
+        // What is there stays until there is a report, and nothing is left where there was nothing.
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_loadgen"));
+        command.args(["--target", "ws://127.0.0.1:1/ws", "--clients", "0"]).arg(flag).arg(&kept);
+        assert_eq!(command.output().unwrap().status.code(), Some(2));
+    }
+    assert_eq!(std::fs::read_to_string(&kept).unwrap(), "an earlier report");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
 /// A balancer that answers each request of each connection with a status and a body.
 fn balancer(mut answer: impl FnMut(&str) -> (&'static str, String) + Send + 'static) -> Url {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -216,7 +216,7 @@ impl Service for ChatService {
         Answer::Respond(match request.path {
             "/ws" => return self.enter(request, now),
             "/drain" if request.method == Method::Post => self.drain(request),
-            "/drain" => Response::error(Status::METHOD_NOT_ALLOWED, "method_not_allowed", "only POST drains"),
+            "/drain" => Response::only("POST, OPTIONS", "only POST drains"),
             "/status" => {
                 self.held.push(ToHub::Status(self.member(id)));
                 return Answer::Later;

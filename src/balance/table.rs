@@ -5,6 +5,8 @@ use core::net::IpAddr;
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use smallvec::SmallVec;
+
 use super::health::{Health, SUSPECT_AFTER};
 use super::in_flight::InFlight;
 use crate::wire::Heartbeat;
@@ -31,10 +33,12 @@ pub struct Server {
     pub in_flight: InFlight,
     /// Clients sent there in all.
     pub assigned: u64,
-    former: FormerRun,
+    /// The last first.
+    former: SmallVec<[FormerRun; 1]>,
 }
 
-/// The run before, of which a heartbeat or two may come late. One that goes on is no run of the same server.
+/// A run before, of which a heartbeat or two may come late. One that goes on is no run of the same
+/// server.
 #[derive(Debug, Default)]
 struct FormerRun {
     incarnation: u64,
@@ -45,6 +49,8 @@ struct FormerRun {
 
 /// So many of them may have been under way.
 const LATE_MAX: u32 = 2;
+/// Former runs that are remembered of a server; as many may go on under its name and be noticed.
+const FORMER_MAX: usize = 4;
 
 /// Where a client is sent.
 #[derive(Debug, PartialEq, Eq)]
@@ -67,7 +73,10 @@ pub enum Refused {
     /// From an earlier run of the server, or late, or heard before.
     Stale,
     /// From a server that runs on under the name of another one that was started later.
-    Namesake,
+    Namesake {
+        /// It is the first that proves it.
+        is_first: bool,
+    },
     /// The table is full of servers that live.
     TableFull,
 }
@@ -77,18 +86,45 @@ pub enum Refused {
 pub struct Change {
     /// Which.
     pub name: String,
-    /// What it is now.
-    pub health: Health,
+    /// How.
+    pub turn: Turn,
+}
+
+/// What is new about a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// It is heard, late or gone.
+    Health(Health),
     /// It is a new run of a server that was known.
-    pub has_restarted: bool,
+    Restarted,
+    /// It leaves, or no more.
+    Drains(bool),
+    /// The bus does not carry for it, or does again.
+    Deaf(bool),
+}
+
+impl Change {
+    /// Whether somebody should look at it.
+    pub fn is_bad(&self) -> bool {
+        matches!(self.turn, Turn::Health(Health::Suspect | Health::Gone) | Turn::Deaf(true))
+    }
+
+    /// Whether clients of the server have nobody there any more.
+    pub fn orphans_clients(&self) -> bool {
+        matches!(self.turn, Turn::Health(Health::Gone) | Turn::Restarted)
+    }
 }
 
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, health, has_restarted } = self;
-        match health {
-            Health::Up if *has_restarted => write!(f, "{name} has restarted"),
-            health => write!(f, "{name} is {}", health.name()),
+        let Self { name, turn } = self;
+        match turn {
+            Turn::Health(health) => write!(f, "{name} is {}", health.name()),
+            Turn::Restarted => write!(f, "{name} has restarted"),
+            Turn::Drains(true) => write!(f, "{name} is draining"),
+            Turn::Drains(false) => write!(f, "{name} is no longer draining"),
+            Turn::Deaf(true) => write!(f, "{name} is deaf: its backplane does not carry"),
+            Turn::Deaf(false) => write!(f, "{name} is no longer deaf"),
         }
     }
 }
@@ -126,13 +162,13 @@ impl Table {
         Self { balancer, weights, turn, balancers: 1, servers: Vec::new() }
     }
 
-    /// Takes a heartbeat that came from `address`. Tells when it changed the server's state.
+    /// Takes a heartbeat that came from `address`. Tells how it changed the server's state.
     pub fn handle_heartbeat(
         &mut self,
         heartbeat: Heartbeat,
         address: IpAddr,
         now: Instant,
-    ) -> Result<Option<Change>, Refused> {
+    ) -> Result<Vec<Change>, Refused> {
         if self.find(&heartbeat.name).is_err() {
             self.make_room()?;
         }
@@ -143,9 +179,9 @@ impl Table {
             Ok(place) => place,
             Err(place) => {
                 let server = Server::new(heartbeat, address, arrived, now);
-                let change = server.change(false);
+                let changes = server.changes(Some(Turn::Health(Health::Up)), (false, false));
                 self.servers.insert(place, server);
-                return Ok(Some(change));
+                return Ok(changes);
             }
         };
         let server = &mut self.servers[place];
@@ -159,17 +195,22 @@ impl Table {
         }
         let has_restarted = news.0 != known.0;
         if has_restarted {
-            server.former = FormerRun { incarnation: known.0, number: known.1, heard: 0 };
+            server.former.truncate(FORMER_MAX - 1);
+            server.former.insert(0, FormerRun { incarnation: known.0, number: known.1, heard: 0 });
             server.in_flight.restart();
         }
         server.in_flight.handle_report(arrived);
+        let before = (server.heartbeat.draining, server.heartbeat.deaf);
         server.heartbeat = heartbeat;
         server.address = address;
         server.heard = now;
         server.suspect_at = now + SUSPECT_AFTER;
         let was = std::mem::replace(&mut server.health, Health::Up);
-        let is_news = has_restarted || was != Health::Up;
-        Ok(is_news.then(|| server.change(has_restarted)))
+        let turn = match has_restarted {
+            true => Some(Turn::Restarted),
+            false => (was != Health::Up).then_some(Turn::Health(Health::Up)),
+        };
+        Ok(server.changes(turn, before))
     }
 
     /// Looks at the clock. Tells whose state it changed.
@@ -182,7 +223,7 @@ impl Table {
             server.in_flight.expire(now);
             if health != server.health {
                 server.health = health;
-                changes.push(server.change(false));
+                changes.push(server.change(Turn::Health(health)));
             }
             now.saturating_duration_since(server.heard) < SHOWN_WHEN_GONE
         });
@@ -240,6 +281,11 @@ impl Table {
         self.servers.iter().map(|server| (server.heartbeat.name.as_str(), server))
     }
 
+    /// The server of that name.
+    pub fn server(&self, name: &str) -> Option<&Server> {
+        self.find(name).ok().map(|place| &self.servers[place])
+    }
+
     /// Where the server of that name is, or would be.
     fn find(&self, name: &str) -> Result<usize, usize> {
         self.servers.binary_search_by(|server| server.heartbeat.name.as_str().cmp(name))
@@ -268,12 +314,20 @@ impl Server {
             health: Health::Up,
             in_flight,
             assigned: 0,
-            former: FormerRun::default(),
+            former: SmallVec::new(),
         }
     }
 
-    fn change(&self, has_restarted: bool) -> Change {
-        Change { name: self.heartbeat.name.clone(), health: self.health, has_restarted }
+    fn change(&self, turn: Turn) -> Change {
+        Change { name: self.heartbeat.name.clone(), turn }
+    }
+
+    /// This turn, and what else is new since it was `(draining, deaf)`.
+    fn changes(&self, turn: Option<Turn>, before: (bool, bool)) -> Vec<Change> {
+        let Heartbeat { draining, deaf, .. } = self.heartbeat;
+        let drains = (draining != before.0).then_some(Turn::Drains(draining));
+        let deaf = (deaf != before.1).then_some(Turn::Deaf(deaf));
+        [turn, drains, deaf].into_iter().flatten().map(|turn| self.change(turn)).collect()
     }
 
     /// Connections reported, and this balancer's clients under way.
@@ -283,13 +337,24 @@ impl Server {
 
     /// Why a heartbeat that is not news is refused.
     fn refuse(&mut self, news: (u64, u64)) -> Refused {
-        let former = &mut self.former;
-        if news.0 != former.incarnation || news.1 <= former.number {
+        if news.0 == self.heartbeat.incarnation {
+            return Refused::Stale;
+        }
+        let Some(former) = self.former.iter_mut().find(|run| run.incarnation == news.0) else {
+            // A balancer that was started since has not seen the earlier run before.
+            self.former.truncate(FORMER_MAX - 1);
+            self.former.push(FormerRun { incarnation: news.0, number: news.1, heard: 0 });
+            return Refused::Stale;
+        };
+        if news.1 <= former.number {
             return Refused::Stale;
         }
         former.number = news.1;
-        former.heard += 1;
-        if former.heard > LATE_MAX { Refused::Namesake } else { Refused::Stale }
+        former.heard = former.heard.saturating_add(1);
+        match former.heard {
+            ..=LATE_MAX => Refused::Stale,
+            heard => Refused::Namesake { is_first: heard == LATE_MAX + 1 },
+        }
     }
 
     /// What its clock says now, by its last word; in milliseconds since the epoch.

@@ -70,13 +70,14 @@ fn a_client_that_arrived_is_not_counted_twice() {
 fn late_repeated_and_former_heartbeats_change_nothing() {
     let now = Instant::now();
     let mut table = table(&[], now);
-    assert!(table.handle_heartbeat(beat("a", 5, 10, 1), HOME, now).unwrap().is_some());
+    let up = Change { name: "a".into(), turn: Turn::Health(Health::Up) };
+    assert_eq!(table.handle_heartbeat(beat("a", 5, 10, 1), HOME, now), Ok(vec![up]));
     assert_eq!(table.handle_heartbeat(beat("a", 5, 10, 9), HOME, now), Err(Refused::Stale));
     assert_eq!(table.handle_heartbeat(beat("a", 5, 9, 9), HOME, now), Err(Refused::Stale));
     assert_eq!(table.handle_heartbeat(beat("a", 4, 99, 9), HOME, now), Err(Refused::Stale));
-    assert_eq!(table.handle_heartbeat(beat("a", 5, 11, 2), HOME, now), Ok(None));
-    let change = table.handle_heartbeat(beat("a", 6, 1, 0), HOME, now).unwrap().unwrap();
-    assert!(change.has_restarted);
+    assert_eq!(table.handle_heartbeat(beat("a", 5, 11, 2), HOME, now), Ok(Vec::new()));
+    let restarted = Change { name: "a".into(), turn: Turn::Restarted };
+    assert_eq!(table.handle_heartbeat(beat("a", 6, 1, 0), HOME, now), Ok(vec![restarted]));
     assert_eq!(table.handle_heartbeat(beat("a", 5, 12, 9), HOME, now), Err(Refused::Stale));
 }
 
@@ -87,8 +88,8 @@ fn silence_makes_a_server_suspect_then_gone_and_a_word_brings_it_back() {
     assert_eq!(table.poll_timeout(), Some(start + SUSPECT_AFTER));
     assert!(picked(&mut table, start + SUSPECT_AFTER - INTERVAL).is_some());
     assert!(picked(&mut table, start + SUSPECT_AFTER).is_none(), "also before the clock was looked at");
-    assert_eq!(table.handle_timeout(start + SUSPECT_AFTER)[0].health, Health::Suspect);
-    assert_eq!(table.handle_timeout(start + GONE_AFTER)[0].health, Health::Gone);
+    assert_eq!(table.handle_timeout(start + SUSPECT_AFTER)[0].turn, Turn::Health(Health::Suspect));
+    assert_eq!(table.handle_timeout(start + GONE_AFTER)[0].turn, Turn::Health(Health::Gone));
     assert_eq!(table.poll_timeout(), None);
     let back = start + GONE_AFTER + INTERVAL;
     assert_eq!(
@@ -96,7 +97,7 @@ fn silence_makes_a_server_suspect_then_gone_and_a_word_brings_it_back() {
         Err(Refused::Stale),
         "a replay is no life"
     );
-    assert!(table.handle_heartbeat(beat("a", 1, 2, 0), HOME, back).unwrap().is_some());
+    assert!(table.handle_heartbeat(beat("a", 1, 2, 0), HOME, back).unwrap().len() == 1);
     assert!(picked(&mut table, back).is_some());
 }
 
@@ -107,7 +108,7 @@ fn a_server_whose_clock_was_set_back_is_taken_once_the_former_run_is_gone() {
     table.handle_heartbeat(beat("a", 100, 1, 0), HOME, start).unwrap();
     assert_eq!(table.handle_heartbeat(beat("a", 50, 1, 0), HOME, start), Err(Refused::Stale));
     table.handle_timeout(start + GONE_AFTER);
-    assert!(table.handle_heartbeat(beat("a", 50, 2, 0), HOME, start + GONE_AFTER).unwrap().is_some());
+    assert!(table.handle_heartbeat(beat("a", 50, 2, 0), HOME, start + GONE_AFTER).unwrap().len() == 1);
 }
 
 #[test]
@@ -123,13 +124,51 @@ fn two_servers_of_one_name_are_noticed_and_late_words_are_not_taken_for_one() {
             "under way"
         );
     }
-    assert_eq!(table.handle_heartbeat(beat("a", 4, 12, 0), HOME, now), Err(Refused::Namesake), "it goes on");
+    let goes_on = |number, is_first| (number, Err(Refused::Namesake { is_first }));
+    for (number, refused) in [goes_on(12, true), goes_on(13, false), goes_on(14, false)] {
+        assert_eq!(table.handle_heartbeat(beat("a", 4, number, 0), HOME, now), refused, "it goes on");
+    }
     assert_eq!(
         table.handle_heartbeat(beat("a", 4, 12, 0), HOME, now),
         Err(Refused::Stale),
         "sent again by somebody"
     );
-    assert_eq!(table.handle_heartbeat(beat("a", 3, 70, 0), HOME, now), Err(Refused::Stale));
+    // A third one, which is older still, or was there before the balancer.
+    for number in 70..73 {
+        assert_eq!(table.handle_heartbeat(beat("a", 3, number, 0), HOME, now), Err(Refused::Stale));
+    }
+    let refused = Err(Refused::Namesake { is_first: true });
+    assert_eq!(table.handle_heartbeat(beat("a", 3, 73, 0), HOME, now), refused);
+}
+
+/// What a balancer's log and page tell of.
+#[test]
+fn draining_and_deafness_are_turns_of_their_own() {
+    let now = Instant::now();
+    let mut table = table(&[], now);
+    let mut texts = Vec::new();
+    let states = [(false, false), (true, false), (true, false), (false, true), (false, false), (true, true)];
+    for (number, (draining, deaf)) in (1..).zip(states) {
+        let heartbeat = Heartbeat { draining, deaf, ..beat("a", 1, number, 0) };
+        let changes = table.handle_heartbeat(heartbeat, HOME, now).unwrap();
+        texts.extend(changes.iter().map(|change| (change.to_string(), change.is_bad())));
+    }
+    let deaf = "a is deaf: its backplane does not carry";
+    let expected = [
+        ("a is up", false),
+        ("a is draining", false),
+        ("a is no longer draining", false),
+        (deaf, true),
+        ("a is no longer deaf", false),
+        ("a is draining", false),
+        (deaf, true),
+    ];
+    assert_eq!(texts, expected.map(|(text, is_bad)| (text.to_owned(), is_bad)));
+    let changes = table.handle_heartbeat(Heartbeat { deaf: true, ..beat("b", 1, 1, 0) }, HOME, now).unwrap();
+    assert_eq!(
+        changes.iter().map(|change| change.turn).collect::<Vec<_>>(),
+        [Turn::Health(Health::Up), Turn::Deaf(true)]
+    );
 }
 
 #[test]
@@ -182,7 +221,7 @@ fn a_full_table_gives_up_a_server_that_is_gone_and_never_one_that_lives() {
     assert_eq!(table.handle_heartbeat(beat("new", 1, 1, 0), HOME, start), Err(Refused::TableFull));
     let later = start + GONE_AFTER;
     table.handle_timeout(later);
-    assert!(table.handle_heartbeat(beat("new", 1, 1, 0), HOME, later).unwrap().is_some());
+    assert!(table.handle_heartbeat(beat("new", 1, 1, 0), HOME, later).unwrap().len() == 1);
     assert_eq!(table.servers().count(), SERVERS_MAX);
     table.handle_timeout(start + SHOWN_WHEN_GONE);
     assert_eq!(table.servers().map(|(name, _)| name).collect::<Vec<_>>(), ["new"]);

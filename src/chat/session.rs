@@ -12,6 +12,7 @@ use super::{Ask, RoomId};
 use crate::wire::client_message::{ErrorCode, Since};
 use crate::wire::limits::ROOMS_MAX;
 use crate::wire::name::Name;
+use crate::wire::subject::Subject;
 use crate::wire::{ClientMessage, ClientNonce, CloseReason, Refusal, ServerMessage};
 
 /// A client between its `welcome` and its end.
@@ -107,12 +108,12 @@ impl Session {
             Verdict::Allowed => {}
             Verdict::Limited => {
                 let message = format!("at most {} frames a second; this one was ignored", rate.per_second);
-                let (room, id) = ClientMessage::subject(text);
+                let Subject { room, id } = Subject::read(text);
                 return refuse(&Refusal { code: ErrorCode::RateLimited, message, room, id });
             }
             Verdict::Hopeless => return Outcome::Close(CloseReason::Policy, "far too many frames"),
         }
-        match ClientMessage::parse(text) {
+        match ClientMessage::parse(&ClientMessage::prepare(text)) {
             Ok(ClientMessage::Join { room, user, client, since }) => self.join(&room, &user, client, since),
             Ok(ClientMessage::Send { room, id, text }) => self.send(&room, &id, &text),
             Ok(ClientMessage::Typing { room }) => self.typing(&room, now),

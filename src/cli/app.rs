@@ -13,8 +13,10 @@ use ipnet::IpNet;
 
 use super::backplane_choice::BackplaneChoice;
 use super::drain_flags::DrainFlags;
+use super::http_flags::HttpFlags;
 use super::key_flags::KeyFlags;
-use super::shared::{self, End, Signals};
+use super::shared;
+use super::signals::{End, Signals};
 use crate::app::bus::Bus;
 use crate::app::redis::{Options as RedisOptions, RedisBus};
 use crate::app::redis_preflight::preflight;
@@ -22,7 +24,7 @@ use crate::app::{App, Options, loopback};
 use crate::chat::limits::HISTORY_BYTES;
 use crate::chat::rate::Rate;
 use crate::net::Poller;
-use crate::serve::Limits;
+use crate::serve::{Limits, Server};
 use crate::wire::limits::{FRAMES_BURST, FRAMES_PER_SECOND};
 
 /// Silence on Redis means that there is no other server when the lanes have carried for so long: two of their signs of
@@ -73,6 +75,9 @@ pub struct ServerFlags {
     pub drain: DrainFlags,
 
     #[command(flatten)]
+    pub http: HttpFlags,
+
+    #[command(flatten)]
     pub key: KeyFlags,
 }
 
@@ -96,9 +101,9 @@ pub struct RedisFlags {
 /// The flags of `app`.
 #[derive(Debug, Args)]
 pub struct Flags {
-    /// Name of this server, unique in the cluster
-    #[arg(long, env = "DISTR_NAME", default_value = "app-1", value_parser = shared::node_name)]
-    name: String,
+    /// Name of this server, unique in the cluster [default: app-HOST-PORT]
+    #[arg(long, env = "DISTR_NAME", value_parser = shared::node_name)]
+    name: Option<String>,
 
     /// Where clients connect
     #[arg(long, env = "DISTR_LISTEN", default_value = "0.0.0.0:5001")]
@@ -106,14 +111,15 @@ pub struct Flags {
 
     /// What balancers tell clients; {host} stands for the host that the client used
     /// [default: ws://{host}:PORT/ws]
-    #[arg(long, env = "DISTR_PUBLIC_URL", default_value = "", hide_default_value = true)]
-    public_url: String,
+    #[arg(long, env = "DISTR_PUBLIC_URL", value_parser = public_url)]
+    public_url: Option<String>,
 
     /// Balancers to tell, as HOST:PORT,…
     #[arg(
         long,
         env = "DISTR_BALANCERS",
         value_delimiter = ',',
+        value_parser = shared::host_port,
         default_value = "127.0.0.1:7001,127.0.0.1:7002,127.0.0.1:7003"
     )]
     balancers: Vec<String>,
@@ -137,11 +143,13 @@ pub fn run<B: Bus + Send + 'static>(
     signals: &Signals,
     wrap: impl FnOnce(RedisBus) -> B,
 ) -> anyhow::Result<()> {
-    let listen = flags.listen;
+    // The port may be chosen by the kernel, and the default name tells it.
+    let listen =
+        Server::reserve(flags.listen).map_err(|error| shared::explain_bind("app", flags.listen, &error))?;
     let options = Options {
-        name: flags.name,
+        name: flags.name.unwrap_or_else(|| shared::default_name("app", listen)),
         listen,
-        public_url: flags.public_url,
+        public_url: flags.public_url.unwrap_or_default(),
         balancers: flags.balancers,
         flush_delay: Duration::from_millis(flags.redis.flush_delay),
         ..flags.server.options(descriptors, 1)?
@@ -208,6 +216,14 @@ impl RedisFlags {
     }
 }
 
+/// What a browser opens a WebSocket by; a variable that is set to nothing tells nothing.
+fn public_url(text: &str) -> Result<String, String> {
+    match text {
+        "" => Ok(String::new()),
+        url => shared::url_of(url, ["ws://", "wss://"]),
+    }
+}
+
 /// A network, or one address.
 fn network(text: &str) -> Result<IpNet, String> {
     let address = text.parse::<IpAddr>().map(IpNet::from);
@@ -232,6 +248,7 @@ impl ServerFlags {
         let memory = Some(self.history_memory).filter(|bytes| *bytes != HISTORY_BYTES);
         shared::push(&mut arguments, "--history-memory", memory);
         arguments.extend(self.drain.arguments());
+        arguments.extend(self.http.arguments());
         let proxies: Vec<_> = self.trusted_proxies.iter().map(ToString::to_string).collect();
         let proxies = (!proxies.is_empty()).then(|| proxies.join(","));
         shared::push(&mut arguments, "--trusted-proxies", proxies);
@@ -262,7 +279,7 @@ impl ServerFlags {
             flush_delay: Duration::ZERO,
             history_memory: self.history_memory,
             rate: Rate { per_second: self.frames_per_second, burst: self.frames_burst },
-            limits: Limits { connections_max, ..Limits::default() },
+            limits: Limits { connections_max, ..self.http.limits() },
             cluster_key,
             is_ticket_required: self.require_ticket,
             drain_over: self.drain.over(),

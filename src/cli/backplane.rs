@@ -8,9 +8,10 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use clap::Args;
 
+use super::backplane_choice::each_once;
 use super::host_port::HostPort;
 use super::logging::Log;
 use super::redis_server;
@@ -70,6 +71,7 @@ fn prepare(flags: &Flags) -> anyhow::Result<PathBuf> {
         "--node {number} is none of the {} in --nodes; they are counted from 1",
         nodes.len()
     );
+    each_once(nodes).map_err(|twice| anyhow!("--nodes: {twice}"))?;
     redis_server::probe(&flags.redis_server)?;
     let own = number - 1;
     let nodes = resolve(own, nodes)?;

@@ -28,9 +28,19 @@ impl FromStr for BackplaneChoice {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "embedded" => Ok(Self::Embedded),
-            list => list.split(',').map(str::parse).collect::<Result<_, _>>().map(Self::Nodes),
+            list => {
+                let nodes = list.split(',').map(str::parse).collect::<Result<Vec<HostPort>, _>>()?;
+                each_once(&nodes)?;
+                Ok(Self::Nodes(nodes))
+            }
         }
     }
+}
+
+/// A node that is told twice would count as two, of which one may die.
+pub fn each_once(nodes: &[HostPort]) -> Result<(), String> {
+    let twice = nodes.iter().enumerate().find(|(index, node)| nodes[..*index].contains(node));
+    twice.map_or(Ok(()), |(_, node)| Err(format!("{node} is there twice")))
 }
 
 impl FromStr for UpChoice {
@@ -54,7 +64,7 @@ mod tests {
             panic!("nodes")
         };
         assert_eq!(nodes.iter().map(ToString::to_string).collect::<Vec<_>>(), ["redis-1:6379", "[::1]:6380"]);
-        for text in ["redis-1:6379,", "nothing", ""] {
+        for text in ["redis-1:6379,", "nothing", "", "redis-1:1,redis-2:1,redis-1:1"] {
             assert!(text.parse::<BackplaneChoice>().is_err(), "{text}");
         }
     }

@@ -41,7 +41,8 @@ pub fn run(flags: &Flags) -> anyhow::Result<()> {
             }
             thread::sleep(INTERVAL);
         }
-        println!("{target} is well");
+        // The exit status tells it too.
+        let _ = writeln!(io::stdout(), "{target} is well");
     }
     Ok(())
 }

@@ -6,11 +6,12 @@ use std::num::NonZeroUsize;
 use clap::Args;
 
 use super::drain_flags::DrainFlags;
+use super::http_flags::HttpFlags;
 use super::key_flags::KeyFlags;
-use super::shared::{self, End, Signals};
+use super::shared;
+use super::signals::{End, Signals};
 use crate::balance::table::Weights;
 use crate::lb::{Balancer, Options};
-use crate::serve::Limits;
 use crate::wire::ClusterKey;
 
 /// With three balancers and as many servers, what a core can take in while it serves others; see docs/operations.md.
@@ -19,9 +20,9 @@ const ADMITTED_PER_SECOND: u32 = 2000;
 /// The flags of `lb`.
 #[derive(Debug, Args)]
 pub struct Flags {
-    /// Name of this balancer, unique in the cluster
-    #[arg(long, env = "DISTR_NAME", default_value = "lb-1", value_parser = shared::node_name)]
-    name: String,
+    /// Name of this balancer, unique in the cluster [default: lb-HOST-PORT]
+    #[arg(long, env = "DISTR_NAME", value_parser = shared::node_name)]
+    name: Option<String>,
 
     /// TCP for clients, and UDP of the same number for the servers' heartbeats
     #[arg(long, env = "DISTR_LISTEN", default_value = "0.0.0.0:7001")]
@@ -44,6 +45,9 @@ pub struct Flags {
 
     #[command(flatten)]
     drain: DrainFlags,
+
+    #[command(flatten)]
+    http: HttpFlags,
 
     #[command(flatten)]
     key: KeyFlags,
@@ -69,6 +73,7 @@ impl BalancerFlags {
         reactors: Option<NonZeroUsize>,
         proxied_max: u32,
         drain: DrainFlags,
+        http: HttpFlags,
         cluster_key: Option<ClusterKey>,
     ) -> Options {
         Options {
@@ -76,7 +81,7 @@ impl BalancerFlags {
             listen: SocketAddr::from(([0, 0, 0, 0], 0)),
             cors_origin: "*".into(),
             reactors: shared::reactors(reactors),
-            limits: Limits::default(),
+            limits: http.limits(),
             proxied_max,
             drain: drain.over(),
             drain_limit: drain.limit(),
@@ -112,9 +117,12 @@ pub fn proxied_max(
 
 /// Runs one balancer until it is told to end, and its proxied clients have moved.
 pub fn run(flags: Flags, descriptors: u64, signals: &Signals) -> anyhow::Result<()> {
-    let Flags { name, listen, cors_origin, reactors, max_connections, balancer, drain, key } = flags;
+    let Flags { name, listen, cors_origin, reactors, max_connections, balancer, drain, http, key } = flags;
+    // The port may be chosen by the kernel, and the default name tells it.
+    let listen = Balancer::reserve(listen).map_err(|error| shared::explain_bind("lb", listen, &error))?;
+    let name = name.unwrap_or_else(|| shared::default_name("lb", listen));
     let proxied_max = proxied_max(max_connections, descriptors, 1, reactors);
-    let options = balancer.options(reactors, proxied_max, drain, key.key()?);
+    let options = balancer.options(reactors, proxied_max, drain, http, key.key()?);
     let options = Options { name, listen, cors_origin, ..options };
     let mut balancer =
         Balancer::start(options).map_err(|error| shared::explain_bind("lb", listen, &error))?;

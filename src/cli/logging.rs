@@ -1,62 +1,33 @@
-//! Log lines go to stderr through a thread of their own: a terminal that was paused, or a pipe that nobody empties,
-//! must not stop an event loop.
+//! Log lines go to stderr through an [`Outlet`]: nothing that happens to a terminal may stop an
+//! event loop.
 
 use std::io::{self, IsTerminal, Write};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
-use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use env_logger::{Builder, Target, WriteStyle};
+use log::LevelFilter;
 
-/// Lines that may wait; beyond it they are counted and dropped.
-const LINES_MAX: usize = 4096;
-/// At the end the lines that wait are given this long.
-const FLUSH_MAX: Duration = Duration::from_millis(500);
-
-enum Line {
-    Text(Vec<u8>),
-    /// Everything before it is written when the other end of this is dropped.
-    Flush(Sender<()>),
-}
+use super::outlet::{Flush, Outlet};
 
 /// Flushes when it is dropped.
-pub struct Log(Sender<Line>);
+pub struct Log(#[allow(dead_code, reason = "it is there to be dropped")] Flush);
 
 impl Log {
     /// Starts logging what `filters` let through (as in `warn,distr_chat::lb=info`).
     pub fn start(filters: &str) -> io::Result<Self> {
-        let (lines, queue) = bounded(LINES_MAX);
-        let dropped = Arc::new(AtomicU64::new(0));
-        let pipe = Pipe { lines: lines.clone(), dropped: Arc::clone(&dropped) };
-        thread::Builder::new().name("log".into()).spawn(move || write_out(&queue, &dropped))?;
+        let (outlet, flush) = Outlet::start("log", io::stderr())?;
         let style = if io::stderr().is_terminal() { WriteStyle::Always } else { WriteStyle::Never };
-        Builder::new().parse_filters(filters).target(Target::Pipe(Box::new(pipe))).write_style(style).init();
-        Ok(Self(lines))
-    }
-}
-
-impl Drop for Log {
-    fn drop(&mut self) {
-        let (written, wait) = bounded(0);
-        if self.0.send_timeout(Line::Flush(written), FLUSH_MAX).is_ok() {
-            let _ = wait.recv_timeout(FLUSH_MAX);
-        }
+        let target = Target::Pipe(Box::new(Pipe(outlet)));
+        Builder::new().parse_filters(filters).target(target).write_style(style).init();
+        Ok(Self(flush))
     }
 }
 
 /// Where the logger writes; one call is one line.
-struct Pipe {
-    lines: Sender<Line>,
-    dropped: Arc<AtomicU64>,
-}
+struct Pipe(Outlet);
 
 impl Write for Pipe {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if let Err(TrySendError::Full(_)) = self.lines.try_send(Line::Text(line.to_vec())) {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-        }
+        self.0.say(line);
         Ok(line.len())
     }
 
@@ -65,16 +36,62 @@ impl Write for Pipe {
     }
 }
 
-fn write_out(queue: &Receiver<Line>, dropped: &AtomicU64) {
-    // Whoever closed stderr does not want to read.
-    for line in queue {
-        match line {
-            Line::Text(text) => drop(io::stderr().write_all(&text)),
-            Line::Flush(written) => drop(written),
+/// Checks what the logger would pass over in silence: a word that is no level is the name of a
+/// module to it, and then nothing else is logged.
+pub fn filters(text: &str) -> Result<String, String> {
+    let directives = text.split_once('/').map_or(text, |(directives, _)| directives);
+    for directive in directives.split(',').map(str::trim).filter(|directive| !directive.is_empty()) {
+        let (module, level) = match directive.split_once('=') {
+            Some((module, level)) => (Some(module.trim()), level.trim()),
+            None if is_ours(directive) => continue,
+            None => (None, directive),
+        };
+        if level.parse::<LevelFilter>().is_err() {
+            return Err(format!("'{level}' is none of the levels off, error, warn, info, debug and trace"));
         }
-        let lost = dropped.swap(0, Ordering::Relaxed);
-        if lost > 0 {
-            let _ = writeln!(io::stderr(), "… {lost} lines were dropped: nobody read them in time");
+        if module.is_some_and(|module| !is_path(module)) {
+            return Err(format!("'{directive}' is not MODULE=LEVEL, such as distr_chat::lb=info"));
+        }
+    }
+    Ok(text.to_owned())
+}
+
+fn is_ours(module: &str) -> bool {
+    module == "distr_chat" || (module.starts_with("distr_chat::") && is_path(module))
+}
+
+fn is_path(module: &str) -> bool {
+    !module.is_empty() && module.chars().all(|letter| letter.is_ascii_alphanumeric() || "_:".contains(letter))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_and_modules_are_told_from_mistakes() {
+        for good in [
+            "info",
+            "WARN",
+            "",
+            "warn,distr_chat::lb=info",
+            "distr_chat",
+            "distr_chat::lb,error",
+            "off",
+            "info/x,y",
+        ] {
+            assert_eq!(filters(good).as_deref(), Ok(good));
+        }
+        for (bad, word) in [
+            ("foo", "'foo'"),
+            ("info,verbose", "'verbose'"),
+            ("distr_chat=loud", "'loud'"),
+            ("distr_chat=", "''"),
+            ("=info", "'=info'"),
+            ("a b=info", "'a b=info'"),
+            ("distr_chatter", "'distr_chatter'"),
+        ] {
+            assert!(filters(bad).is_err_and(|error| error.contains(word)), "{bad}");
         }
     }
 }

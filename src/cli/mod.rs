@@ -6,11 +6,14 @@ mod backplane_choice;
 mod drain_flags;
 mod health;
 mod host_port;
+mod http_flags;
 mod key_flags;
 mod lb;
 mod logging;
+mod outlet;
 mod redis_server;
 mod shared;
+mod signals;
 mod token;
 mod up;
 mod up_flags;
@@ -18,6 +21,7 @@ mod up_processes;
 mod up_screen;
 mod web;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -36,7 +40,7 @@ struct Cli {
     command: Command,
 
     /// How much to log: error, warn, info, debug; also per module, as in `warn,distr_chat::lb=info`.
-    #[arg(long, env = "DISTR_LOG", default_value = "info", global = true)]
+    #[arg(long, env = "DISTR_LOG", default_value = "info", global = true, value_parser = logging::filters)]
     log: String,
 
     /// The supervisor that this node must not outlive
@@ -72,8 +76,9 @@ pub fn main_with_bus<B: Bus + Send + 'static>(wrap: impl FnOnce(RedisBus) -> B) 
     match run(Cli::parse(), wrap) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // One line: what happened, to which thing, what to do.
-            eprintln!("distr-chat: {error:#}");
+            // One line: what happened, to which thing, what to do. Where nobody reads it there is
+            // nothing to do.
+            let _ = writeln!(io::stderr(), "distr-chat: {error:#}");
             ExitCode::FAILURE
         }
     }
@@ -88,7 +93,7 @@ fn run<B: Bus + Send + 'static>(
     }
     let log = logging::Log::start(&filters).context("cannot start logging")?;
     let descriptors = descriptors::raise_limit();
-    let signals = || shared::Signals::catch().context("cannot catch Ctrl-C");
+    let signals = || signals::Signals::catch().context("cannot catch Ctrl-C");
     match command {
         Command::App(flags) => app::run(flags, descriptors, &signals()?, wrap),
         Command::Lb(flags) => lb::run(flags, descriptors, &signals()?),

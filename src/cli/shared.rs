@@ -6,9 +6,11 @@ use std::num::NonZeroUsize;
 use std::thread;
 
 use crossbeam_channel::{Receiver, bounded};
-use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
+use signal_hook::consts::SIGCHLD;
 use signal_hook::iterator;
 
+use super::host_port::HostPort;
+use crate::net::host;
 use crate::serve::clock;
 use crate::wire::name::is_node_name;
 
@@ -16,49 +18,10 @@ use crate::wire::name::is_node_name;
 const DESCRIPTORS_RESERVED: u64 = 64;
 /// And for each of its reactors: listener, spare, poller, waker.
 const DESCRIPTORS_PER_REACTOR: u64 = 4;
+/// What a default name has of a host's name, in letters.
+const HOST_LETTERS_MAX: usize = 40;
 /// Below this a server is of little use.
 const DESCRIPTORS_LOW: u64 = 4096;
-
-/// How a node is to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// Ctrl-C: at once, with a goodbye.
-    Now,
-    /// SIGTERM: when its clients have gone elsewhere.
-    Drain,
-}
-
-/// Ctrl-C and SIGTERM, caught from the beginning. A second one ends the process at once.
-pub struct Signals(Receiver<End>);
-
-impl Signals {
-    /// From now on they no longer end the process by themselves.
-    pub fn catch() -> io::Result<Self> {
-        let mut signals = iterator::Signals::new([SIGINT, SIGTERM])?;
-        let (caught, wait) = bounded(1);
-        thread::Builder::new().name("signals".into()).spawn(move || {
-            let mut signals = signals.forever();
-            let end = if signals.next() == Some(SIGTERM) { End::Drain } else { End::Now };
-            // It fails only when the process is ending already.
-            let _ = caught.send(end);
-            if let Some(signal) = signals.next() {
-                std::process::exit(128 + signal);
-            }
-        })?;
-        Ok(Self(wait))
-    }
-
-    /// Waits for one of them.
-    pub fn wait(&self) -> End {
-        // The thread that sends never ends, so this returns for a signal only.
-        self.0.recv().unwrap_or(End::Now)
-    }
-
-    /// Where the first of them arrives.
-    pub fn caught(&self) -> &Receiver<End> {
-        &self.0
-    }
-}
 
 /// Tells when processes that this one started have ended.
 pub struct Children(Receiver<()>);
@@ -93,6 +56,35 @@ pub fn node_name(text: &str) -> Result<String, String> {
     match is_node_name(text) {
         true => Ok(text.to_owned()),
         false => Err("a name has 1 to 64 of the characters A-Z a-z 0-9 - . _".into()),
+    }
+}
+
+/// A name for a node that was given none, that no node elsewhere has by default.
+pub fn default_name(kind: &str, listen: SocketAddr) -> String {
+    name_at(kind, &host::name(), listen.port())
+}
+
+fn name_at(kind: &str, host: &str, port: u16) -> String {
+    let label = host.split('.').next().unwrap_or_default();
+    let is_allowed = |letter: &char| letter.is_ascii_alphanumeric() || *letter == '-';
+    let label: String = label.chars().filter(is_allowed).take(HOST_LETTERS_MAX).collect();
+    match label.is_empty() {
+        true => format!("{kind}-{port}"),
+        false => format!("{kind}-{label}-{port}"),
+    }
+}
+
+/// A list of HOST:PORT, of which each item is one.
+pub fn host_port(text: &str) -> Result<String, String> {
+    text.parse::<HostPort>().map(|at| at.to_string())
+}
+
+/// A URL of one of these kinds.
+pub fn url_of(text: &str, schemes: [&str; 2]) -> Result<String, String> {
+    let is_one = schemes.iter().any(|scheme| text.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()));
+    match is_one && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("not a URL that begins with {} or {}", schemes[0], schemes[1])),
     }
 }
 
@@ -157,5 +149,32 @@ pub fn explain_bind(what: &str, address: SocketAddr, error: &io::Error) -> anyho
             anyhow::anyhow!("{what}: {} is no address of this machine", address.ip())
         }
         _ => anyhow::anyhow!("{what}: cannot listen at {address}: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn default_names_are_names_whatever_the_host_is_called() {
+        for (host, name) in [
+            ("web-7.internal", "app-web-7-5001"),
+            ("", "app-5001"),
+            ("m\u{fc}ller_2", "app-mller2-5001"),
+            (&"x".repeat(100), &*format!("app-{}-5001", "x".repeat(40))),
+        ] {
+            assert_eq!(name_at("app", host, 5001), name);
+            assert!(is_node_name(name));
+        }
+    }
+
+    #[test]
+    fn urls_have_a_scheme_and_a_host() {
+        let balancer = |text: &str| url_of(text, ["http://", "https://"]);
+        assert!(balancer("http://{host}:7001").is_ok() && balancer("https://lb.example").is_ok());
+        for wrong in ["lb-1:7001", "ws://lb-1", "http://", "http://a b"] {
+            assert!(balancer(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -1,8 +1,9 @@
 //! `distr-chat token`
 
+use std::io::{self, Write};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
 
 use super::key_flags::KeyFlags;
@@ -53,8 +54,7 @@ pub fn run(flags: Flags) -> anyhow::Result<()> {
         Kind::Enter(flags) => ticket(&flags, Purpose::Enter)?,
         Kind::Drain(flags) => ticket(&flags, Purpose::Drain)?,
     };
-    println!("{text}");
-    Ok(())
+    writeln!(io::stdout(), "{text}").context("cannot write to standard output")
 }
 
 fn new_key() -> anyhow::Result<String> {
@@ -65,7 +65,12 @@ fn new_key() -> anyhow::Result<String> {
 
 fn ticket(flags: &TicketFlags, purpose: Purpose) -> anyhow::Result<String> {
     let key = flags.key.key()?.context("no cluster key: give --cluster-key or DISTR_CLUSTER_KEY")?;
-    let life = flags.life.min(LIFE_MAX).as_millis() as u64;
+    ensure!(
+        flags.life <= LIFE_MAX,
+        "--life: no server takes a ticket for more than {} s",
+        LIFE_MAX.as_secs()
+    );
+    let life = flags.life.as_millis() as u64;
     let ticket = Ticket { issuer: "token".into(), expires_ms: unix_ms() + life, nonce: fastrand::u64(..) };
     Ok(ticket.encode(&key, purpose, &flags.node))
 }

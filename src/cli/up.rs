@@ -1,34 +1,39 @@
 //! `distr-chat up`
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 
 use super::backplane_choice::{BackplaneChoice, UpChoice};
 use super::lb;
+use super::outlet::Outlet;
 use super::redis_server;
-use super::shared::{self, Signals};
+use super::shared;
+use super::signals::Signals;
 use super::up_flags::Flags;
 use super::up_processes;
 use super::up_screen::{announce, explain, line};
-use crate::serve::Limits;
 use crate::up::{Cluster, Layout};
 
 /// Runs everything until it is told to end.
 pub fn run(flags: &Flags, log: &str, descriptors: u64, signals: &Signals) -> anyhow::Result<()> {
-    match choose(flags.backplane.as_ref())? {
+    let choice = choose(flags.backplane.as_ref())?;
+    flags.check_ports(choice.0 == UpChoice::Redis)?;
+    let (screen, _flush) = Outlet::start("screen", io::stdout()).context("cannot write to the screen")?;
+    match choice {
         (UpChoice::Server(BackplaneChoice::Embedded), why) => {
             ensure!(
                 flags.restart.is_none(),
                 "--restart is for nodes that are processes; here all are one ({why})"
             );
-            run_embedded(flags, &why, descriptors, signals)
+            run_embedded(flags, &why, descriptors, signals, &screen)
         }
         (UpChoice::Server(BackplaneChoice::Nodes(nodes)), why) => {
-            up_processes::run(flags, log, Some(&nodes), &why, signals)
+            up_processes::run(flags, log, Some(&nodes), &why, signals, &screen)
         }
-        (UpChoice::Redis, why) => up_processes::run(flags, log, None, &why, signals),
+        (UpChoice::Redis, why) => up_processes::run(flags, log, None, &why, signals, &screen),
     }
 }
 
@@ -43,7 +48,13 @@ fn choose(told: Option<&UpChoice>) -> anyhow::Result<(UpChoice, String)> {
     }
 }
 
-fn run_embedded(flags: &Flags, why: &str, descriptors: u64, signals: &Signals) -> anyhow::Result<()> {
+fn run_embedded(
+    flags: &Flags,
+    why: &str,
+    descriptors: u64,
+    signals: &Signals,
+    screen: &Outlet,
+) -> anyhow::Result<()> {
     let at = |port: &u16| SocketAddr::new(flags.bind, *port);
     let balancers = flags.lb_ports.len().max(1) as u64;
     let proxied_max = lb::proxied_max(None, descriptors, balancers, flags.server.reactors);
@@ -56,16 +67,22 @@ fn run_embedded(flags: &Flags, why: &str, descriptors: u64, signals: &Signals) -
             flags.server.reactors,
             proxied_max,
             flags.server.drain,
+            flags.server.http,
             flags.server.key.key()?,
         ),
-        limits: Limits::default(),
+        limits: flags.server.http.limits(),
         incarnations: std::iter::repeat_with(shared::incarnation).take(flags.app_ports.len()).collect(),
     };
     let cluster = Cluster::start(&layout).map_err(|error| explain(&error))?;
     let lines = cluster.nodes().into_iter().map(|(name, role, address)| line(name, role, address, None));
-    announce(&format!("embedded, all servers in this process: {why}"), lines, "Ctrl-C ends everything.");
+    announce(
+        screen,
+        &format!("embedded, all servers in this process: {why}"),
+        lines,
+        "Ctrl-C ends everything.",
+    );
     signals.wait();
-    println!("\nleaving …");
+    screen.say("\nleaving …\n");
     drop(cluster);
     Ok(())
 }

@@ -1,14 +1,16 @@
 //! The flags of `up`, which say what all its nodes are.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use anyhow::ensure;
 use clap::Args;
 
 use super::app::{RedisFlags, ServerFlags};
 use super::backplane_choice::UpChoice;
 use super::lb::BalancerFlags;
-use crate::backplane::PORT_MAX;
+use crate::backplane::{BUS_OFFSET, PORT_MAX};
 
 /// The flags of `up`.
 #[derive(Debug, Args)]
@@ -51,4 +53,36 @@ pub struct Flags {
 
     #[command(flatten)]
     pub balancer: BalancerFlags,
+}
+
+impl Flags {
+    /// Whether each port is told once; 0 stands for one that is free. Redis nodes count where they
+    /// are started too.
+    pub fn check_ports(&self, with_redis: bool) -> anyhow::Result<()> {
+        let redis = if with_redis { &self.redis_ports[..] } else { &[] };
+        let buses: Vec<_> = redis.iter().filter(|port| **port != 0).map(|port| port + BUS_OFFSET).collect();
+        let lists = [
+            ("--frontend-port", &[self.frontend_port][..]),
+            ("--app-ports", &self.app_ports),
+            ("--lb-ports", &self.lb_ports),
+            ("--redis-ports", redis),
+            ("--redis-ports and the 10000 above them", &buses),
+        ];
+        let mut taken = BTreeMap::new();
+        for (flag, ports) in lists {
+            for port in ports.iter().filter(|port| **port != 0) {
+                let other = taken.insert(port, flag);
+                ensure!(
+                    other.is_none_or(|other| other != flag),
+                    "{flag}: port {port} is there twice; each node needs one of its own"
+                );
+                let other = other.unwrap_or_default();
+                ensure!(
+                    other.is_empty(),
+                    "port {port} is in {other} and in {flag}; each node needs one of its own"
+                );
+            }
+        }
+        Ok(())
+    }
 }

@@ -12,7 +12,9 @@ use tempfile::TempDir;
 
 use super::host_port::HostPort;
 use super::key_flags::KEY_VARIABLE;
-use super::shared::{Children, Signals};
+use super::outlet::Outlet;
+use super::shared::Children;
+use super::signals::Signals;
 use super::up_flags::Flags;
 use super::up_screen::{announce, explain, line};
 use crate::backplane::NODES_MAX;
@@ -29,6 +31,7 @@ pub fn run(
     redis: Option<&[HostPort]>,
     why: &str,
     signals: &Signals,
+    screen: &Outlet,
 ) -> anyhow::Result<()> {
     let own_redis = if redis.is_some() { &[][..] } else { &flags.redis_ports };
     ensure!(own_redis.len() <= NODES_MAX, "--redis-ports: {NODES_MAX} nodes are the most");
@@ -38,6 +41,7 @@ pub fn run(
     );
     let nodes = reserved(flags, own_redis)?;
     let folder = tempfile::Builder::new().prefix("distr-chat-").tempdir().context("no temporary folder")?;
+    signals.remove_at_exit(folder.path());
     let plans = plan(flags, &nodes, redis, &folder)?;
     let program = env::current_exe().context("cannot find this program itself")?;
 
@@ -50,18 +54,25 @@ pub fn run(
     };
     let lines = processes.nodes().map(|(plan, pid)| line(&plan.name, plan.role, plan.address, pid));
     announce(
+        screen,
         &backplane,
         lines,
         "Kill any of them: what starts it again is told then. Ctrl-C ends everything.",
     );
-    watch(&mut processes, &children, signals, flags.restart);
-    println!("\nleaving …");
+    watch(&mut processes, &children, signals, flags.restart, screen);
+    screen.say("\nleaving …\n");
     drop(processes);
     Ok(())
 }
 
 /// Reports deaths and returns to life, until Ctrl-C.
-fn watch(processes: &mut Processes, children: &Children, signals: &Signals, restart: Option<Duration>) {
+fn watch(
+    processes: &mut Processes,
+    children: &Children,
+    signals: &Signals,
+    restart: Option<Duration>,
+    screen: &Outlet,
+) {
     loop {
         let due = processes.next_restart().map_or_else(never, at);
         select! {
@@ -75,13 +86,13 @@ fn watch(processes: &mut Processes, children: &Children, signals: &Signals, rest
                 None => "start it again: ".to_owned(),
                 Some(pause) => format!("it starts again in {}, as by: ", humantime::format_duration(pause)),
             };
-            println!("{name} (pid {pid}) is dead ({status}{log}); {then}{command}");
+            screen.say(format!("{name} (pid {pid}) is dead ({status}{log}); {then}{command}\n"));
         }
         for (name, started) in processes.restart() {
-            match started {
-                Ok(pid) => println!("{name} is started again (pid {pid})"),
-                Err(error) => println!("{name} cannot be started: {error}; it is tried again"),
-            }
+            screen.say(match started {
+                Ok(pid) => format!("{name} is started again (pid {pid})\n"),
+                Err(error) => format!("{name} cannot be started: {error}; it is tried again\n"),
+            });
         }
     }
 }
@@ -120,11 +131,16 @@ fn plan(
         let listen = address.to_string();
         let mut log = None;
         let arguments = match role {
-            Role::Frontend => words(&["web", "--listen", &listen, "--balancers", &urls.join(",")]),
+            Role::Frontend => {
+                let mut words = words(&["web", "--listen", &listen, "--balancers", &urls.join(",")]);
+                words.extend(flags.server.http.arguments());
+                words
+            }
             Role::Balancer => {
                 let mut words = words(&["lb", "--name", &name, "--listen", &listen]);
                 words.extend(flags.balancer.arguments());
                 words.extend(flags.server.drain.arguments());
+                words.extend(flags.server.http.arguments());
                 words
             }
             Role::App => {

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use super::outlet::Outlet;
 use super::shared;
 use crate::serve::assets;
 use crate::up::{Role, StartError};
@@ -33,11 +34,13 @@ pub fn line(name: &str, role: Role, address: SocketAddr, pid: Option<u32>) -> St
 }
 
 /// What there is, and what to do with it.
-pub fn announce(backplane: &str, lines: impl Iterator<Item = String>, advice: &str) {
-    println!("Distr Chat is up (backplane: {backplane})\n");
-    lines.for_each(|line| println!("{line}"));
+pub fn announce(screen: &Outlet, backplane: &str, lines: impl Iterator<Item = String>, advice: &str) {
+    let mut text = format!("Distr Chat is up (backplane: {backplane})\n\n");
+    lines.for_each(|line| text.extend([&line, "\n"]));
     if !assets::are_embedded() {
-        println!("\nThe pages are missing: this binary was built without its frontend. Run `make build`.");
+        text.push_str(
+            "\nThe pages are missing: this binary was built without its frontend. Run `make build`.\n",
+        );
     }
-    println!("\n{advice}");
+    screen.say(format!("{text}\n{advice}\n"));
 }

@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 
 use clap::Args;
 
-use super::shared::{self, Signals};
-use crate::serve::Limits;
+use super::http_flags::HttpFlags;
+use super::shared;
+use super::signals::Signals;
 use crate::web::{Options, Web};
 
 /// The flags of `web`.
@@ -20,6 +21,7 @@ pub struct Flags {
         long,
         env = "DISTR_BALANCER_URLS",
         value_delimiter = ',',
+        value_parser = balancer_url,
         default_value = "http://{host}:7001,http://{host}:7002,http://{host}:7003"
     )]
     balancers: Vec<String>,
@@ -27,14 +29,22 @@ pub struct Flags {
     /// Browsers talk through the balancers, since they reach no application server
     #[arg(long, env = "DISTR_PROXY")]
     proxy: bool,
+
+    #[command(flatten)]
+    http: HttpFlags,
 }
 
 /// Runs the frontend server until it is told to end.
 pub fn run(flags: Flags, signals: &Signals) -> anyhow::Result<()> {
-    let Flags { listen, balancers, proxy } = flags;
-    let options = Options { listen, balancers, proxy, limits: Limits::default() };
+    let Flags { listen, balancers, proxy, http } = flags;
+    let options = Options { listen, balancers, proxy, limits: http.limits() };
     let _web = Web::start(options).map_err(|error| shared::explain_bind("web", listen, &error))?;
     signals.wait();
     log::info!("leaving");
     Ok(())
+}
+
+/// Where a browser asks.
+fn balancer_url(text: &str) -> Result<String, String> {
+    shared::url_of(text, ["http://", "https://"])
 }

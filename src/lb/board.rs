@@ -9,16 +9,21 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
+use crate::balance::events::Kind;
 use crate::balance::{Admission, Event, EventLog, Pick, Refused, Table, table::Change};
 use crate::serve::clock;
 use crate::wire::Heartbeat;
 
+use super::client_counts::{ClientCounts, Counted};
 use super::refusal::Refusal;
 use super::upstreams::{News, Upstreams};
+use super::ws_url;
 
-/// What the original wrote; people look for it.
-const NONE_THERE: &str = "Client attempted to connect while all app servers were unavailable";
-const UNAVAILABLE: Refusal = Refusal::Unavailable(NONE_THERE);
+/// In the log, where people look for it, and among the events.
+pub const NONE_THERE: &str = "Client attempted to connect while all app servers were unavailable";
+/// The same of servers that are there.
+pub const NO_ANSWER: &str = "The servers that were chosen for a client did not answer";
+const UNAVAILABLE: Refusal = Refusal::Unavailable;
 
 /// The servers, and the last things that happened.
 #[derive(Debug)]
@@ -27,11 +32,12 @@ pub struct Board {
     upstreams: Upstreams,
     admission: Admission,
     events: EventLog,
+    counts: ClientCounts,
     is_draining: bool,
     version: u64,
 }
 
-/// Where a client goes. Its text is the line of the log.
+/// Where a client goes. Its text is its line among the events.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Destination {
     /// The server's name.
@@ -62,12 +68,13 @@ impl fmt::Display for Destination {
 
 impl Board {
     /// No servers yet.
-    pub fn new(table: Table, admission: Admission) -> Self {
+    pub fn new(table: Table, admission: Admission, now: Instant) -> Self {
         Self {
             table,
             upstreams: Upstreams::default(),
             admission,
             events: EventLog::default(),
+            counts: ClientCounts::new(now),
             is_draining: false,
             version: 0,
         }
@@ -78,11 +85,11 @@ impl Board {
         self.admit(now)?;
         match self.table.pick(now, not).map(Destination::from) {
             Some(destination) => {
-                self.note("assigned", destination.to_string());
+                self.note_sent(&destination);
                 Ok(destination)
             }
             None => {
-                self.note_unavailable();
+                self.note_refusal(UNAVAILABLE);
                 Err(UNAVAILABLE)
             }
         }
@@ -100,7 +107,7 @@ impl Board {
         let pick = self.table.pick_of(now, not, |name| upstreams.address(name).is_some());
         let sent = pick.and_then(|pick| Some((upstreams.address(pick.name)?, Destination::from(pick))));
         let (address, destination) = sent.ok_or(UNAVAILABLE)?;
-        self.note("assigned", destination.to_string());
+        self.note_sent(&destination);
         Ok((destination, address))
     }
 
@@ -112,9 +119,24 @@ impl Board {
         }
     }
 
-    /// A client was sent away since no server was there.
-    pub fn note_unavailable(&mut self) {
-        self.note("unavailable", NONE_THERE.into());
+    /// A client was sent away, for that reason.
+    pub fn note_refusal(&mut self, refusal: Refusal) {
+        self.counts.note_refusal(refusal);
+        match refusal {
+            Refusal::Unavailable => self.note(Kind::Unavailable, NONE_THERE.into()),
+            Refusal::Unanswered => self.note(Kind::Unavailable, NO_ANSWER.into()),
+            Refusal::NotReady | Refusal::Draining | Refusal::Busy(_) => {}
+        }
+    }
+
+    /// What the log is to tell of clients, now and then.
+    pub fn take_counts(&mut self, now: Instant) -> Option<Counted> {
+        self.counts.take(now)
+    }
+
+    fn note_sent(&mut self, destination: &Destination) {
+        self.counts.note_sent(&destination.name);
+        self.note(Kind::Assigned, destination.to_string());
     }
 
     /// Takes a heartbeat that came from `address`. Tells what it changed, and what is new about the way there.
@@ -123,18 +145,18 @@ impl Board {
         heartbeat: Heartbeat,
         address: IpAddr,
         now: Instant,
-    ) -> Result<(Option<Change>, News), Refused> {
+    ) -> Result<(Vec<Change>, News), Refused> {
         let (name, url) = (heartbeat.name.clone(), heartbeat.url.clone());
-        let change = self.table.handle_heartbeat(heartbeat, address, now)?;
+        let changes = self.table.handle_heartbeat(heartbeat, address, now)?;
         self.version += 1;
-        change.iter().for_each(|change| self.note("server", change.to_string()));
-        Ok((change, self.upstreams.note(&name, &url, address)))
+        changes.iter().for_each(|change| self.note(Kind::Server, change.to_string()));
+        Ok((changes, self.upstreams.note(&name, &url, address)))
     }
 
     /// Looks at the clock. Tells what that changed.
     pub fn handle_timeout(&mut self, now: Instant) -> Vec<Change> {
         let changes = self.table.handle_timeout(now);
-        changes.iter().for_each(|change| self.note("server", change.to_string()));
+        changes.iter().for_each(|change| self.note(Kind::Server, change.to_string()));
         if !changes.is_empty() {
             let table = &self.table;
             self.upstreams.retain(|name| table.servers().any(|(known, _)| known == name));
@@ -150,7 +172,7 @@ impl Board {
     /// From now on no client is sent anywhere.
     pub fn drain(&mut self) {
         self.is_draining = true;
-        self.note("balancer", "this balancer is leaving".into());
+        self.note(Kind::Balancer, "this balancer is leaving".into());
     }
 
     /// Whether it is leaving.
@@ -170,6 +192,21 @@ impl Board {
     /// The servers.
     pub fn table(&self) -> &Table {
         &self.table
+    }
+
+    /// Another server than the one that is known runs under its name, at that URL and address.
+    /// Tells what to do.
+    pub fn note_namesake(&mut self, name: &str, url: &str, address: IpAddr) -> Option<String> {
+        let known = self.table.server(name)?;
+        let at = |url: &str, address| url.replace("{host}", &ws_url::host(address));
+        let text = format!(
+            "two servers are named {name}: the one at {} gets clients, the one at {} does not, since it was started \
+             earlier; give each a --name of its own",
+            at(&known.heartbeat.url, known.address),
+            at(url, address)
+        );
+        self.note(Kind::Server, text.clone());
+        Some(text)
     }
 
     /// How the servers are reached from here.
@@ -193,7 +230,7 @@ impl Board {
         self.version
     }
 
-    fn note(&mut self, kind: &'static str, text: String) {
+    fn note(&mut self, kind: Kind, text: String) {
         self.version += 1;
         self.events.add(Event { time: clock::unix_ms(), kind, text });
     }

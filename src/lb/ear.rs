@@ -7,10 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::balance::{Health, table::Change};
+use crate::balance::{Refused, table::Change};
 use crate::wire::Heartbeat;
 use crate::wire::heartbeat::DATAGRAM_BYTES_MAX;
 
+use super::board::{NO_ANSWER, NONE_THERE};
+use super::client_counts::{self, Counted};
 use super::node::Node;
 use super::proxy::Bell;
 use super::resolver::Resolver;
@@ -67,12 +69,13 @@ impl Listener {
     }
 
     fn note_heartbeat(&self, heartbeat: Heartbeat, from: SocketAddr) {
-        let (balancer, name) = (&self.node.options.name, heartbeat.name.clone());
-        let noted = self.node.board().handle_heartbeat(heartbeat, from.ip().to_canonical(), Instant::now());
+        let (balancer, address) = (&self.node.options.name, from.ip().to_canonical());
+        let (name, url) = (heartbeat.name.clone(), heartbeat.url.clone());
+        let noted = self.node.board().handle_heartbeat(heartbeat, address, Instant::now());
         match noted {
-            Ok((change, news)) => {
+            Ok((changes, news)) => {
                 self.node.metrics.accepted();
-                change.iter().for_each(|change| self.tell(change));
+                changes.iter().for_each(|change| self.tell(change));
                 match news {
                     News::None => {}
                     News::Name => self.resolver.wake(),
@@ -83,29 +86,54 @@ impl Listener {
                     }
                 }
             }
-            Err(why) => self.node.metrics.refused(why),
+            Err(why) => {
+                self.node.metrics.refused(why);
+                if why == (Refused::Namesake { is_first: true })
+                    && let Some(text) = self.node.board().note_namesake(&name, &url, address)
+                {
+                    log::warn!("{balancer}: {text}");
+                }
+            }
         }
     }
 
-    /// Waits for the next datagram no longer than until somebody who is silent changes.
+    /// Waits for the next datagram no longer than until somebody who is silent changes, or clients
+    /// are to be counted.
     fn note_silence(&self) {
         let now = Instant::now();
-        let (changes, next) = {
+        let (changes, counted, next) = {
             let mut board = self.node.board();
-            (board.handle_timeout(now), board.poll_timeout())
+            (board.handle_timeout(now), board.take_counts(now), board.poll_timeout())
         };
         changes.iter().for_each(|change| self.tell(change));
-        let wait = next.map(|at| at.saturating_duration_since(now).max(WAIT_MIN));
-        if let Err(error) = self.socket.set_read_timeout(wait) {
+        counted.iter().for_each(|counted| self.tell_counts(counted));
+        let wait = next.map_or(client_counts::INTERVAL, |at| at.saturating_duration_since(now));
+        let wait = wait.clamp(WAIT_MIN, client_counts::INTERVAL);
+        if let Err(error) = self.socket.set_read_timeout(Some(wait)) {
             log::error!("{}: heartbeats cannot be waited for: {error}", self.node.options.name);
         }
     }
 
     /// Clients of a server that is gone, or was before it began anew, have nobody there.
     fn tell(&self, change: &Change) {
-        log::info!("{}: {change}", self.node.options.name);
-        if change.health == Health::Gone || change.has_restarted {
+        let level = if change.is_bad() { log::Level::Warn } else { log::Level::Info };
+        log::log!(level, "{}: {change}", self.node.options.name);
+        if change.orphans_clients() {
             self.proxy.gone(&change.name);
+        }
+    }
+
+    fn tell_counts(&self, counted: &Counted) {
+        let balancer = &self.node.options.name;
+        if !counted.sent.is_empty() {
+            log::info!("{balancer}: {counted}");
+        }
+        for (what, count) in [(NONE_THERE, counted.unavailable), (NO_ANSWER, counted.unanswered)] {
+            match count {
+                0 => {}
+                1 => log::warn!("{balancer}: {what}"),
+                count => log::warn!("{balancer}: {what} ({count} times)"),
+            }
         }
     }
 }

@@ -24,6 +24,7 @@ pub struct Metrics {
     moved: Counter,
     newcomers_lost: Counter,
     heads_refused: Family<Rule, Counter>,
+    left_out: Counter,
     dials_failed: Family<Reason, Counter>,
     bytes: Family<Direction, Counter>,
     writes: Counter,
@@ -107,6 +108,11 @@ impl Metrics {
             self.heads_refused.clone(),
         );
         registry.register(
+            "proxy_fields_left_out",
+            "fields of proxied requests, and parts of their queries, that no server was told: too much, or not understood",
+            self.left_out.clone(),
+        );
+        registry.register(
             "proxy_dials_failed",
             "servers that did not take a proxied client, by what happened",
             self.dials_failed.clone(),
@@ -127,7 +133,7 @@ impl Metrics {
     /// A client was sent away.
     pub fn refused_client(&self, why: Refusal) {
         match why {
-            Refusal::Unavailable(_) => self.unavailable.inc(),
+            Refusal::Unavailable | Refusal::Unanswered => self.unavailable.inc(),
             Refusal::Busy(_) => self.delayed.inc(),
             Refusal::Draining | Refusal::NotReady => 0,
         };
@@ -152,7 +158,7 @@ impl Metrics {
     pub fn refused(&self, why: Refused) {
         let rule = match why {
             Refused::Stale => STALE,
-            Refused::Namesake => NAMESAKE,
+            Refused::Namesake { .. } => NAMESAKE,
             Refused::TableFull => TABLE_FULL,
         };
         self.refused.get_or_create(&rule).inc();
@@ -185,6 +191,11 @@ impl Metrics {
     /// A request was not passed on.
     pub fn head_refused(&self, rule: &'static str) {
         self.heads_refused.get_or_create(&Rule { rule }).inc();
+    }
+
+    /// So much of a request was not passed on.
+    pub fn left_out(&self, count: usize) {
+        self.left_out.inc_by(count as u64);
     }
 
     /// A server did not take a proxied client.

@@ -3,6 +3,7 @@
 
 pub mod address;
 pub mod board;
+pub mod client_counts;
 pub mod ear;
 pub mod live;
 pub mod metrics;

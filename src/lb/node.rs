@@ -61,7 +61,8 @@ impl Node {
     pub fn new(options: Options, metrics: Metrics, registry: Registry) -> Self {
         let started = Instant::now();
         let table = Table::new(options.name.clone(), options.weights);
-        let board = Mutex::new(Board::new(table, Admission::new(options.admitted_per_second, started)));
+        let admission = Admission::new(options.admitted_per_second, started);
+        let board = Mutex::new(Board::new(table, admission, started));
         Self { options, metrics, registry, started, board }
     }
 

@@ -15,8 +15,10 @@ const RETRY_AFTER_SECONDS: u64 = 1;
 /// Why not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// No server is there. The text is for the log.
-    Unavailable(&'static str),
+    /// No server is there.
+    Unavailable,
+    /// The servers that were chosen did not answer.
+    Unanswered,
     /// The same, to somebody who only asks whether clients may come.
     NotReady,
     /// This balancer is leaving.
@@ -36,7 +38,7 @@ impl Refusal {
     /// The answer, with a time to wait that is another one each time.
     pub fn respond(self) -> Response {
         let (error, message) = match self {
-            Self::Unavailable(_) => ("unavailable", "no application server is available"),
+            Self::Unavailable | Self::Unanswered => ("unavailable", "no application server is available"),
             Self::NotReady => ("not_ready", "no application server is available"),
             Self::Draining => ("draining", "this balancer is leaving: ask another"),
             Self::Busy(_) => ("busy", "many clients come at once: come back at your turn"),

@@ -9,6 +9,7 @@ use crate::net::{Key, Post};
 use crate::serve::assets::{self, Page};
 use crate::serve::service::{Answer, Pace, Service};
 use crate::serve::{Clients, metrics};
+use crate::wire::forward::Accepted;
 use crate::wire::http::Method;
 use crate::wire::{self, Forward, Request, Response, Status};
 
@@ -18,7 +19,7 @@ use super::node::Node;
 use super::proxy::Place;
 use super::proxy::relay::{Letter, Newcomer};
 use super::refusal::Refusal;
-use super::status;
+use super::{status, ws_url};
 
 /// One per reactor.
 pub struct BalancerService {
@@ -46,16 +47,15 @@ impl BalancerService {
         match sent {
             Ok(destination) => {
                 self.node.metrics.assigned();
-                log::info!("{balancer}: {destination}");
+                log::debug!("{balancer}: {destination}");
                 let key = self.node.options.cluster_key.as_ref();
-                let url = address::url(&destination, request.hostname(), balancer, key);
+                // HTTP/1.0 may name no host: then the server is where its heartbeats come from.
+                let own = ws_url::host(destination.address);
+                let url = address::url(&destination, request.hostname().unwrap_or(&own), balancer, key);
                 Response::json(&Assignment { url: &url, node: &destination.name })
             }
             Err(refusal) => {
                 self.node.metrics.refused_client(refusal);
-                if let Refusal::Unavailable(text) = refusal {
-                    log::warn!("{balancer}: {text}");
-                }
                 refusal.respond()
             }
         }
@@ -71,13 +71,14 @@ impl BalancerService {
 
     /// What is refused here is refused before any server hears of it.
     fn proxy(&self, request: &Request<'_>) -> Answer<Watcher> {
-        let (request, greeting) = match Forward::parse(request) {
-            Ok(forward) => forward,
+        let Accepted { forward, greeting, left_out } = match Forward::parse(request) {
+            Ok(accepted) => accepted,
             Err(error) => {
                 self.node.metrics.head_refused(error.name());
                 return Answer::Refuse(Response::error(error.status(), error.code(), &error.to_string()));
             }
         };
+        self.node.metrics.left_out(left_out);
         if self.node.board().is_draining() {
             return Answer::Refuse(Refusal::Draining.respond());
         }
@@ -89,7 +90,7 @@ impl BalancerService {
         let (node, relay) = (Arc::clone(&self.node), self.relay.clone());
         Answer::HandOver(Box::new(move |stream, rest| {
             let (rest, greeting) = (rest.into(), greeting[..].into());
-            let newcomer = Newcomer { stream, rest, request, greeting, place };
+            let newcomer = Newcomer { stream, rest, request: forward, greeting, place };
             if relay.send(Letter::Client(Box::new(newcomer))).is_err() {
                 node.metrics.newcomer_lost();
             }
@@ -100,24 +101,21 @@ impl BalancerService {
 impl Service for BalancerService {
     type Session = Watcher;
 
+    fn allowed_origin(&self, path: &str) -> Option<&str> {
+        matches!(path, "/assign" | "/status").then_some(&*self.node.options.cors_origin)
+    }
+
     fn handle_request(&mut self, _: Key, request: &Request<'_>, now: Instant) -> Answer<Watcher> {
-        let is_for_pages = matches!(request.path, "/assign" | "/status");
-        let response = match request.path {
+        Answer::Respond(match request.path {
             "/ws" => return self.proxy(request),
-            "/status" if request.values("upgrade").next().is_some() => return Answer::WebSocket(Watcher),
+            "/status" if request.wants_websocket() => return Answer::WebSocket(Watcher),
             "/assign" if request.method == Method::Get => self.assign(request, now),
-            "/assign" => {
-                Response::error(Status::METHOD_NOT_ALLOWED, "method_not_allowed", "only GET assigns")
-            }
+            "/assign" => Response::only("GET, OPTIONS", "only GET assigns"),
             "/status" => status::respond(&self.node, now),
             "/metrics" => metrics::respond(&self.node.registry),
             "/live" => Response::ok("text/plain", "live\n"),
             "/ready" => self.ready(now),
             _ => assets::respond(Page::Balancer, request).unwrap_or_else(Response::not_found),
-        };
-        Answer::Respond(match is_for_pages {
-            true => response.with("Access-Control-Allow-Origin", self.node.options.cors_origin.clone()),
-            false => response,
         })
     }
 

@@ -6,6 +6,7 @@ pub mod connection;
 pub mod descriptors;
 pub mod dial;
 pub mod doorbell;
+pub mod host;
 pub mod listener;
 pub mod mailbox;
 pub mod outbox;

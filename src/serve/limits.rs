@@ -17,9 +17,11 @@ pub struct Limits {
     pub answer_bytes_max: usize,
     /// Bytes that may wait for one client while more is read from it.
     pub read_ahead_bytes_max: usize,
-    /// From accept to a whole request head.
+    /// From accept to the first byte of a request, and from the first byte of any to its whole
+    /// head.
     pub head_timeout: Duration,
-    /// From one answer to the next whole request head.
+    /// From one answer to the first byte of the next request. Longer than load balancers keep idle
+    /// connections, 60 s, or they write requests into connections that are being closed.
     pub keep_alive_timeout: Duration,
     /// From a request to its answer, where that comes from another thread.
     pub answer_timeout: Duration,
@@ -42,7 +44,7 @@ impl Default for Limits {
             answer_bytes_max: 8 * 1024 * 1024,
             read_ahead_bytes_max: 64 * 1024,
             head_timeout: Duration::from_secs(5),
-            keep_alive_timeout: Duration::from_secs(15),
+            keep_alive_timeout: Duration::from_secs(75),
             answer_timeout: Duration::from_secs(5),
             send_timeout: Duration::from_secs(60),
             ping_after: Duration::from_secs(25),

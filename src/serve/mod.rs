@@ -6,6 +6,7 @@ pub mod clients;
 pub mod clock;
 pub mod limits;
 pub mod metrics;
+mod pongs;
 pub mod process;
 pub mod reactor;
 pub mod server;

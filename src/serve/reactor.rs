@@ -6,18 +6,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use mio::Waker;
 
 use crate::net::listener::Accepted;
 use crate::net::{Key, Listener, Poller, Readiness, Received};
 use crate::wire::http::{self, Method, Request};
+use crate::wire::response::ALLOWED;
 use crate::wire::upgrade::Upgrade;
-use crate::wire::{CloseReason, Event, HeadError, Status, frame};
+use crate::wire::{CloseReason, Event, HeadError, Response, Status, cors, frame};
 
 use super::clients::{Client, Clients, Phase};
 use super::limits::{ACCEPTS_PER_TURN, Limits, READ_BUFFER_BYTES_MIN, RETRY, TICK};
 use super::metrics::{Metrics, TurnSeconds};
+use super::pongs::Pongs;
 use super::service::{Answer, Pace, Service};
 use super::stopwatch::Stopwatch;
 
@@ -212,14 +213,11 @@ impl<S: Service> Reactor<S> {
     }
 
     fn handle_bytes(&mut self, id: Key, filled: usize, now: Instant) {
-        let (mut from, mut pong) = (0, None);
-        while let Some(used) = self.handle_next(id, from, filled, &mut pong, now) {
+        let (mut from, mut pongs) = (0, Pongs::default());
+        while let Some(used) = self.handle_next(id, from, filled, &mut pongs, now) {
             from += used;
         }
-        // RFC 6455, section 5.5.3: of several pings only the latest needs an answer, which bounds what a flood costs.
-        if let Some(pong) = pong {
-            self.clients.send(id, &pong);
-        }
+        pongs.take().iter().for_each(|pong| self.clients.send(id, pong));
     }
 
     /// One request or frame. Returns how many bytes it had; `None` when the rest has to wait or does not count.
@@ -228,7 +226,7 @@ impl<S: Service> Reactor<S> {
         id: Key,
         from: usize,
         filled: usize,
-        pong: &mut Option<Bytes>,
+        pongs: &mut Pongs,
         now: Instant,
     ) -> Option<usize> {
         let client = self.clients.slots.get_mut(id)?;
@@ -240,12 +238,18 @@ impl<S: Service> Reactor<S> {
                     self.hold_further_requests(id, from + end, filled).then_some(end)
                 }
                 Ok(None) => {
+                    let is_first = *searched == 0;
                     *searched = bytes.len();
                     client.connection.hold(bytes);
+                    if is_first {
+                        // A request may begin when the wait for it is nearly over.
+                        self.clients.set_deadline(id, now + self.limits.head_timeout);
+                    }
                     None
                 }
                 Err(error) => {
-                    self.refuse_head(id, error);
+                    let wants_page = wants_page(bytes);
+                    self.refuse_head(id, error, wants_page);
                     None
                 }
             },
@@ -258,12 +262,16 @@ impl<S: Service> Reactor<S> {
                     match event {
                         None | Some(Event::Pong(_)) => {}
                         Some(Event::Ping(payload)) => {
-                            let mut frame = Vec::with_capacity(payload.len() + 2);
-                            frame::encode_pong(payload, &mut frame);
-                            *pong = Some(frame.into());
+                            if let Some(pong) = pongs.answer(payload) {
+                                self.clients.send(id, &pong);
+                            }
                         }
-                        Some(Event::Close(code)) => self.clients.closed_by_peer(id, code),
+                        Some(Event::Close(code)) => {
+                            pongs.take().iter().for_each(|pong| self.clients.send(id, pong));
+                            self.clients.closed_by_peer(id, code);
+                        }
                         Some(message) => {
+                            pongs.take().iter().for_each(|pong| self.clients.send(id, pong));
                             self.clients.tally.messages += 1;
                             self.service.handle_message(id, message, &mut self.clients, now);
                         }
@@ -299,17 +307,31 @@ impl<S: Service> Reactor<S> {
 
     fn handle_head(&mut self, id: Key, head: Range<usize>, filled: usize, now: Instant) {
         let rest = head.end..filled;
-        let request = match Request::parse(&self.buffer[head]) {
+        let request = match Request::parse(&self.buffer[head.clone()]) {
             Ok(request) => request,
-            Err(error) => return self.refuse_head(id, error),
+            Err(error) => return self.refuse_head(id, error, wants_page(&self.buffer[head])),
         };
-        if request.method == Method::Post && !S::POSTS.contains(&request.path) {
-            return self.refuse_head(id, HeadError::Method);
+        let is_for_posts = S::POSTS.contains(&request.path);
+        if request.method == Method::Post && !is_for_posts {
+            return self.refuse_head(id, HeadError::Method, false);
         }
         let (head_only, keep_alive) = (request.method == Method::Head, request.keep_alive);
+        let origin = self.service.allowed_origin(request.path).map(str::to_owned);
+        let allow = |response: Response| match &origin {
+            Some(origin) => cors::allow(response, origin),
+            None => response,
+        };
+        if request.method == Method::Options {
+            let response = match (&origin, is_for_posts) {
+                (Some(origin), _) => cors::preflight(&request, origin, ALLOWED),
+                (None, true) => Response::options("POST, OPTIONS"),
+                (None, false) => Response::options(ALLOWED),
+            };
+            return self.clients.answer(id, &response, head_only, keep_alive);
+        }
         match self.service.handle_request(id, &request, now) {
-            Answer::Respond(response) => self.clients.answer(id, &response, head_only, keep_alive),
-            Answer::Refuse(response) => self.clients.answer(id, &response, head_only, false),
+            Answer::Respond(response) => self.clients.answer(id, &allow(response), head_only, keep_alive),
+            Answer::Refuse(response) => self.clients.answer(id, &allow(response), head_only, false),
             Answer::HandOver(take) => {
                 if let Some(stream) = self.clients.release(id, &self.poller) {
                     take(stream, &self.buffer[rest]);
@@ -334,9 +356,14 @@ impl<S: Service> Reactor<S> {
         }
     }
 
-    fn refuse_head(&mut self, id: Key, error: HeadError) {
+    fn refuse_head(&mut self, id: Key, error: HeadError, wants_page: bool) {
         self.metrics.head_refused(error);
-        self.clients.refuse(id, error.status(), error.code(), &error.to_string(), false);
+        let (status, message) = (error.status(), error.to_string());
+        let response = match wants_page {
+            true => Response::error_page(status, &message),
+            false => Response::error(status, error.code(), &message),
+        };
+        self.clients.answer(id, &response, false, false);
     }
 
     fn serve(&mut self, now: Instant) {
@@ -356,7 +383,7 @@ impl<S: Service> Reactor<S> {
                     self.clients.set_deadline(id, now + self.limits.keep_alive_timeout);
                 }
                 Phase::Head { .. } if client.connection.held() == 0 => self.clients.remove(id),
-                Phase::Head { .. } => self.refuse_head(id, HeadError::TooSlow),
+                Phase::Head { .. } => self.refuse_head(id, HeadError::TooSlow, false),
                 Phase::Waiting { head_only, .. } => {
                     let message = "the server is too busy to answer";
                     self.clients.refuse(id, Status::UNAVAILABLE, "busy", message, head_only);
@@ -392,6 +419,12 @@ impl<S: Service> Reactor<S> {
             self.service.handle_gone(id, session, &mut self.clients);
         }
     }
+}
+
+/// Whether somebody looks at the answer to a head that was not understood: browsers ask for pages,
+/// before they tell their cookies.
+fn wants_page(head: &[u8]) -> bool {
+    memchr::memmem::find(head, b"text/html").is_some()
 }
 
 /// A peer that does not take what it was sent is not asked for more: a WebSocket may have a little waiting, and the

@@ -46,7 +46,12 @@ pub trait Service: Send + 'static {
     /// Paths to which a client may `POST`.
     const POSTS: &[&str] = &[];
 
-    /// A request head. Its `id` names the connection until it ends.
+    /// The origin whose pages may ask for this path, or `*`; `None`: only pages from here.
+    fn allowed_origin(&self, _path: &str) -> Option<&str> {
+        None
+    }
+
+    /// A request head, of any method but `OPTIONS`. Its `id` names the connection until it ends.
     fn handle_request(&mut self, id: Key, request: &Request<'_>, now: Instant) -> Answer<Self::Session>;
 
     /// The WebSocket is open.

@@ -11,7 +11,10 @@ use crate::net::Key;
 use crate::serve::assets::{self, Page};
 use crate::serve::service::{Answer, Service};
 use crate::serve::{self, Clients, Server};
-use crate::wire::{Event, Request, Response};
+use crate::wire::{Event, Request, Response, Status};
+
+/// In the URL of a balancer: the host that the browser used.
+const HOST: &str = "{host}";
 
 /// How a frontend server is set up.
 #[derive(Clone, Debug)]
@@ -74,11 +77,18 @@ impl Service for FileService {
 
     fn handle_request(&mut self, _: Key, request: &Request<'_>, _: Instant) -> Answer<()> {
         Answer::Respond(match request.path {
-            "/config.json" => {
-                let here = |url: &String| url.replace("{host}", request.hostname());
-                let balancers = self.balancers.iter().map(here).collect();
-                Response::json(&Config { balancers, proxy: self.proxy })
-            }
+            "/config.json" => match request.hostname() {
+                None if self.balancers.iter().any(|url| url.contains(HOST)) => {
+                    let message =
+                        "where the balancers are depends on the Host header, which this request lacks";
+                    Response::error(Status::BAD_REQUEST, "malformed", message)
+                }
+                hostname => {
+                    let here = |url: &String| url.replace(HOST, hostname.unwrap_or_default());
+                    let balancers = self.balancers.iter().map(here).collect();
+                    Response::json(&Config { balancers, proxy: self.proxy })
+                }
+            },
             "/live" | "/ready" => Response::ok("text/plain", "live\n"),
             _ => assets::respond(Page::Chat, request).unwrap_or_else(Response::not_found),
         })

@@ -11,6 +11,9 @@ use super::client_nonce::ClientNonce;
 use super::limits::{STREAMS_MAX, TEXT_BYTES_MAX};
 use super::name::{Fault, Kind, Name};
 use super::stream::StreamId;
+use super::subject::Subject;
+use super::surrogates;
+use super::visibility::is_blank;
 
 /// What a client asks for. Borrows from the frame wherever the JSON has no escapes.
 #[derive(Debug, PartialEq, Eq)]
@@ -82,9 +85,11 @@ pub enum ErrorCode {
     NameEmpty,
     NameTooLong,
     NameControlCharacter,
+    NameInvisibleCharacter,
     RoomEmpty,
     RoomTooLong,
     RoomControlCharacter,
+    RoomInvisibleCharacter,
     TextEmpty,
     TextTooLong,
     IdEmpty,
@@ -102,7 +107,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, in the order of the table.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::NotJson,
         Self::UnknownType,
         Self::MissingField,
@@ -110,9 +115,11 @@ impl ErrorCode {
         Self::NameEmpty,
         Self::NameTooLong,
         Self::NameControlCharacter,
+        Self::NameInvisibleCharacter,
         Self::RoomEmpty,
         Self::RoomTooLong,
         Self::RoomControlCharacter,
+        Self::RoomInvisibleCharacter,
         Self::TextEmpty,
         Self::TextTooLong,
         Self::IdEmpty,
@@ -138,9 +145,11 @@ impl ErrorCode {
             Self::NameEmpty => "name_empty",
             Self::NameTooLong => "name_too_long",
             Self::NameControlCharacter => "name_control_character",
+            Self::NameInvisibleCharacter => "name_invisible_character",
             Self::RoomEmpty => "room_empty",
             Self::RoomTooLong => "room_too_long",
             Self::RoomControlCharacter => "room_control_character",
+            Self::RoomInvisibleCharacter => "room_invisible_character",
             Self::TextEmpty => "text_empty",
             Self::TextTooLong => "text_too_long",
             Self::IdEmpty => "id_empty",
@@ -162,35 +171,42 @@ impl ErrorCode {
             (Kind::User, Fault::Empty) => Self::NameEmpty,
             (Kind::User, Fault::TooLong(_)) => Self::NameTooLong,
             (Kind::User, Fault::ControlCharacter) => Self::NameControlCharacter,
+            (Kind::User, Fault::InvisibleCharacter(_)) => Self::NameInvisibleCharacter,
             (Kind::Room, Fault::Empty) => Self::RoomEmpty,
             (Kind::Room, Fault::TooLong(_)) => Self::RoomTooLong,
             (Kind::Room, Fault::ControlCharacter) => Self::RoomControlCharacter,
+            (Kind::Room, Fault::InvisibleCharacter(_)) => Self::RoomInvisibleCharacter,
             (Kind::Id, Fault::Empty) => Self::IdEmpty,
             (Kind::Id, Fault::TooLong(_)) => Self::IdTooLong,
-            (Kind::Id, Fault::ControlCharacter) => Self::IdControlCharacter,
+            // Nobody looks at an id, so it is not looked through for the second.
+            (Kind::Id, Fault::ControlCharacter | Fault::InvisibleCharacter(_)) => Self::IdControlCharacter,
         }
     }
 }
 
 impl<'a> ClientMessage<'a> {
-    /// Reads one text frame.
+    /// Reads one text frame, of which [`ClientMessage::prepare`] has made what can be read.
     pub fn parse(text: &'a str) -> Result<Self, Refusal<'a>> {
+        let refuse = |code, message| {
+            let Subject { room, id } = Subject::read(text);
+            Refusal { code, message, room, id }
+        };
         // A derived struct would also accept a JSON array.
         if !text.trim_ascii_start().starts_with('{') {
-            return Err(refusal(ErrorCode::NotJson, "the frame is not a JSON object".into()));
+            return Err(refuse(ErrorCode::NotJson, "the frame is not a JSON object".into()));
         }
         let fields: Fields<'a> = serde_json::from_str(text).map_err(|error| match error.classify() {
-            Category::Data => refusal(ErrorCode::WrongField, error.to_string()),
-            _ => refusal(ErrorCode::NotJson, format!("the frame is not a JSON object: {error}")),
+            Category::Data => refuse(ErrorCode::WrongField, error.to_string()),
+            _ => refuse(ErrorCode::NotJson, format!("the frame is not a JSON object: {error}")),
         })?;
         let about = (fields.room.text(), fields.id.text());
         fields.build().map_err(|refusal| Refusal { room: about.0, id: about.1, ..refusal })
     }
 
-    /// The room and the id that a frame is about, as far as it says.
-    pub fn subject(text: &'a str) -> (Option<Cow<'a, str>>, Option<Cow<'a, str>>) {
-        let fields: Option<Fields<'a>> = serde_json::from_str(text).ok();
-        fields.map_or((None, None), |fields| (fields.room.text(), fields.id.text()))
+    /// What RFC 8259 lets a reader mend: a byte order mark before the text (section 8.1), and lone
+    /// surrogates in it (section 8.2).
+    pub fn prepare(frame: &str) -> Cow<'_, str> {
+        surrogates::replace(frame.strip_prefix('\u{feff}').unwrap_or(frame))
     }
 }
 
@@ -251,6 +267,9 @@ fn name<'a>(kind: Kind, field: Field<'a>) -> Result<Name<'a>, Refusal<'a>> {
             Fault::Empty => format!("{field} is empty"),
             Fault::TooLong(bytes) => format!("{field} is {bytes} bytes; at most {most} are allowed"),
             Fault::ControlCharacter => format!("{field} holds a control character"),
+            Fault::InvisibleCharacter(letter) => {
+                format!("{field} holds U+{:04X}, which is not seen", u32::from(letter))
+            }
         };
         refusal(ErrorCode::of_name(kind, fault), message)
     })
@@ -268,7 +287,7 @@ fn chat_text<'a>(field: Field<'a>) -> Result<Cow<'a, str>, Refusal<'a>> {
         let message = format!("text is {} bytes; at most {TEXT_BYTES_MAX} are allowed", text.len());
         return Err(refusal(ErrorCode::TextTooLong, message));
     }
-    if text.chars().all(char::is_whitespace) {
+    if is_blank(&text) {
         return Err(refusal(ErrorCode::TextEmpty, "text is empty".into()));
     }
     Ok(text)

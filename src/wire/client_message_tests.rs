@@ -54,6 +54,42 @@ fn a_refusal_says_what_it_is_about() {
     assert_eq!((refusal.room.as_deref(), refusal.id.as_deref()), (Some("r"), Some("7")));
 }
 
+/// Whatever is wrong with a frame, the client learns which message it was, as long as that can be
+/// read.
+#[test]
+fn a_refusal_of_what_is_no_json_says_what_it_is_about() {
+    for (text, code) in [
+        (r#""\x""#, ErrorCode::NotJson),
+        ("\"\n\"", ErrorCode::NotJson),
+        ("NaN", ErrorCode::NotJson),
+        (r#""cut"#, ErrorCode::NotJson),
+        ("7", ErrorCode::WrongField),
+        ("[1e99999]", ErrorCode::WrongField),
+        (r#""a","text":"b""#, ErrorCode::WrongField),
+    ] {
+        let frame = format!(r#"{{"type":"send","room":"r","id":"7","text":{text}}}"#);
+        let refusal = ClientMessage::parse(&frame).unwrap_err();
+        assert_eq!(refusal.code, code, "{frame}: {refusal:?}");
+        assert_eq!((refusal.room.as_deref(), refusal.id.as_deref()), (Some("r"), Some("7")), "{frame}");
+    }
+}
+
+/// Half an emoji, as JavaScript cuts and escapes it, is what it shows: U+FFFD.
+#[test]
+fn lone_surrogates_and_a_byte_order_mark_are_mended() {
+    let frame = "\u{feff}{\"type\":\"send\",\"room\":\"r\",\"id\":\"1\",\"text\":\"hi \\ud83d!\"}";
+    let prepared = ClientMessage::prepare(frame);
+    let Ok(ClientMessage::Send { text, .. }) = ClientMessage::parse(&prepared) else { panic!("a send") };
+    assert_eq!(text, "hi \u{fffd}!");
+    assert!(matches!(ClientMessage::prepare(r#"{"type":"ping"}"#), Cow::Borrowed(_)));
+}
+
+#[test]
+fn a_text_of_which_nothing_is_seen_is_empty() {
+    let frame = r#"{"type":"send","room":"r","id":"1","text":"\u200b \u2800"}"#;
+    assert_eq!(ClientMessage::parse(frame).unwrap_err().code, ErrorCode::TextEmpty);
+}
+
 #[test]
 fn plain_strings_are_borrowed_and_escapes_are_not() {
     let Ok(ClientMessage::Send { text, .. }) =

@@ -1,23 +1,31 @@
 //! A WebSocket request as a proxy makes it anew for the server behind it (RFC 9110, section 7.6).
 //!
-//! Nothing of the client's bytes is passed on: what was understood is written again, so that there is nothing that the
-//! server could understand otherwise. What is ambiguous is refused.
+//! Nothing of the client's bytes is passed on: what was understood is written again, so that there
+//! is nothing that the server could understand otherwise. So whatever a server takes is taken here
+//! too: fields that mean a list are joined, and what is only passed on is left out where it is not
+//! understood or too much, instead of refusing the client.
 
 use core::net::IpAddr;
 
 use bytes::Bytes;
 
 use super::http::{HEADERS_MAX, Request};
-use super::response::Status;
 use super::upgrade::{Upgrade, UpgradeError};
 
-/// Longest request that is kept for a client, in bytes: for as long as it stays, since a later server gets the same.
+/// What is kept of a request besides its key, in bytes: for as long as the client stays, since a
+/// later server gets the same. A browser's fields but its cookies take about 600.
 pub const KEPT_BYTES_MAX: usize = 4096;
+/// What is kept of the hops in `X-Forwarded-For`, in bytes: the nearest ones, which are believed
+/// first.
+pub const HOPS_BYTES_MAX: usize = 1024;
 
 /// Fields that end here (RFC 9110, section 7.6.1), that are written anew, or that would promise what a proxy that
 /// follows frames cannot keep: extensions change what the frames of a connection mean, and the next server may choose others.
-const NOT_PASSED_ON: [&str; 19] = [
+const NOT_PASSED_ON: [&str; 21] = [
     "connection",
+    // Most of a request, for the whole stay, of other programs at the same host, and no server
+    // reads it.
+    "cookie",
     "forwarded",
     "host",
     "keep-alive",
@@ -27,6 +35,7 @@ const NOT_PASSED_ON: [&str; 19] = [
     "sec-websocket-accept",
     "sec-websocket-extensions",
     "sec-websocket-key",
+    "sec-websocket-protocol",
     "sec-websocket-version",
     "te",
     "trailer",
@@ -39,8 +48,9 @@ const NOT_PASSED_ON: [&str; 19] = [
 ];
 /// What the balancers and servers put into the query, which is new for each server.
 const NOT_ASKED_AGAIN: [&str; 3] = ["not", "ticket", "via"];
-/// Fields that are written anew; the rest of [`HEADERS_MAX`] may be the client's.
-const WRITTEN: usize = 8;
+/// Fields that are written anew before the lines that are kept; those may be the rest of
+/// [`HEADERS_MAX`].
+const WRITTEN: usize = 7;
 
 /// What is kept of a client's request.
 #[derive(Debug, PartialEq, Eq)]
@@ -50,83 +60,51 @@ pub struct Forward {
     key: [u8; 24],
     query: Box<str>,
     forwarded_for: Box<str>,
-    /// Whole lines, `X-Forwarded-Host` first.
+    /// Whole lines, `X-Forwarded-Host` and the sub-protocols first.
     lines: Box<[u8]>,
 }
 
-/// Why a request is not passed on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum ForwardError {
-    /// It cannot become a WebSocket.
-    #[error("{0}")]
-    Upgrade(UpgradeError),
-    /// A field that decides what the connection becomes is there twice: two readers may take one each.
-    #[error("a header that must be there once is there twice")]
-    Duplicate,
-    /// A length where no body can be: the begin of request smuggling (RFC 9112, section 11.2).
-    #[error("a WebSocket request has no body and tells no length")]
-    Body,
-    /// `X-Forwarded-For` is not plain text.
-    #[error("X-Forwarded-For is no list of addresses")]
-    ForwardedFor,
-    /// More than [`KEPT_BYTES_MAX`], or too many fields.
-    #[error("the request is larger than what is kept of one, 4 KiB, or has more than 40 headers")]
-    TooLarge,
+/// A request that is passed on.
+#[derive(Debug)]
+pub struct Accepted {
+    /// What each server is asked.
+    pub forward: Forward,
+    /// What answers the client when a server has taken it.
+    pub greeting: Bytes,
+    /// Fields, and parts of the query, that are left out since they are too much or not understood.
+    pub left_out: usize,
 }
 
-impl From<UpgradeError> for ForwardError {
-    fn from(error: UpgradeError) -> Self {
-        Self::Upgrade(error)
-    }
+/// What is kept, while there is room for it.
+struct Room {
+    bytes: usize,
+    left_out: usize,
 }
 
-impl ForwardError {
-    /// The status that answers it (docs/protocol.md, section 8).
-    pub fn status(self) -> Status {
-        match self {
-            Self::Upgrade(error) => error.status(),
-            Self::TooLarge => Status::HEAD_TOO_LARGE,
-            Self::Duplicate | Self::Body | Self::ForwardedFor => Status::BAD_REQUEST,
+impl Room {
+    fn take(&mut self, bytes: usize) -> bool {
+        let fits = bytes <= self.bytes;
+        match fits {
+            true => self.bytes -= bytes,
+            false => self.left_out += 1,
         }
-    }
-
-    /// The `error` in the answer's body.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::Upgrade(error) => error.code(),
-            Self::TooLarge => "head_too_large",
-            Self::Duplicate | Self::Body | Self::ForwardedFor => "malformed",
-        }
-    }
-
-    /// Its name in metrics, one for each rule.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Upgrade(error) => error.name(),
-            Self::Duplicate => "duplicate",
-            Self::Body => "body",
-            Self::ForwardedFor => "forwarded_for",
-            Self::TooLarge => "too_large",
-        }
+        fits
     }
 }
 
 impl Forward {
-    /// Takes what is to be kept of a request; also says what answers the client when a server has taken it.
-    pub fn parse(request: &Request<'_>) -> Result<(Self, Bytes), ForwardError> {
+    /// Takes what is to be kept of a request.
+    pub fn parse(request: &Request<'_>) -> Result<Accepted, UpgradeError> {
         let upgrade = Upgrade::parse(request)?;
-        refuse_ambiguities(request)?;
         let key = request.values("sec-websocket-key").next().and_then(|key| key.first_chunk());
+        let mut room = Room { bytes: KEPT_BYTES_MAX, left_out: 0 };
         let forward = Self {
             key: *key.ok_or(UpgradeError::Key)?,
-            query: own_query(request.query.unwrap_or_default()).into(),
-            forwarded_for: forwarded_for(request)?.into(),
-            lines: lines(request).into(),
+            forwarded_for: forwarded_for(request, &mut room).into(),
+            query: own_query(request.query.unwrap_or_default(), &mut room).into(),
+            lines: lines(request, &mut room).into(),
         };
-        if forward.kept_bytes() > KEPT_BYTES_MAX || request.headers().count() > HEADERS_MAX - WRITTEN {
-            return Err(ForwardError::TooLarge);
-        }
-        Ok((forward, upgrade.response()))
+        Ok(Accepted { forward, greeting: upgrade.response(), left_out: room.left_out })
     }
 
     /// The request head for the server at `authority`, whose own path and query are `target`, from a client at `peer`.
@@ -140,8 +118,10 @@ impl Forward {
         let peer = peer.map(|address| address.to_canonical().to_string());
         let hops: Vec<_> = Some(&**forwarded_for).filter(|hops| !hops.is_empty()).into_iter().collect();
         let hops = hops.into_iter().chain(peer.as_deref()).collect::<Vec<_>>().join(", ");
+        // RFC 9112, section 3.2.1: a URL may have no path, a request must.
+        let root = if target.starts_with('/') { "" } else { "/" };
         let mut head =
-            format!("GET {target}{separator}{query} HTTP/1.1\r\nHost: {authority}\r\n").into_bytes();
+            format!("GET {root}{target}{separator}{query} HTTP/1.1\r\nHost: {authority}\r\n").into_bytes();
         head.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n");
         head.extend_from_slice(b"Sec-WebSocket-Key: ");
         head.extend_from_slice(key);
@@ -157,55 +137,65 @@ impl Forward {
     pub fn key(&self) -> &[u8] {
         &self.key
     }
-
-    fn kept_bytes(&self) -> usize {
-        self.query.len() + self.forwarded_for.len() + self.lines.len()
-    }
-}
-
-fn refuse_ambiguities(request: &Request<'_>) -> Result<(), ForwardError> {
-    let decides = |name: &str| {
-        let name = name.to_ascii_lowercase();
-        name.starts_with("sec-websocket-") || matches!(&*name, "host" | "connection" | "upgrade")
-    };
-    for (name, _) in request.headers() {
-        if decides(name) && request.values(name).nth(1).is_some() {
-            return Err(ForwardError::Duplicate);
-        }
-        // Zero is a length too: nobody who opens a WebSocket tells one.
-        if name.eq_ignore_ascii_case("content-length") || name.eq_ignore_ascii_case("transfer-encoding") {
-            return Err(ForwardError::Body);
-        }
-    }
-    Ok(())
 }
 
 /// What the client put into the query itself.
-fn own_query(query: &str) -> String {
+fn own_query(query: &str, room: &mut Room) -> String {
     let is_own = |pair: &&str| {
         let name = pair.split_once('=').map_or(*pair, |(name, _)| name);
         !pair.is_empty() && !NOT_ASKED_AGAIN.contains(&name)
     };
-    query.split('&').filter(is_own).collect::<Vec<_>>().join("&")
+    let kept = query.split('&').filter(is_own).filter(|pair| room.take(pair.len() + "&".len()));
+    kept.collect::<Vec<_>>().join("&")
 }
 
-fn forwarded_for(request: &Request<'_>) -> Result<String, ForwardError> {
+/// The hops behind the last one that is no plain text, and the nearest of them: a list is believed
+/// from its end, so what stands before something that cannot be read is worth nothing.
+fn forwarded_for(request: &Request<'_>, room: &mut Room) -> String {
     let is_text = |value: &[u8]| value.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ');
-    let hop = |value| std::str::from_utf8(value).ok().filter(|value| is_text(value.as_bytes()));
-    let hops: Option<Vec<_>> = request.values("x-forwarded-for").map(hop).collect();
-    Ok(hops.ok_or(ForwardError::ForwardedFor)?.join(", "))
+    let read = |value| std::str::from_utf8(value).ok().filter(|value| is_text(value.as_bytes()));
+    let hops: Vec<_> =
+        request.values("x-forwarded-for").flat_map(|line| line.split(|b| *b == b',')).collect();
+    let mut bytes = HOPS_BYTES_MAX;
+    let mut kept = Vec::new();
+    for hop in hops.iter().rev().map(|hop| hop.trim_ascii()).filter(|hop| !hop.is_empty()) {
+        let Some(hop) = read(hop).filter(|hop| hop.len() + ", ".len() <= bytes) else {
+            room.left_out += 1;
+            break;
+        };
+        bytes -= hop.len() + ", ".len();
+        kept.push(hop);
+    }
+    room.bytes -= HOPS_BYTES_MAX - bytes;
+    kept.reverse();
+    kept.join(", ")
 }
 
-fn lines(request: &Request<'_>) -> Vec<u8> {
-    let mut lines = format!("X-Forwarded-Host: {}\r\n", request.host).into_bytes();
+fn lines(request: &Request<'_>, room: &mut Room) -> Vec<u8> {
+    let mut lines = Vec::new();
+    let mut count = 0;
+    let mut keep = |name: &[u8], value: &[u8]| {
+        let line = [name, b": ", value, b"\r\n"].concat();
+        // A server takes no more of them than we do.
+        if count == HEADERS_MAX - WRITTEN {
+            room.left_out += 1;
+        } else if room.take(line.len()) {
+            count += 1;
+            lines.extend_from_slice(&line);
+        }
+    };
+    keep(b"X-Forwarded-Host", request.host.as_bytes());
+    // RFC 6455, section 11.3.4: several lines of it are one list.
+    let protocols: Vec<_> =
+        request.values("sec-websocket-protocol").filter(|value| !value.is_empty()).collect();
+    if !protocols.is_empty() {
+        keep(b"Sec-WebSocket-Protocol", &protocols.join(&b", "[..]));
+    }
     for (name, value) in request.headers() {
         let is_known = NOT_PASSED_ON.iter().any(|other| name.eq_ignore_ascii_case(other));
         // RFC 9110, section 7.6.1: what `Connection` names is for the next hop only.
         if !is_known && !request.has_token("connection", name) {
-            lines.extend_from_slice(name.as_bytes());
-            lines.extend_from_slice(b": ");
-            lines.extend_from_slice(value);
-            lines.extend_from_slice(b"\r\n");
+            keep(name.as_bytes(), value);
         }
     }
     lines

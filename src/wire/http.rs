@@ -3,12 +3,24 @@
 
 use super::response::Status;
 
-/// Longest request head, its empty line included.
-pub const HEAD_BYTES_MAX: usize = 8 * 1024;
-/// Most header fields of one request.
-pub const HEADERS_MAX: usize = 48;
+/// Longest request head, its empty line included. A browser sends the cookies of a host to all its
+/// ports, so most of a head may be meant for somebody else; Node.js takes as much.
+pub const HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Most header fields of one request; Apache's default.
+pub const HEADERS_MAX: usize = 100;
 
 const END: &[u8] = b"\r\n\r\n";
+const SCHEME: &str = "http://";
+
+/// The versions that are spoken here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// HTTP/1.0: `Host` may be absent, one request a connection, and no upgrade (RFC 9110, section
+    /// 7.8).
+    Http10,
+    /// HTTP/1.1.
+    Http11,
+}
 
 /// The methods that are spoken here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,20 +31,24 @@ pub enum Method {
     Head,
     /// `POST`, without a body: what is wanted is in the target.
     Post,
+    /// `OPTIONS`: what pages of other origins ask first, and what balancers check health by.
+    Options,
 }
 
 /// A request without a body, borrowed from the bytes it came in.
 #[derive(Debug)]
 pub struct Request<'a> {
+    /// The version.
+    pub version: Version,
     /// The method.
     pub method: Method,
-    /// The path of the target, beginning with `/`, not decoded.
+    /// The path of the target, beginning with `/`, not decoded; `*` in `OPTIONS *`.
     pub path: &'a str,
     /// What follows `?` in the target, not decoded.
     pub query: Option<&'a str>,
-    /// The value of the one `Host` header.
+    /// The host that the client asked for, with its port; empty where HTTP/1.0 names none.
     pub host: &'a str,
-    /// False when the client asked for `Connection: close`.
+    /// False when the client asked for `Connection: close`, or speaks HTTP/1.0.
     pub keep_alive: bool,
     headers: [httparse::Header<'a>; HEADERS_MAX],
 }
@@ -44,18 +60,22 @@ pub enum HeadError {
     #[error("the request is not well-formed HTTP")]
     Syntax,
     /// More than [`HEAD_BYTES_MAX`] bytes or [`HEADERS_MAX`] fields.
-    #[error("the request head is larger than 8 KiB or has more than 48 headers")]
+    #[error(
+        "the request head is larger than 16 KiB or has more than 100 headers; a browser sends the cookies of a host \
+         to all its ports, so delete those of this host, or give the chat a host of its own"
+    )]
     TooLarge,
-    /// Only HTTP/1.1 is spoken here.
-    #[error("only HTTP/1.1 is spoken here")]
+    /// Only HTTP/1.0 and HTTP/1.1 are spoken here.
+    #[error("only HTTP/1.0 and HTTP/1.1 are spoken here")]
     Version,
-    /// Neither `GET` nor `HEAD`, nor a `POST` where one is taken.
+    /// None of [`Method`], or a `POST` where none is taken.
     #[error("this method is not allowed here")]
     Method,
     /// RFC 9112, section 3.2: not a path, and not an `http` URL.
     #[error("the request target is not a path")]
     Target,
-    /// RFC 9112, section 3.2: exactly one `Host` with a name or address in it.
+    /// RFC 9112, section 3.2: exactly one `Host` with a name or address in it; HTTP/1.0 may go
+    /// without.
     #[error("the request needs exactly one valid Host header")]
     Host,
     /// RFC 9112, section 6: no request here has a body, and several lengths are how smuggling begins.
@@ -141,21 +161,33 @@ impl<'a> Request<'a> {
             Err(httparse::Error::Version) => return Err(HeadError::Version),
             Err(_) => return Err(HeadError::Syntax),
         }
-        if raw.version != Some(1) {
-            return Err(HeadError::Version);
-        }
+        let version = match raw.version {
+            Some(0) => Version::Http10,
+            Some(1) => Version::Http11,
+            _ => return Err(HeadError::Version),
+        };
         let method = match raw.method {
             Some("GET") => Method::Get,
             Some("HEAD") => Method::Head,
             Some("POST") => Method::Post,
+            Some("OPTIONS") => Method::Options,
             _ => return Err(HeadError::Method),
         };
-        let (path, query) = split_target(raw.path.unwrap_or_default())?;
-        let mut request = Self { method, path, query, host: "", keep_alive: true, headers };
-        request.host = request.only_host()?;
+        let target = Target::parse(raw.path.unwrap_or_default(), method)?;
+        let Target { authority, path, query } = target;
+        let mut request = Self { version, method, path, query, host: "", keep_alive: true, headers };
+        let host = request.only_host()?;
+        // RFC 9112, section 3.2.2: the host of an absolute target counts, whatever `Host` says.
+        request.host = authority.unwrap_or(host);
         request.refuse_body()?;
-        request.keep_alive = !request.has_token("connection", "close");
+        request.keep_alive = version == Version::Http11 && !request.has_token("connection", "close");
         Ok(request)
+    }
+
+    /// Whether the client wants a WebSocket. Another protocol that it offers, as `h2c`, may be
+    /// passed over (RFC 9110, section 7.8), and so is whatever HTTP/1.0 offers.
+    pub fn wants_websocket(&self) -> bool {
+        self.version == Version::Http11 && self.has_token("upgrade", "websocket")
     }
 
     /// Every header in its order, white space around the values removed.
@@ -185,23 +217,24 @@ impl<'a> Request<'a> {
         pairs.into_iter().find(|(name, _)| *name == key).map(|(_, value)| value)
     }
 
-    /// The host without its port: what a URL on the same machine begins with.
-    pub fn hostname(&self) -> &'a str {
+    /// The host without its port: what a URL on the same machine begins with. `None`: HTTP/1.0
+    /// without `Host`.
+    pub fn hostname(&self) -> Option<&'a str> {
         let end = match self.host.find(']') {
             Some(bracket) => bracket + 1,
             None => self.host.find(':').unwrap_or(self.host.len()),
         };
-        &self.host[..end]
+        Some(&self.host[..end]).filter(|host| !host.is_empty())
     }
 
     fn only_host(&self) -> Result<&'a str, HeadError> {
         let mut hosts = self.values("host");
-        let (Some(host), None) = (hosts.next(), hosts.next()) else { return Err(HeadError::Host) };
-        let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(byte);
-        if host.is_empty() || !host.iter().all(allowed) {
-            return Err(HeadError::Host);
+        match (hosts.next(), hosts.next()) {
+            (None, _) if self.version == Version::Http10 => Some(""),
+            (Some(host), None) => std::str::from_utf8(host).ok().filter(|host| is_host(host)),
+            _ => None,
         }
-        std::str::from_utf8(host).map_err(|_| HeadError::Host)
+        .ok_or(HeadError::Host)
     }
 
     fn refuse_body(&self) -> Result<(), HeadError> {
@@ -219,19 +252,47 @@ impl<'a> Request<'a> {
     }
 }
 
-fn split_target(target: &str) -> Result<(&str, Option<&str>), HeadError> {
-    let path = match target.strip_prefix("http://") {
-        // RFC 9112, section 3.2.2: a server must accept the absolute form.
-        Some(rest) => rest.find('/').map_or("/", |slash| &rest[slash..]),
-        None => target,
-    };
-    if !path.starts_with('/') {
-        return Err(HeadError::Target);
+/// What a request is for.
+struct Target<'a> {
+    authority: Option<&'a str>,
+    path: &'a str,
+    query: Option<&'a str>,
+}
+
+impl<'a> Target<'a> {
+    /// The origin form and the absolute one, which a server must take too (RFC 9112, section
+    /// 3.2.2); the asterisk is for `OPTIONS` alone.
+    fn parse(text: &'a str, method: Method) -> Result<Self, HeadError> {
+        let (authority, rest) = match text.get(..SCHEME.len()) {
+            // RFC 9110, section 4.2.3: schemes have no case.
+            Some(scheme) if scheme.eq_ignore_ascii_case(SCHEME) => {
+                let rest = &text[SCHEME.len()..];
+                let (authority, rest) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+                (Some(authority), rest)
+            }
+            _ => (None, text),
+        };
+        if authority.is_some_and(|authority| !is_host(authority)) {
+            return Err(HeadError::Target);
+        }
+        let (path, query) = match rest.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (rest, None),
+        };
+        match path {
+            "" if authority.is_some() => Ok(Self { authority, path: "/", query }),
+            "*" if method == Method::Options && query.is_none() => Ok(Self { authority, path, query }),
+            path if path.starts_with('/') => Ok(Self { authority, path, query }),
+            _ => Err(HeadError::Target),
+        }
     }
-    Ok(match path.split_once('?') {
-        Some((path, query)) => (path, Some(query)),
-        None => (path, None),
-    })
+}
+
+/// A name or an address, with a port or without. No user, no path: what else a URL may hold does
+/// not belong there.
+fn is_host(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
+    !text.is_empty() && text.bytes().all(allowed)
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ fn a_browser_like_head() {
     assert_eq!((request.method, request.path), (Method::Get, "/ws"));
     assert_eq!(request.query_value("ticket"), Some("a%20b"));
     assert_eq!(request.query_value("absent"), None);
-    assert_eq!((request.host, request.hostname()), ("localhost:5001", "localhost"));
+    assert_eq!((request.host, request.hostname()), ("localhost:5001", Some("localhost")));
     assert!(request.keep_alive && request.has_token("connection", "upgrade"));
 }
 
@@ -25,11 +25,18 @@ fn each_broken_rule_has_its_name() {
         ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", HeadError::Host),
         ("GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", HeadError::Host),
         ("GET / HTTP/1.1\r\nHost:\r\n\r\n", HeadError::Host),
-        ("GET / HTTP/1.0\r\nHost: a\r\n\r\n", HeadError::Version),
+        ("GET / HTTP/1.0\r\nHost: a\r\nHost: a\r\n\r\n", HeadError::Host),
+        ("GET / HTTP/1.0\r\nHost:\r\n\r\n", HeadError::Host),
+        ("GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", HeadError::Body),
+        ("GET / HTTP/1.2\r\nHost: a\r\n\r\n", HeadError::Version),
         ("PRI * HTTP/2.0\r\n\r\n", HeadError::Version),
         ("PUT / HTTP/1.1\r\nHost: a\r\n\r\n", HeadError::Method),
         ("GET ftp://x/ HTTP/1.1\r\nHost: a\r\n\r\n", HeadError::Target),
         ("GET * HTTP/1.1\r\nHost: a\r\n\r\n", HeadError::Target),
+        ("OPTIONS *?x HTTP/1.1\r\nHost: a\r\n\r\n", HeadError::Target),
+        ("GET http:///x HTTP/1.1\r\nHost: a\r\n\r\n", HeadError::Target),
+        ("GET http://u@a/x HTTP/1.1\r\nHost: a\r\n\r\n", HeadError::Target),
+        ("GET https://a/x HTTP/1.1\r\nHost: a\r\n\r\n", HeadError::Target),
         ("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n", HeadError::Body),
         ("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nContent-Length: 0\r\n\r\n", HeadError::Body),
         ("GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", HeadError::Body),
@@ -48,13 +55,55 @@ fn each_broken_rule_has_its_name() {
     }
 }
 
+/// RFC 9112, section 3.2.2: the host of the target counts. RFC 9110, section 4.2.3: schemes have no
+/// case.
 #[test]
 fn absolute_targets_and_ipv6_hosts() {
     let request =
         parse("GET http://a:1/x?y HTTP/1.1\r\nHost: [::1]:5001\r\nConnection: close\r\n\r\n").unwrap();
-    assert_eq!((request.path, request.query, request.hostname()), ("/x", Some("y"), "[::1]"));
+    assert_eq!((request.path, request.query, request.hostname()), ("/x", Some("y"), Some("a")));
     assert!(!request.keep_alive);
     assert_eq!(parse("GET http://a HTTP/1.1\r\nHost: a\r\n\r\n").unwrap().path, "/");
+    let request = parse("GET HTTP://a?x HTTP/1.1\r\nHost: b\r\n\r\n").unwrap();
+    assert_eq!((request.path, request.query, request.host), ("/", Some("x"), "a"));
+    let request = parse("GET / HTTP/1.1\r\nHost: [::1]:5001\r\n\r\n").unwrap();
+    assert_eq!(request.hostname(), Some("[::1]"));
+}
+
+/// What nginx sends by `proxy_pass` alone, and what older balancers check health by.
+#[test]
+fn http_1_0_needs_no_host_and_asks_once() {
+    let request = parse("GET /ready HTTP/1.0\r\n\r\n").unwrap();
+    assert_eq!((request.version, request.path, request.hostname()), (Version::Http10, "/ready", None));
+    assert!(!request.keep_alive);
+    let request = parse("HEAD / HTTP/1.0\r\nHost: a:1\r\nConnection: keep-alive\r\n\r\n").unwrap();
+    assert_eq!((request.method, request.hostname()), (Method::Head, Some("a")));
+    assert!(!request.keep_alive);
+}
+
+#[test]
+fn options_may_ask_for_the_whole_server() {
+    assert_eq!(parse("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n").unwrap().path, "*");
+    assert_eq!(parse("OPTIONS / HTTP/1.0\r\n\r\n").unwrap().method, Method::Options);
+}
+
+/// RFC 9110, section 7.8: what is not understood of `Upgrade` is passed over, as `h2c` of curl and
+/// Java.
+#[test]
+fn only_a_websocket_is_one() {
+    let wants = |upgrade: &str| {
+        let head = format!("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: {upgrade}\r\n\r\n");
+        parse(&head).unwrap().wants_websocket()
+    };
+    assert!(wants("websocket") && wants("h2c, WebSocket") && !wants("h2c"));
+}
+
+/// RFC 9112, section 2.2: an empty line before a request, as some write behind a body.
+#[test]
+fn an_empty_line_before_a_request_is_passed_over() {
+    let bytes = b"\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    assert_eq!(head_end(bytes, 0), Ok(Some(bytes.len())));
+    assert!(Request::parse(bytes).is_ok());
 }
 
 #[test]

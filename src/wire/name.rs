@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::limits::{ID_BYTES_MAX, NAME_BYTES_MAX, ROOM_BYTES_MAX};
+use super::visibility::{is_blank, is_invisible};
 
 /// What a name is for; decides its limit and the words of its refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,12 +39,15 @@ impl Kind {
 /// Why a name is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing but white space.
+    /// Nothing of it is seen.
     Empty,
     /// More than the bytes of its [`Kind`]; carries how many it has.
     TooLong(usize),
     /// A Unicode control character (category Cc).
     ControlCharacter,
+    /// A character that is not seen, or that changes the order of others: with it two names look
+    /// like one.
+    InvisibleCharacter(char),
 }
 
 /// A name that keeps the rules of its [`Kind`]; borrowed from the frame it came in where that has no escapes.
@@ -51,13 +55,22 @@ pub enum Fault {
 pub struct Name<'a>(Cow<'a, str>);
 
 impl<'a> Name<'a> {
-    /// Checks length, visibility and characters.
+    /// Checks length, visibility and characters, as of what a client says.
     pub fn parse(kind: Kind, text: Cow<'a, str>) -> Result<Self, Fault> {
         Self::check(kind, &text)?;
+        if kind != Kind::Id {
+            if is_blank(&text) {
+                return Err(Fault::Empty);
+            }
+            if let Some(letter) = text.chars().find(|letter| is_invisible(*letter)) {
+                return Err(Fault::InvisibleCharacter(letter));
+            }
+        }
         Ok(Self(text))
     }
 
-    /// Whether a text keeps the rules.
+    /// Whether a text keeps the rules that hold between servers. Those of an earlier version let in
+    /// what is not seen, and what they acknowledged must not be refused.
     pub fn check(kind: Kind, text: &str) -> Result<(), Fault> {
         if text.len() > kind.bytes_max() {
             return Err(Fault::TooLong(text.len()));
@@ -95,6 +108,15 @@ mod tests {
         assert_eq!(parse(""), Err(Fault::Empty));
         assert_eq!(parse("\u{3000} "), Err(Fault::Empty));
         assert_eq!(parse("a\u{85}b"), Err(Fault::ControlCharacter));
+        let invisible = |text: &'static str| Err(Fault::InvisibleCharacter(text.chars().last().unwrap()));
+        for name in ["ann\u{200b}", "ann\u{202e}", "ann\u{2066}", "a\u{ad}", "a\u{2029}", "\u{1f469}\u{200d}"]
+        {
+            assert_eq!(parse(name), invisible(name), "{name:?}");
+            assert_eq!(Name::parse(Kind::Room, name.into()), invisible(name), "{name:?}");
+            assert!(Name::parse(Kind::Id, name.into()).is_ok() && Name::check(Kind::User, name).is_ok());
+        }
+        assert_eq!(parse("\u{200b}\u{2800}"), Err(Fault::Empty));
+        assert_eq!(Name::parse(Kind::Room, "\u{3164}".into()), Err(Fault::Empty));
         let long = "é".repeat(33);
         assert_eq!(Name::parse(Kind::User, Cow::Owned(long)), Err(Fault::TooLong(66)));
     }

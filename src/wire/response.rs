@@ -3,6 +3,9 @@
 use bytes::Bytes;
 use serde::Serialize;
 
+/// What is allowed where nothing else is said.
+pub const ALLOWED: &str = "GET, HEAD, OPTIONS";
+
 /// A status code with its reason phrase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Status(pub u16, pub &'static str);
@@ -11,6 +14,7 @@ pub struct Status(pub u16, pub &'static str);
 impl Status {
     pub const OK: Self = Self(200, "OK");
     pub const ACCEPTED: Self = Self(202, "Accepted");
+    pub const NO_CONTENT: Self = Self(204, "No Content");
     pub const NOT_MODIFIED: Self = Self(304, "Not Modified");
     pub const BAD_REQUEST: Self = Self(400, "Bad Request");
     pub const UNAUTHORIZED: Self = Self(401, "Unauthorized");
@@ -58,7 +62,7 @@ impl Response {
         }
         let response = Self { status, ..Self::json(&Body { error, message }) };
         match status {
-            Status::METHOD_NOT_ALLOWED => response.with("Allow", "GET, HEAD".into()),
+            Status::METHOD_NOT_ALLOWED => response.with("Allow", ALLOWED.into()),
             // RFC 9110, section 15.5.2.
             Status::UNAUTHORIZED => response.with("WWW-Authenticate", "Bearer".into()),
             Status::UPGRADE_REQUIRED => {
@@ -66,6 +70,29 @@ impl Response {
             }
             _ => response,
         }
+    }
+
+    /// The same for a person before a browser.
+    pub fn error_page(status: Status, message: &str) -> Self {
+        let Status(code, phrase) = status;
+        debug_assert!(!message.contains(['<', '&']), "the texts are our own");
+        let page = format!(
+            "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>{code} {phrase}</title>\n\
+             <h1>{code} {phrase}</h1>\n<p>Distr Chat: {message}.</p>\n</html>\n"
+        );
+        Self { status, ..Self::ok("text/html; charset=utf-8", page) }.with("Cache-Control", "no-store".into())
+    }
+
+    /// `405`, where only these methods are allowed.
+    pub fn only(methods: &str, message: &str) -> Self {
+        let mut response = Self::error(Status::METHOD_NOT_ALLOWED, "method_not_allowed", message);
+        response.headers.retain(|(name, _)| *name != "Allow");
+        response.with("Allow", methods.into())
+    }
+
+    /// The answer to `OPTIONS` (RFC 9110, section 9.3.7).
+    pub fn options(methods: &str) -> Self {
+        Self { status: Status::NO_CONTENT, ..Self::ok("", Bytes::new()) }.with("Allow", methods.into())
     }
 
     /// No such path.
@@ -85,9 +112,13 @@ impl Response {
     pub fn head(&self, keep_alive: bool) -> Bytes {
         use std::fmt::Write;
         let Status(code, phrase) = self.status;
-        let mut head = format!("HTTP/1.1 {code} {phrase}\r\nContent-Type: {}\r\n", self.content_type);
-        // RFC 9110, section 8.6: there it would have to be the length that a 200 has.
-        if self.status != Status::NOT_MODIFIED {
+        let mut head = format!("HTTP/1.1 {code} {phrase}\r\n");
+        if self.status != Status::NO_CONTENT {
+            write!(head, "Content-Type: {}\r\n", self.content_type).expect("writing to a String cannot fail");
+        }
+        // RFC 9110, section 8.6: a 204 must have none, and in a 304 it would have to be the length
+        // that a 200 has.
+        if self.status != Status::NOT_MODIFIED && self.status != Status::NO_CONTENT {
             write!(head, "Content-Length: {}\r\n", self.body.len()).expect("writing to a String cannot fail");
         }
         for (name, value) in &self.headers {
@@ -114,8 +145,10 @@ mod tests {
         assert_eq!(
             std::str::from_utf8(&head).unwrap(),
             "HTTP/1.1 405 Method Not Allowed\r\nContent-Type: application/json\r\nContent-Length: 51\r\n\
-             Cache-Control: no-store\r\nAllow: GET, HEAD\r\nConnection: close\r\n\r\n"
+             Cache-Control: no-store\r\nAllow: GET, HEAD, OPTIONS\r\nConnection: close\r\n\r\n"
         );
+        let none = Response::options("GET").head(true);
+        assert_eq!(&none[..], b"HTTP/1.1 204 No Content\r\nAllow: GET\r\n\r\n");
         assert_eq!(&response.body[..], br#"{"error":"method_not_allowed","message":"only GET"}"#);
     }
 }

@@ -39,8 +39,15 @@ pub fn parse(bytes: &[u8], key: &[u8]) -> Result<Option<usize>, SwitchingError> 
             _ => None,
         }
     };
+    // A list, which may have other tokens and several lines: a proxy before the server may add to
+    // it.
+    let has = |name: &str, token: &[u8]| {
+        let values = answer.headers.iter().filter(|header| header.name.eq_ignore_ascii_case(name));
+        let mut tokens = values.flat_map(|header| header.value.split(|&byte| byte == b','));
+        tokens.any(|item| item.trim_ascii().eq_ignore_ascii_case(token))
+    };
     let is_websocket = only("upgrade").is_some_and(|value| value.eq_ignore_ascii_case(b"websocket"))
-        && only("connection").is_some_and(|value| value.eq_ignore_ascii_case(b"upgrade"));
+        && has("connection", b"upgrade");
     let accept = derive_accept_key(key);
     if is_websocket && only("sec-websocket-accept") == Some(accept.as_bytes()) {
         Ok(Some(end))
@@ -54,6 +61,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::wire::http::HEAD_BYTES_MAX;
 
     const KEY: &[u8] = b"dGhlIHNhbXBsZSBub25jZQ==";
     const GOOD: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -64,6 +72,8 @@ mod tests {
         for length in 0..GOOD.len() {
             assert_eq!(parse(&GOOD.as_bytes()[..length], KEY), Ok(None), "{length}");
         }
+        let more = GOOD.replace("Connection: Upgrade", "connection: keep-alive\r\nConnection: upgrade");
+        assert_eq!(parse(more.as_bytes(), KEY), Ok(Some(more.len())));
         let with_frames = [GOOD.as_bytes(), b"\x81\x00"].concat();
         assert_eq!(parse(&with_frames, KEY), Ok(Some(GOOD.len())));
     }
@@ -77,7 +87,10 @@ mod tests {
             (GOOD.replace("websocket", "h2c"), SwitchingError::Headers),
             (GOOD.replace("Connection: Upgrade\r\n", ""), SwitchingError::Headers),
             (GOOD.replace("s3pP", "xxxx"), SwitchingError::Headers),
-            (format!("HTTP/1.1 101 X\r\nA: {}\r\n\r\n", "b".repeat(9000)), SwitchingError::Malformed),
+            (
+                format!("HTTP/1.1 101 X\r\nA: {}\r\n\r\n", "b".repeat(HEAD_BYTES_MAX)),
+                SwitchingError::Malformed,
+            ),
         ];
         for (answer, error) in cases {
             assert_eq!(parse(answer.as_bytes(), KEY), Err(error), "{answer}");

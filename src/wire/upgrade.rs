@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use tungstenite::handshake::derive_accept_key;
 
-use super::http::{Method, Request};
+use super::http::{Method, Request, Version};
 use super::response::Status;
 
 /// The sub-protocol of docs/protocol.md.
@@ -20,8 +20,15 @@ pub struct Upgrade {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum UpgradeError {
     /// Plain HTTP where a WebSocket is spoken.
-    #[error("this address speaks WebSocket: an Upgrade header is needed")]
+    #[error(
+        "this address speaks WebSocket: an Upgrade header is needed, which a proxy in between must pass on"
+    )]
     PlainHttp,
+    /// RFC 9110, section 7.8: what HTTP/1.0 says of upgrades does not count.
+    #[error(
+        "a WebSocket needs HTTP/1.1, and a proxy in between spoke HTTP/1.0 (nginx: proxy_http_version 1.1)"
+    )]
+    Http10,
     /// Not `GET`, or `Connection` does not name `upgrade`, or `Upgrade` does not name `websocket`.
     #[error("the request needs GET, Connection: Upgrade and Upgrade: websocket")]
     Headers,
@@ -35,12 +42,12 @@ pub enum UpgradeError {
 
 impl UpgradeError {
     /// Every refusal, for the table of counters.
-    pub const ALL: [Self; 4] = [Self::PlainHttp, Self::Headers, Self::Version, Self::Key];
+    pub const ALL: [Self; 5] = [Self::PlainHttp, Self::Http10, Self::Headers, Self::Version, Self::Key];
 
     /// The status that answers it (docs/protocol.md, section 8).
     pub fn status(self) -> Status {
         match self {
-            Self::PlainHttp | Self::Version => Status::UPGRADE_REQUIRED,
+            Self::PlainHttp | Self::Http10 | Self::Version => Status::UPGRADE_REQUIRED,
             Self::Headers | Self::Key => Status::BAD_REQUEST,
         }
     }
@@ -48,7 +55,7 @@ impl UpgradeError {
     /// The `error` in the answer's body.
     pub fn code(self) -> &'static str {
         match self {
-            Self::PlainHttp | Self::Version => "upgrade_required",
+            Self::PlainHttp | Self::Http10 | Self::Version => "upgrade_required",
             Self::Headers | Self::Key => "bad_upgrade",
         }
     }
@@ -57,6 +64,7 @@ impl UpgradeError {
     pub fn name(self) -> &'static str {
         match self {
             Self::PlainHttp => "plain_http",
+            Self::Http10 => "upgrade_http10",
             Self::Headers => "upgrade_headers",
             Self::Version => "upgrade_version",
             Self::Key => "upgrade_key",
@@ -67,6 +75,9 @@ impl UpgradeError {
 impl Upgrade {
     /// Checks the request's headers.
     pub fn parse(request: &Request<'_>) -> Result<Self, UpgradeError> {
+        if request.version == Version::Http10 {
+            return Err(UpgradeError::Http10);
+        }
         if request.values("upgrade").next().is_none() {
             return Err(UpgradeError::PlainHttp);
         }
@@ -139,6 +150,24 @@ mod tests {
         let offered = format!("{GOOD}{KEY}Sec-WebSocket-Protocol: chat, distr-chat.v1\r\n");
         let response = upgrade(&offered).unwrap().response();
         assert!(response.ends_with(b"Sec-WebSocket-Protocol: distr-chat.v1\r\n\r\n"));
+    }
+
+    /// RFC 6455, section 11.3.4: the field may stand in several lines, which mean one list.
+    #[test]
+    fn the_subprotocol_may_be_offered_in_several_lines() {
+        let lines = "Sec-WebSocket-Protocol: chat\r\nsec-websocket-protocol: distr-chat.v1\r\n";
+        let response = upgrade(&format!("{GOOD}{KEY}{lines}")).unwrap().response();
+        assert!(response.ends_with(b"Sec-WebSocket-Protocol: distr-chat.v1\r\n\r\n"));
+        let apart = GOOD.replace("keep-alive, Upgrade", "keep-alive\r\nConnection: upgrade");
+        assert!(upgrade(&format!("{apart}{KEY}")).is_ok());
+    }
+
+    #[test]
+    fn http_1_0_cannot_be_upgraded() {
+        let head = format!("GET /ws HTTP/1.0\r\nHost: h\r\n{GOOD}{KEY}\r\n");
+        let request = Request::parse(head.as_bytes()).unwrap();
+        assert!(!request.wants_websocket());
+        assert_eq!(Upgrade::parse(&request), Err(UpgradeError::Http10));
     }
 
     #[test]

@@ -59,6 +59,26 @@ impl Raw {
         Answer::read(&mut self.stream)
     }
 
+    /// Reads an HTTP answer to the end of the connection, in chunks where a proxy made some of it.
+    pub fn chunked_answer(&mut self) -> Answer {
+        let head = self.head();
+        let mut bytes = Vec::new();
+        self.stream.read_to_end(&mut bytes).unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        let mut answer = Answer { status, head, body: String::new() };
+        let mut rest = &*String::from_utf8(bytes).unwrap();
+        if answer.header("transfer-encoding") != Some("chunked") {
+            answer.body = rest.to_owned();
+            return answer;
+        }
+        while let Some((length, more)) = rest.split_once("\r\n") {
+            let length = usize::from_str_radix(length, 16).unwrap();
+            answer.body.push_str(&more[..length]);
+            rest = more[length..].trim_start_matches("\r\n");
+        }
+        answer
+    }
+
     /// Reads so many bytes.
     pub fn read(&mut self, count: usize) -> Vec<u8> {
         let mut bytes = vec![0; count];

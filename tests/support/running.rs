@@ -31,6 +31,12 @@ impl Running {
         Self { child, stdout, stderr }
     }
 
+    /// Starts it with an output and errors that go elsewhere.
+    pub fn start_into(command: &mut Command, stdout: impl Into<Stdio>, stderr: impl Into<Stdio>) -> Self {
+        let child = command.stdin(Stdio::null()).stdout(stdout).stderr(stderr).spawn().unwrap();
+        Self { child, stdout: Arc::default(), stderr: Arc::default() }
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();

@@ -33,7 +33,7 @@ const MOVE: &[u8] = br#"{"type":"move""#;
 const SHORT_MAX: u8 = 125;
 
 /// For a new client that no server took.
-const UNANSWERED: Refusal = Refusal::Unavailable("The servers that were chosen for a client did not answer");
+const UNANSWERED: Refusal = Refusal::Unanswered;
 
 /// What is to be done. Carried out in order.
 #[derive(Debug, PartialEq, Eq)]

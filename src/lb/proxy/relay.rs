@@ -339,9 +339,7 @@ impl Relay {
 
     fn note_refusal(&self, refusal: Refusal) {
         self.node.metrics.refused_client(refusal);
-        if let Refusal::Unavailable(text) = refusal {
-            log::warn!("{}: {text}", self.node.options.name);
-        }
+        self.node.board().note_refusal(refusal);
     }
 
     fn dial(&mut self, key: Key, not: Option<&str>, now: Instant) {
@@ -352,7 +350,7 @@ impl Relay {
             Err(refusal) => return line.pair.handle_refusal(refusal, pause(), now),
         };
         self.node.metrics.assigned();
-        log::info!("{}: {destination}", self.node.options.name);
+        log::debug!("{}: {destination}", self.node.options.name);
         line.pair.handle_dialing(destination.name.as_str().into(), now);
         match self.connect(key, &destination, address) {
             Ok(()) => {}
