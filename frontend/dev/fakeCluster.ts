@@ -149,7 +149,11 @@ export async function startFakeCluster(ports: Ports, dist: string): Promise<Fake
     const session = `${app.stream}-${app.totals.accepted}`;
     socket.send(JSON.stringify({ type: 'welcome', node: app.name, session, limits: DEFAULT_LIMITS }));
     const hear = (data: Buffer) => {
-      const message = JSON.parse(data.toString()) as ClientMessage;
+      const message = read(data.toString());
+      if (!message) {
+        socket.send('{"type":"error","code":"not_json","message":"the frame is not a JSON object"}');
+        return;
+      }
       switch (message.type) {
         case 'join':
           joinRoom(
@@ -349,6 +353,14 @@ export async function startFakeCluster(ports: Ports, dist: string): Promise<Fake
       }
     },
   };
+}
+
+function read(frame: string): ClientMessage | null {
+  try {
+    return JSON.parse(frame) as ClientMessage;
+  } catch {
+    return null;
+  }
 }
 
 function pathOf(request: IncomingMessage): string {

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { Client, JOIN_TIMEOUT_MS, TYPING_EVERY_MS } from './client';
+import { Client, TYPING_EVERY_MS } from './client';
+import { JOIN_TIMEOUT_MS } from './line';
 import { CLOSE_CODES } from './closeCodes';
 import { CONNECT_TIMEOUT_MS, PONG_TIMEOUT_MS, SILENCE_MS } from './connection';
 import { direct, NEXT_BALANCER_MS } from './direct';

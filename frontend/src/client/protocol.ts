@@ -180,6 +180,14 @@ export function decodeDeclined(body: string): Declined | null {
   }));
 }
 
+/**
+ * Half of a surrogate pair, as a cut emoji leaves it, is no Unicode and has no UTF-8: servers refuse the whole frame.
+ * It becomes U+FFFD, as `String.prototype.toWellFormed` (ES2024) does.
+ */
+export function wellFormed(text: string): string {
+  return text.replace(/\p{Surrogate}/gu, '\ufffd');
+}
+
 const utf8 = new TextEncoder();
 
 /** The limits of the protocol count bytes of UTF-8. */

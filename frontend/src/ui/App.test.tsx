@@ -200,6 +200,19 @@ describe('the room', () => {
     expect(log().queryByText('Spam :) 1')).toBeNull();
   });
 
+  test('a refused message can be taken back and changed', () => {
+    const socket = enter();
+    fireEvent.change(box(), { target: { value: 'wrong' } });
+    happen(() => void fireEvent.keyDown(box(), { key: 'Enter' }));
+    const [{ id } = { id: '' }] = sends(socket);
+    happen(() => socket.say({ type: 'error', code: 'id_reused', message: 'the id is taken', room: 'lobby', id }));
+    fireEvent.change(box(), { target: { value: 'a draft' } });
+    happen(() => void fireEvent.click(screen.getByRole('button', { name: 'Edit' })));
+    expect(log().queryByText('wrong')).toBeNull();
+    expect(box()).toHaveProperty('value', 'a draft\nwrong');
+    expect(document.activeElement).toBe(box());
+  });
+
   test('what is lost for good is marked', () => {
     const socket = enter();
     happen(() => {

@@ -1,7 +1,7 @@
 import { useCallback, useEffect, useState } from 'react';
 import type { Client } from '../client';
 import { Brand } from './Brand';
-import { Composer } from './Composer';
+import { Composer, type TakenBack } from './Composer';
 import { ConnectionBadge } from './ConnectionBadge';
 import { ConnectionNotice } from './ConnectionNotice';
 import { plural } from './format';
@@ -27,7 +27,15 @@ export function Chat({ client, visit, onLeave, onRetry }: ChatProps) {
   const [peopleOpen, setPeopleOpen] = useState(false);
   const room = rooms.get(visit.room);
   useUnreadTitle(visit.room, room);
+  const [takenBack, setTakenBack] = useState<TakenBack | null>(null);
   const discard = useCallback((id: string) => client.discard(visit.room, id), [client, visit.room]);
+  const edit = useCallback(
+    (id: string, text: string) => {
+      client.discard(visit.room, id);
+      setTakenBack({ text });
+    },
+    [client, visit.room],
+  );
 
   useEffect(() => {
     const close = (event: KeyboardEvent) => {
@@ -75,10 +83,11 @@ export function Chat({ client, visit, onLeave, onRetry }: ChatProps) {
       </header>
       <ConnectionNotice link={link} onReconnect={() => client.reconnect()} />
       <main className="chat-main">
-        <MessageList room={room} onDiscard={discard} />
+        <MessageList room={room} onDiscard={discard} onEdit={edit} />
         <TypingLine names={room.typing.map(({ user }) => user)} />
         <Composer
           room={room.name}
+          takenBack={takenBack}
           maxBytes={client.limits.text_bytes}
           onSend={(text) => client.send(room.name, text)}
           onTyping={() => client.typing(room.name)}

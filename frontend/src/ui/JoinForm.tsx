@@ -1,5 +1,5 @@
 import { type SubmitEvent, useId, useState } from 'react';
-import { byteLength, DEFAULT_LIMITS } from '../client';
+import { byteLength, DEFAULT_LIMITS, wellFormed } from '../client';
 import { Brand } from './Brand';
 import { Cluster } from './Cluster';
 import type { Visit } from './visit';
@@ -24,7 +24,7 @@ export function JoinForm({ initial, trouble, ready, onJoin }: JoinFormProps) {
   const submit = (event: SubmitEvent) => {
     event.preventDefault();
     setChecked(true);
-    if (ready && !wrong.user && !wrong.room) onJoin({ user: user.trim(), room: room.trim() });
+    if (ready && !wrong.user && !wrong.room) onJoin({ user: nameOf(user), room: nameOf(room) });
   };
 
   return (
@@ -107,6 +107,10 @@ function Field({ label, value, complaint: wrong, hint, onChange, ...rest }: Fiel
       )}
     </div>
   );
+}
+
+function nameOf(value: string): string {
+  return wellFormed(value.trim());
 }
 
 function complaint(what: string, value: string, maxBytes: number): string | null {

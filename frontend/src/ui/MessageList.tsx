@@ -6,7 +6,13 @@ import { MessageRow } from './MessageRow';
 import { rowsOf } from './rows';
 import { useStickyEnd } from './useStickyEnd';
 
-export function MessageList({ room, onDiscard }: { room: Room; onDiscard: (id: string) => void }) {
+interface MessageListProps {
+  room: Room;
+  onDiscard: (id: string) => void;
+  onEdit: (id: string, text: string) => void;
+}
+
+export function MessageList({ room, onDiscard, onEdit }: MessageListProps) {
   const rows = useMemo(() => rowsOf(room), [room]);
   const lastOwn = room.outbox.at(-1)?.id;
   const { box, unseen, toEnd } = useStickyEnd(rows.at(-1)?.key, rows.length, lastOwn);
@@ -40,7 +46,7 @@ export function MessageList({ room, onDiscard }: { room: Room; onDiscard: (id: s
                   </p>
                 );
               case 'message':
-                return <MessageRow key={row.key} {...row.line} onDiscard={onDiscard} />;
+                return <MessageRow key={row.key} {...row.line} onDiscard={onDiscard} onEdit={onEdit} />;
             }
           })}
         </div>

@@ -4,7 +4,11 @@ import { fullTime, shortTime } from './format';
 import { Icon, type IconName } from './Icon';
 import type { Mark, MessageLine } from './rows';
 
-type MessageRowProps = MessageLine & { onDiscard: (id: string) => void };
+type MessageRowProps = MessageLine & {
+  onDiscard: (id: string) => void;
+  /** Takes it back into the composer. */
+  onEdit: (id: string, text: string) => void;
+};
 
 const MARKS: Record<Exclude<Mark, 'none'>, { icon: IconName; label: string }> = {
   waiting: { icon: 'clock', label: 'Sending' },
@@ -24,6 +28,7 @@ export const MessageRow = memo(function MessageRow({
   starts,
   ends,
   onDiscard,
+  onEdit,
 }: MessageRowProps) {
   return (
     <article className="message" data-own={own} data-mark={mark} data-starts={starts} data-ends={ends}>
@@ -47,6 +52,9 @@ export const MessageRow = memo(function MessageRow({
       {mark === 'failed' && (
         <p className="message-failure">
           Not sent: {reason}
+          <button type="button" className="button link" onClick={() => onEdit(id, text)}>
+            Edit
+          </button>
           <button type="button" className="button link" onClick={() => onDiscard(id)}>
             Remove
           </button>

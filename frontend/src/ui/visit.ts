@@ -1,5 +1,7 @@
 /** Who is where, kept so that a reload goes on and a link shares a room. */
 
+import { wellFormed } from '../client';
+
 export interface Visit {
   room: string;
   user: string;
@@ -29,7 +31,7 @@ export function roomAddress(room: string): string {
 export function interruptedVisit(): Visit | null {
   const user = sessionStorage.getItem(VISIT);
   const room = addressedRoom();
-  return user !== null && room !== '' ? { room, user } : null;
+  return user !== null && room !== '' ? { room, user: wellFormed(user) } : null;
 }
 
 export function begin({ room, user }: Visit) {
