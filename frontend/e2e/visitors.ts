@@ -3,7 +3,7 @@ import { expect } from 'vitest';
 import { join, newPage } from './browser';
 
 /** What a browser says by itself of a connection that failed, which some tests bring about. */
-const OF_THE_BROWSER = ['Failed to load resource', 'WebSocket connection to'];
+const OF_THE_BROWSER = ['Failed to load resource', 'WebSocket connection to', 'Access to fetch at'];
 
 /** The pages of one test. All else that they complain of is a fault of theirs. */
 export class Visitors {

@@ -1,9 +1,8 @@
-import { type Backoff, fullJitter } from './backoff';
 import { comeback, isLeft } from './comeback';
 import { Connection, type Ending, type Spoken } from './connection';
+import { Deliveries } from './deliveries';
 import type { Entrance } from './entrance';
-import type { Cancel, Environment } from './environment';
-import { type Flight, heldUntilMs, inFlight } from './inFlight';
+import type { Cancel, Environment, Sign } from './environment';
 import type { Trouble } from './link';
 import { JOIN_TIMEOUT_MS, type Line, noProgress } from './line';
 import * as outbox from './outbox';
@@ -26,7 +25,10 @@ export type Refusal = 'not_in_room' | 'text_empty' | 'text_too_long' | 'outbox_f
 export const TYPING_EVERY_MS = 2_000;
 /** A connection that held for so long was a good one: the next loss starts the waits from the beginning. */
 export const STABLE_MS = 5_000;
-const AFTER_REFUSAL: Backoff = { baseMs: 1_000, capMs: 10_000 };
+/** One socket that does not open is a server that has just died, and the next try leads to another one. */
+const UNOPENED_TOLD = 3;
+/** Who waits for one of these has a time of its own, and none at another. */
+const HAS_A_TURN: ReadonlySet<Trouble['kind']> = new Set(['busy', 'no_server']);
 /** Sends may use this part of the frames that a server allows; joins, hints and pings have the rest. */
 const SHARE_OF_SENDS = 0.5;
 /** These pass by themselves, so the send or the join is repeated later. */
@@ -48,11 +50,10 @@ interface Move {
  * is due; so no event needs to know what the others have started.
  */
 export class Client {
-  readonly #state = new State();
-  readonly store: Store<Snapshot> = this.#state.store;
+  readonly store: Store<Snapshot>;
+  readonly #state: State;
   readonly #environment: Environment;
-  /** What we say is known by it at every server, so it is the same as long as this client is there. */
-  readonly #nonce: string;
+  readonly #deliveries: Deliveries;
   readonly #idPrefix: string;
   #idCount = 0;
   #current: Line | null = null;
@@ -63,14 +64,21 @@ export class Client {
   /** The server that went away. */
   #avoid: string | null = null;
   #trouble: Trouble | null = null;
+  /** The machine says that it has no network. */
+  #offline = false;
+  /** How often in a row a socket did not open where a balancer sent us. */
+  #unopened = 0;
   #typedMs = new Map<string, number>();
   #cancelRetry: Cancel = () => undefined;
   #cancelMove: Cancel = () => undefined;
   #cancelWake: Cancel = () => undefined;
+  #cancelSigns: Cancel | null = null;
 
   constructor(private readonly options: ClientOptions) {
     this.#environment = options.environment;
-    this.#nonce = this.#environment.secret();
+    this.#state = new State((error) => this.#environment.report(error));
+    this.store = this.#state.store;
+    this.#deliveries = new Deliveries(this.#environment, this.#state, this.#environment.secret());
     this.#idPrefix = [0, 1].map(() => Math.floor(this.#environment.random() * 2 ** 32).toString(36)).join('');
   }
 
@@ -120,7 +128,7 @@ export class Client {
     this.#current.connection.send({ type: 'typing', room });
   }
 
-  /** Tries again now: the user asks for it, or the network came back. */
+  /** Tries again now, since the user asks for it. */
   reconnect() {
     const { phase } = this.#state.link;
     if (phase === 'online' || phase === 'connecting' || this.#state.rooms.length === 0) return;
@@ -134,6 +142,8 @@ export class Client {
     this.#cancelRetry();
     this.#endMove();
     this.#cancelWake();
+    this.#cancelSigns?.();
+    this.#cancelSigns = null;
     for (const line of this.#lines()) line.connection.close();
     this.#current = null;
     this.#successor = null;
@@ -151,6 +161,7 @@ export class Client {
   }
 
   #dial() {
+    this.#cancelSigns ??= this.#environment.watch((sign) => this.#sense(sign));
     this.#state.setLink({ phase: 'connecting', trouble: this.#trouble, place: null });
     this.#current = this.#createLine(this.#avoid);
   }
@@ -176,7 +187,18 @@ export class Client {
         this.#received(line, message);
         this.#pump();
       },
-      faulty: (fault) => this.options.onFault?.(fault),
+      checking: (doubtful) => {
+        line.checking = doubtful;
+        if (!doubtful) line.unheard = false;
+        if (line === this.#current) this.#tellOnline(line);
+      },
+      faulty: (fault) => {
+        try {
+          this.options.onFault?.(fault);
+        } catch (error) {
+          this.#environment.report(error);
+        }
+      },
       ended: (ending) => this.#ended(line, ending),
     });
     const line: Line = { connection, onlineMs: null, ...noProgress() };
@@ -188,6 +210,7 @@ export class Client {
     this.#current = line;
     if (!line.connection.welcome) return;
     this.#trouble = null;
+    this.#unopened = 0;
     this.#avoid = null;
     for (const room of this.#state.rooms) {
       this.#state.put({ ...room, outbox: outbox.restart(room.outbox) });
@@ -195,9 +218,11 @@ export class Client {
     this.#tellOnline(line);
   }
 
-  #tellOnline({ connection: { welcome, place }, degraded }: Line) {
+  #tellOnline({ connection: { welcome, place }, degraded, checking, unheard }: Line) {
     if (!welcome || !place) return;
-    this.#state.setLink({ phase: 'online', place, session: welcome.session, limits: welcome.limits, degraded });
+    const { session, limits } = welcome;
+    const offline = this.#offline && unheard;
+    this.#state.setLink({ phase: 'online', place, session, limits, degraded, checking, offline });
   }
 
   #received(line: Line, message: Spoken) {
@@ -243,12 +268,12 @@ export class Client {
   #failed(line: Line, { code, message, room, id }: ServerError) {
     const name = room ?? this.#roomOf(id);
     if (name === null) {
-      if (!PASSING_ERRORS.has(code)) this.#blame(line, { code, message });
+      if (!PASSING_ERRORS.has(code)) this.#deliveries.blame(line, { code, message });
       return;
     }
     // It may be about something said before this server had us: then the join that is on its way is the answer.
     if (code === 'not_joined' && line.joins.get(name)?.answered) line.joins.delete(name);
-    if (id !== null && PAUSING_ERRORS.has(code)) this.#putOff(name, id);
+    if (id !== null && PAUSING_ERRORS.has(code)) this.#deliveries.putOff(name, id);
     if (PASSING_ERRORS.has(code)) return;
     if (id !== null) {
       this.#state.change(name, (room) => ({ ...room, outbox: outbox.failed(room.outbox, id, { code, message }) }));
@@ -262,47 +287,6 @@ export class Client {
   #roomOf(id: string | null): string | null {
     const all = this.#state.rooms;
     return all.find((room) => room.outbox.some((item) => item.id === id))?.name ?? null;
-  }
-
-  /**
-   * The server refused a frame and did not say which. Repeated, it would be refused for ever. If only one is in flight
-   * that is it; otherwise each of them goes alone the next time.
-   */
-  #blame(line: Line, failure: outbox.Failure) {
-    const now = this.#environment.now();
-    const flights = this.#inFlight(line, now);
-    const [flight] = flights;
-    if (flight && flights.length === 1) {
-      this.#giveUp(line, flight, failure);
-      return;
-    }
-    for (const { kind, room: name } of flights) {
-      if (kind === 'send') this.#state.change(name, (room) => ({ ...room, outbox: outbox.suspect(room.outbox, now) }));
-      const join = line.joins.get(name);
-      if (kind !== 'join' || !join) continue;
-      line.oneByOne = true;
-      join.sentMs = -Infinity;
-    }
-  }
-
-  #giveUp(line: Line, flight: Flight, failure: outbox.Failure) {
-    if (flight.kind === 'send') {
-      const { id } = flight;
-      this.#state.change(flight.room, (room) => ({ ...room, outbox: outbox.failed(room.outbox, id, failure) }));
-    } else {
-      line.joins.delete(flight.room);
-      this.#state.change(flight.room, (room) => rooms.refused(room, failure));
-    }
-  }
-
-  #inFlight({ joins, oneByOne }: Line, now: number): Flight[] {
-    return inFlight(this.#state.rooms, joins, oneByOne, now);
-  }
-
-  #putOff(name: string, id: string) {
-    const now = this.#environment.now();
-    const wait = (refusals: number) => fullJitter(AFTER_REFUSAL, refusals, this.#environment.random());
-    this.#state.change(name, (room) => ({ ...room, outbox: outbox.putOff(room.outbox, id, now, wait) }));
   }
 
   /** Make before break: the old line serves until the new one is in every room. */
@@ -361,32 +345,65 @@ export class Client {
   /** The old line ended before its time. */
   #inherit(heir: Line) {
     if (!heir.connection.welcome) {
-      this.#trouble = 'lost';
-      this.#state.setLink({ phase: 'connecting', trouble: 'lost', place: heir.connection.place });
+      this.#trouble = { kind: this.#offline ? 'offline' : 'lost' };
+      this.#state.setLink({ phase: 'connecting', trouble: this.#trouble, place: heir.connection.place });
     }
     this.#takeOver(heir);
   }
 
+  /** What the machine goes through: whether the connection still holds is asked, and not waited for. */
+  #sense(sign: Sign) {
+    if (sign !== 'awake') this.#offline = sign === 'offline';
+    const line = this.#current;
+    if (line && this.#state.link.phase === 'online') {
+      line.unheard = this.#offline;
+      this.#tellOnline(line);
+      for (const { connection } of this.#lines()) connection.probe();
+      return;
+    }
+    const { phase } = this.#state.link;
+    if (phase !== 'waiting' && phase !== 'connecting') return;
+    if (this.#offline) {
+      this.#trouble = { kind: 'offline' };
+      this.#state.setLink({ ...this.#state.link, trouble: this.#trouble });
+    } else if (phase === 'waiting' ? !HAS_A_TURN.has(this.#state.link.trouble.kind) : sign === 'online') {
+      // What was begun without a network hangs.
+      line?.connection.close();
+      this.#cancelRetry();
+      this.#attempt = 0;
+      this.#dial();
+    }
+  }
+
   #retry(line: Line, ending: Ending) {
     const now = this.#environment.now();
+    const unopened = ending.kind === 'closed' || ending.kind === 'dead' ? ending.unopened : null;
+    this.#unopened = unopened === null ? 0 : this.#unopened + 1;
     if (line.onlineMs !== null && now - line.onlineMs >= STABLE_MS) this.#attempt = 0;
     const next = comeback(ending, this.#attempt, this.#environment.random());
     if (next.kind === 'stop') {
       this.#state.setLink({ phase: 'stopped', code: next.code, meaning: next.meaning });
       return;
     }
-    const { trouble, delayMs, attempt } = next;
+    const { delayMs, attempt } = next;
+    const trouble = this.#troubleOf(next.trouble, unopened);
     this.#attempt = attempt;
     this.#trouble = trouble;
     this.#state.setLink({ phase: 'waiting', trouble, retryMs: now + delayMs });
     this.#cancelRetry = this.#environment.after(delayMs, () => this.#dial());
   }
 
+  /** What the user is told: the cause, as far as it is known, and not what follows from it. */
+  #troubleOf(trouble: Trouble, unopened: string | null): Trouble {
+    if (this.#offline) return { kind: 'offline' };
+    return unopened !== null && this.#unopened >= UNOPENED_TOLD ? { kind: 'no_socket', url: unopened } : trouble;
+  }
+
   #pump() {
     const now = this.#environment.now();
     for (const line of this.#lines()) {
       line.heldUntilMs = -Infinity;
-      this.#join(line, now);
+      this.#deliveries.join(line, now);
     }
     if (this.#successor && this.#joinedAll(this.#successor)) {
       const old = this.#current;
@@ -396,53 +413,15 @@ export class Client {
       this.#takeOver(heir);
       old?.connection.close();
     }
-    if (this.#current) this.#flush(this.#current, now);
+    if (this.#current) this.#deliveries.flush(this.#current, now);
     for (const room of this.#state.rooms) this.#state.put(rooms.forgetTyping(room, now));
     this.#cancelWake();
     const wakeMs = this.#nextDueMs();
     if (wakeMs < Infinity) this.#cancelWake = this.#environment.after(Math.max(0, wakeMs - now), () => this.#pump());
   }
 
-  #join(line: Line, now: number) {
-    const { welcome } = line.connection;
-    if (!welcome) return;
-    for (const room of this.#state.rooms) {
-      const join = line.joins.get(room.name);
-      if (room.status === 'refused' || join?.answered) continue;
-      if (join && now - join.sentMs < JOIN_TIMEOUT_MS) continue;
-      if (line.oneByOne) {
-        line.heldUntilMs = heldUntilMs(this.#inFlight(line, now), true);
-        if (line.heldUntilMs > now) return;
-      }
-      const since = rooms.resumePoint(room, welcome.limits.streams);
-      line.joins.set(room.name, { sentMs: now, resumed: since !== undefined, answered: false });
-      const { name, user } = room;
-      line.connection.send({ type: 'join', room: name, user, client: this.#nonce, ...(since && { since }) });
-    }
-  }
-
   #joinedAll(line: Line): boolean {
     return this.#state.rooms.every((room) => room.status === 'refused' || line.joins.get(room.name)?.answered);
-  }
-
-  #flush(line: Line, now: number) {
-    const all = this.#state.rooms;
-    const careful = line.oneByOne || all.some((room) => room.outbox.some(({ suspected }) => suspected));
-    for (const { name } of all) {
-      if (!line.joins.get(name)?.answered) continue;
-      for (;;) {
-        const room = this.#state.room(name);
-        const item = room && outbox.due(room.outbox, now);
-        if (!room || !item) break;
-        if (careful) {
-          line.heldUntilMs = heldUntilMs(this.#inFlight(line, now), item.suspected);
-          if (line.heldUntilMs > now) return;
-        }
-        if (!line.pace?.take(now)) break;
-        line.connection.send({ type: 'send', room: name, id: item.id, text: item.text });
-        this.#state.put({ ...room, outbox: outbox.sent(room.outbox, item.id, now) });
-      }
-    }
   }
 
   #nextDueMs(): number {

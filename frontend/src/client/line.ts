@@ -15,6 +15,10 @@ export interface Progress {
   joins: Map<string, Join>;
   pace: Pace | null;
   degraded: boolean;
+  /** Whether the connection holds is in doubt. */
+  checking: boolean;
+  /** The browser is offline, and nothing has come since. */
+  unheard: boolean;
   /** A frame could not be read, and nobody knows which: a join goes only while nothing else is in flight. */
   oneByOne: boolean;
   /** Something is due and has to wait for that long for what is in flight. */
@@ -27,5 +31,13 @@ export interface Line extends Progress {
 }
 
 export function noProgress(): Progress {
-  return { joins: new Map(), pace: null, degraded: false, oneByOne: false, heldUntilMs: -Infinity };
+  return {
+    joins: new Map(),
+    pace: null,
+    degraded: false,
+    checking: false,
+    unheard: false,
+    oneByOne: false,
+    heldUntilMs: -Infinity,
+  };
 }

@@ -172,6 +172,11 @@ export function decodeAssigned(body: string): Assigned | null {
   return parse(body, (assigned) => ({ url: text(assigned, 'url'), node: text(assigned, 'node') }));
 }
 
+/** What the body of an error says to people; `null` when it says nothing. */
+export function decodeMessage(body: string): string | null {
+  return parse(body, (refusal) => text(refusal, 'message'));
+}
+
 /** The body of a 503 of `/assign`; `null` when it is not one. */
 export function decodeDeclined(body: string): Declined | null {
   return parse(body, (declined) => ({

@@ -25,9 +25,15 @@ const outbox = (name?: string) => room(name)?.outbox ?? [];
 const failures = () => outbox().map(({ text, failure }) => [text, failure?.code ?? null]);
 const written = (socket: FakeSocket) => sends(socket).map(({ text }) => text);
 
+function come(): FakeSocket {
+  const socket = accept(world, 'app-1');
+  socket.isThere = true;
+  return socket;
+}
+
 function enter(): FakeSocket {
   client.join('lobby', 'ann');
-  const socket = accept(world, 'app-1');
+  const socket = come();
   socket.say(joined());
   return socket;
 }
@@ -51,7 +57,7 @@ describe('text that is no Unicode', () => {
 
   test('is mended in names and rooms too, and the room is known by both spellings', () => {
     client.join(`room ${HALF}`, `ann ${HALF}`);
-    const socket = accept(world, 'app-1');
+    const socket = come();
     expect(socket.sentOf('join')).toMatchObject([{ room: 'room \ufffd', user: 'ann \ufffd' }]);
     expect(client.send(`room ${HALF}`, 'hi')).toBeNull();
     client.leave(`room ${HALF}`);
@@ -123,7 +129,7 @@ describe('an error about a frame that nobody can name', () => {
 
   test('refuses the room if the join is all there is', () => {
     client.join('lobby', 'ann');
-    const socket = accept(world, 'app-1');
+    const socket = come();
     socket.say(UNREADABLE);
     expect(room()).toMatchObject({ status: 'refused', failure: { code: 'not_json' } });
     world.advance(4 * JOIN_TIMEOUT_MS);
@@ -133,7 +139,7 @@ describe('an error about a frame that nobody can name', () => {
   test('of several joins finds the one it is about', () => {
     client.join('lobby', 'ann');
     client.join('bad', 'ann');
-    const socket = accept(world, 'app-1');
+    const socket = come();
     socket.say(UNREADABLE, joined());
     for (let step = 0; step < 6 && room('bad')?.status === 'joining'; step += 1) {
       const joins = () => socket.sentOf('join') as { room: string }[];

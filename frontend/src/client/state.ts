@@ -1,6 +1,6 @@
 import type { Link } from './link';
 import type { Room } from './room';
-import { createStore, type Store } from './store';
+import { createStore, type Store, type WritableStore } from './store';
 
 export interface Snapshot {
   link: Link;
@@ -9,8 +9,13 @@ export interface Snapshot {
 
 /** What the client shows: each change is a new snapshot. */
 export class State {
-  readonly #store = createStore<Snapshot>({ link: { phase: 'idle' }, rooms: new Map() });
-  readonly store: Store<Snapshot> = this.#store;
+  readonly store: Store<Snapshot>;
+  readonly #store: WritableStore<Snapshot>;
+
+  constructor(report: (error: unknown) => void) {
+    this.#store = createStore<Snapshot>({ link: { phase: 'idle' }, rooms: new Map() }, report);
+    this.store = this.#store;
+  }
 
   get link(): Link {
     return this.#store.getSnapshot().link;

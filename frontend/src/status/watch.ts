@@ -33,7 +33,8 @@ export class Watch<Status> {
     private readonly environment: Environment,
     private readonly reading: Reading<Status>,
   ) {
-    this.#store = createStore<Watched<Status>>({ status: null, live: false, unreachableSinceMs: null, rates: [] });
+    const nothing = { status: null, live: false, unreachableSinceMs: null, rates: [] };
+    this.#store = createStore<Watched<Status>>(nothing, (error) => environment.report(error));
     this.store = this.#store;
   }
 

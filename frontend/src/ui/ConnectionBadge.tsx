@@ -28,8 +28,8 @@ export function ConnectionBadge({ link }: { link: Link }) {
     >
       <summary aria-label={words.label}>
         <span className="dot" />
-        <span className="badge-label">{link.phase === 'online' ? link.place.node : words.label}</span>
-        {link.phase === 'online' && <span className="badge-route">via {hostOf(link.place.balancer)}</span>}
+        <span className="badge-label">{words.tone === 'good' && place ? place.node : words.label}</span>
+        {words.tone === 'good' && place && <span className="badge-route">via {hostOf(place.balancer)}</span>}
       </summary>
       <div className="badge-panel">
         <p className="badge-title">{words.label}</p>

@@ -1,4 +1,4 @@
-import type { Cancel, Environment, HttpAnswer, SocketEvents } from '../environment';
+import type { Cancel, Environment, HttpAnswer, Sign, SocketEvents } from '../environment';
 
 interface Timer {
   atMs: number;
@@ -15,6 +15,8 @@ export class FakeSocket {
   readonly sent: unknown[] = [];
   /** The code with which the client closed. */
   closedWith: number | null = null;
+  /** Whether it answers pings, as a server does. */
+  isThere = false;
 
   constructor(
     readonly url: string,
@@ -72,6 +74,37 @@ export class FakeEnvironment implements Environment {
     return this.#secrets === 1 ? SECRET : this.#secrets.toString(16).padStart(32, '0');
   }
 
+  /** What callbacks have thrown. */
+  readonly reports: unknown[] = [];
+
+  report(error: unknown) {
+    this.reports.push(error);
+  }
+
+  /** URLs that begin so are forbidden. */
+  forbidden: string[] = [];
+
+  forbids(url: string) {
+    return this.forbidden.some((start) => url.startsWith(start));
+  }
+
+  #watchers = new Set<(sign: Sign) => void>();
+
+  watch(tell: (sign: Sign) => void): Cancel {
+    this.#watchers.add(tell);
+    return () => {
+      this.#watchers.delete(tell);
+    };
+  }
+
+  sense(sign: Sign) {
+    for (const tell of [...this.#watchers]) tell(sign);
+  }
+
+  get watchers(): number {
+    return this.#watchers.size;
+  }
+
   after(delayMs: number, run: () => void): Cancel {
     const timer = { atMs: this.nowMs + delayMs, run };
     this.#timers.add(timer);
@@ -104,7 +137,10 @@ export class FakeEnvironment implements Environment {
     this.sockets.push(socket);
     return {
       send: (text: string) => {
-        socket.sent.push(JSON.parse(text));
+        const frame: unknown = JSON.parse(text);
+        socket.sent.push(frame);
+        if ((frame as { type: string }).type === 'ping' && socket.isThere)
+          this.after(0, () => socket.say({ type: 'pong' }));
       },
       close: (code: number) => {
         socket.closedWith = code;
