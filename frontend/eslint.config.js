@@ -49,6 +49,19 @@ export default defineConfig(
     },
   },
   {
+    files: ['src/ui/**/*.{ts,tsx}', 'src/status/**/*.{ts,tsx}'],
+    ignores: ['src/ui/visit.ts', '**/*.test.tsx'],
+    rules: {
+      'no-restricted-globals': [
+        'error',
+        ...['localStorage', 'sessionStorage'].map((name) => ({
+          name,
+          message: 'Where it is blocked it throws: memory.ts.',
+        })),
+      ],
+    },
+  },
+  {
     files: ['src/client/browserEnvironment.ts'],
     rules: { 'no-restricted-globals': 'off', 'no-restricted-properties': 'off' },
   },

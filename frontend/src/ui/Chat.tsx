@@ -100,22 +100,24 @@ export function Chat({ client, visit, onLeave, onRetry }: ChatProps) {
 
 /** Absent where the browser gives pages no clipboard: plain HTTP from another machine. */
 function CopyLink({ address }: { address: string }) {
-  const [copied, setCopied] = useState(false);
+  const [outcome, setOutcome] = useState<'copied' | 'refused' | null>(null);
   useEffect(() => {
-    if (!copied) return;
-    const timer = setTimeout(() => setCopied(false), 2_000);
+    if (!outcome) return;
+    const timer = setTimeout(() => setOutcome(null), 2_000);
     return () => clearTimeout(timer);
-  }, [copied]);
+  }, [outcome]);
   if (!window.isSecureContext) return null;
+  const copy = () => {
+    navigator.clipboard.writeText(address).then(
+      () => setOutcome('copied'),
+      () => setOutcome('refused'),
+    );
+  };
   return (
-    <button
-      type="button"
-      className="button quiet"
-      onClick={() => void navigator.clipboard.writeText(address).then(() => setCopied(true))}
-    >
-      <Icon name={copied ? 'check' : 'link'} />
+    <button type="button" className="button quiet" onClick={copy}>
+      <Icon name={outcome === 'copied' ? 'check' : 'link'} />
       <span className="tool-label" role="status">
-        {copied ? 'Copied' : 'Copy link'}
+        {outcome === 'copied' ? 'Copied' : outcome === 'refused' ? 'Not allowed' : 'Copy link'}
       </span>
     </button>
   );
