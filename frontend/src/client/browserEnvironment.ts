@@ -10,6 +10,8 @@ const SLEEP_MS = 10_000;
 export const browserEnvironment: Environment = {
   now: () => performance.now(),
 
+  wallTime: () => Date.now(),
+
   random: () => Math.random(),
 
   secret: () => Array.from(crypto.getRandomValues(new Uint8Array(16)), hex).join(''),

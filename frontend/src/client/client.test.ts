@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { Client, TYPING_EVERY_MS } from './client';
+import { Client, TYPING_AFTER_SEND_MS, TYPING_EVERY_MS } from './client';
 import { JOIN_TIMEOUT_MS } from './line';
 import { CLOSE_CODES } from './closeCodes';
 import { CONNECT_TIMEOUT_MS, PONG_TIMEOUT_MS, SILENCE_MS } from './connection';
@@ -216,6 +216,22 @@ describe('sending', () => {
     expect(lobby()?.typing).toMatchObject([{ user: 'bob' }]);
     world.advance(4_000);
     expect(lobby()?.typing).toEqual([]);
+  });
+
+  test('that the user writes is told again soon after something was sent', () => {
+    const socket = enter();
+    client.typing('lobby');
+    client.send('lobby', 'hi');
+    world.advance(TYPING_AFTER_SEND_MS - 1);
+    client.typing('lobby');
+    expect(socket.sentOf('typing')).toHaveLength(1);
+    world.advance(1);
+    client.typing('lobby');
+    client.typing('lobby');
+    expect(socket.sentOf('typing')).toHaveLength(2);
+    world.advance(TYPING_AFTER_SEND_MS);
+    client.typing('lobby');
+    expect(socket.sentOf('typing')).toHaveLength(2);
   });
 });
 

@@ -23,6 +23,8 @@ export interface ClientOptions {
 export type Refusal = 'not_in_room' | 'text_empty' | 'text_too_long' | 'outbox_full';
 
 export const TYPING_EVERY_MS = 2_000;
+/** Who has said something is shown as writing no more, so the next key tells it anew: as soon as servers relay it. */
+export const TYPING_AFTER_SEND_MS = 1_000;
 /** A connection that held for so long was a good one: the next loss starts the waits from the beginning. */
 export const STABLE_MS = 5_000;
 /** One socket that does not open is a server that has just died, and the next try leads to another one. */
@@ -68,7 +70,8 @@ export class Client {
   #offline = false;
   /** How often in a row a socket did not open where a balancer sent us. */
   #unopened = 0;
-  #typedMs = new Map<string, number>();
+  /** When each room was last told that the user writes, and whether something was sent since. */
+  #typed = new Map<string, { atMs: number; hasSent: boolean }>();
   #cancelRetry: Cancel = () => undefined;
   #cancelMove: Cancel = () => undefined;
   #cancelWake: Cancel = () => undefined;
@@ -108,6 +111,8 @@ export class Client {
     if (byteLength(text) > this.limits.text_bytes) return 'text_too_long';
     if (room.outbox.length >= outbox.OUTBOX_MAX) return 'outbox_full';
     this.#idCount += 1;
+    const typed = this.#typed.get(room.name);
+    if (typed) typed.hasSent = true;
     this.#state.put({ ...room, outbox: outbox.write(room.outbox, `${this.#idPrefix}-${this.#idCount}`, text) });
     this.#pump();
     return null;
@@ -122,9 +127,10 @@ export class Client {
   typing(roomName: string) {
     const room = wellFormed(roomName);
     const now = this.#environment.now();
-    const lastMs = this.#typedMs.get(room) ?? -Infinity;
-    if (!this.#current?.joins.get(room)?.answered || now - lastMs < TYPING_EVERY_MS) return;
-    this.#typedMs.set(room, now);
+    const last = this.#typed.get(room);
+    const nextMs = last ? last.atMs + (last.hasSent ? TYPING_AFTER_SEND_MS : TYPING_EVERY_MS) : -Infinity;
+    if (!this.#current?.joins.get(room)?.answered || now < nextMs) return;
+    this.#typed.set(room, { atMs: now, hasSent: false });
     this.#current.connection.send({ type: 'typing', room });
   }
 

@@ -5,6 +5,8 @@
 export interface Environment {
   /** Milliseconds since some beginning. It must never be set back: intervals are measured by it. */
   now(): number;
+  /** Milliseconds since the epoch, to be shown to people. It may jump, so nothing is measured by it. */
+  wallTime(): number;
   /** At least 0, less than 1. */
   random(): number;
   /** 128 random bits in hex that nobody can guess. */

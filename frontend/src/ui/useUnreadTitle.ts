@@ -4,11 +4,10 @@ import type { Room } from '../client';
 /** The title of the window tells what was said while nobody looked. */
 export function useUnreadTitle(name: string, room: Room | undefined) {
   const [hidden, setHidden] = useState(document.hidden);
-  const [seenKey, setSeenKey] = useState<string | undefined>();
-  const timeline = room?.timeline ?? [];
-  const lastKey = timeline.at(-1)?.key;
-  if (!hidden && seenKey !== lastKey) setSeenKey(lastKey);
-  const unread = hidden ? timeline.length - 1 - timeline.findLastIndex(({ key }) => key === seenKey) : 0;
+  const arrivals = room?.arrivals ?? 0;
+  const [seen, setSeen] = useState(arrivals);
+  if (!hidden && seen !== arrivals) setSeen(arrivals);
+  const unread = hidden ? arrivals - seen : 0;
 
   useEffect(() => {
     const look = () => setHidden(document.hidden);

@@ -48,7 +48,9 @@ export const SECRET = '5f2c9a417be0d83651c4f7a2093be86d';
 
 /** A world in which nothing happens until a test says so. */
 export class FakeEnvironment implements Environment {
-  nowMs = 1_700_000_000_000;
+  nowMs = 4_000_000;
+  /** Far from `nowMs`, which counts from some other beginning. */
+  startedMs = 1_700_000_000_000;
   /** Each random choice; the last one repeats. */
   chances: number[] = [0];
   readonly sockets: FakeSocket[] = [];
@@ -60,6 +62,10 @@ export class FakeEnvironment implements Environment {
 
   now() {
     return this.nowMs;
+  }
+
+  wallTime() {
+    return this.startedMs + this.nowMs;
   }
 
   random() {
