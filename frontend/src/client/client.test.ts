@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { Client, TYPING_AFTER_SEND_MS, TYPING_EVERY_MS } from './client';
+import { Client } from './client';
 import { JOIN_TIMEOUT_MS } from './line';
 import { CLOSE_CODES } from './closeCodes';
 import { CONNECT_TIMEOUT_MS, PONG_TIMEOUT_MS, SILENCE_MS } from './connection';
@@ -10,6 +10,7 @@ import { TRIES_PER_BALANCER } from './race';
 import { FakeEnvironment, type FakeSocket, SECRET } from './testing/fakeEnvironment';
 import * as frames from './testing/frames';
 import { ackOf, joined, message, refusalOf, type Sent, sends, welcome } from './testing/frames';
+import { TYPING_AFTER_SEND_MS, TYPING_EVERY_MS } from './typingHints';
 
 let world: FakeEnvironment;
 let client: Client;
@@ -226,12 +227,30 @@ describe('sending', () => {
     client.typing('lobby');
     expect(socket.sentOf('typing')).toHaveLength(1);
     world.advance(1);
-    client.typing('lobby');
-    client.typing('lobby');
     expect(socket.sentOf('typing')).toHaveLength(2);
     world.advance(TYPING_AFTER_SEND_MS);
     client.typing('lobby');
     expect(socket.sentOf('typing')).toHaveLength(2);
+  });
+
+  test('that the user writes is not told where there is no server', () => {
+    const socket = enter();
+    client.typing('lobby');
+    client.send('lobby', 'hi');
+    client.typing('lobby');
+    socket.drop();
+    world.advance(250 + TYPING_EVERY_MS);
+    expect(accept('app-2').sentOf('typing')).toEqual([]);
+  });
+
+  test('that the user writes is not told of what was sent meanwhile', () => {
+    const socket = enter();
+    client.typing('lobby');
+    client.send('lobby', 'hi');
+    client.typing('lobby');
+    client.send('lobby', 'again');
+    world.advance(TYPING_EVERY_MS);
+    expect(socket.sentOf('typing')).toHaveLength(1);
   });
 });
 

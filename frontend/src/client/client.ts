@@ -11,6 +11,7 @@ import { byteLength, DEFAULT_LIMITS, type Fault, type Limits, type ServerError, 
 import * as rooms from './room';
 import { type Snapshot, State } from './state';
 import type { Store } from './store';
+import { TypingHints } from './typingHints';
 
 export interface ClientOptions {
   environment: Environment;
@@ -22,9 +23,6 @@ export interface ClientOptions {
 
 export type Refusal = 'not_in_room' | 'text_empty' | 'text_too_long' | 'outbox_full';
 
-export const TYPING_EVERY_MS = 2_000;
-/** Who has said something is shown as writing no more, so the next key tells it anew: as soon as servers relay it. */
-export const TYPING_AFTER_SEND_MS = 1_000;
 /** A connection that held for so long was a good one: the next loss starts the waits from the beginning. */
 export const STABLE_MS = 5_000;
 /** One socket that does not open is a server that has just died, and the next try leads to another one. */
@@ -70,8 +68,7 @@ export class Client {
   #offline = false;
   /** How often in a row a socket did not open where a balancer sent us. */
   #unopened = 0;
-  /** When each room was last told that the user writes, and whether something was sent since. */
-  #typed = new Map<string, { atMs: number; hasSent: boolean }>();
+  readonly #typing = new TypingHints();
   #cancelRetry: Cancel = () => undefined;
   #cancelMove: Cancel = () => undefined;
   #cancelWake: Cancel = () => undefined;
@@ -111,8 +108,7 @@ export class Client {
     if (byteLength(text) > this.limits.text_bytes) return 'text_too_long';
     if (room.outbox.length >= outbox.OUTBOX_MAX) return 'outbox_full';
     this.#idCount += 1;
-    const typed = this.#typed.get(room.name);
-    if (typed) typed.hasSent = true;
+    this.#typing.send(room.name);
     this.#state.put({ ...room, outbox: outbox.write(room.outbox, `${this.#idPrefix}-${this.#idCount}`, text) });
     this.#pump();
     return null;
@@ -126,12 +122,9 @@ export class Client {
   /** Tells the others that the user is writing. Call it with each key: it goes out as often as the protocol wants. */
   typing(roomName: string) {
     const room = wellFormed(roomName);
-    const now = this.#environment.now();
-    const last = this.#typed.get(room);
-    const nextMs = last ? last.atMs + (last.hasSent ? TYPING_AFTER_SEND_MS : TYPING_EVERY_MS) : -Infinity;
-    if (!this.#current?.joins.get(room)?.answered || now < nextMs) return;
-    this.#typed.set(room, { atMs: now, hasSent: false });
-    this.#current.connection.send({ type: 'typing', room });
+    if (!this.#current?.joins.get(room)?.answered) return;
+    if (this.#typing.press(room, this.#environment.now())) this.#current.connection.send({ type: 'typing', room });
+    else this.#pump();
   }
 
   /** Tries again now, since the user asks for it. */
@@ -421,6 +414,10 @@ export class Client {
     }
     if (this.#current) this.#deliveries.flush(this.#current, now);
     for (const room of this.#state.rooms) this.#state.put(rooms.forgetTyping(room, now));
+    for (const room of this.#typing.due(now)) {
+      this.#typing.press(room, now);
+      if (this.#current?.joins.get(room)?.answered) this.#current.connection.send({ type: 'typing', room });
+    }
     this.#cancelWake();
     const wakeMs = this.#nextDueMs();
     if (wakeMs < Infinity) this.#cancelWake = this.#environment.after(Math.max(0, wakeMs - now), () => this.#pump());
@@ -444,6 +441,7 @@ export class Client {
     return Math.min(
       Infinity,
       ...joins,
+      this.#typing.nextDueMs,
       ...sends.map((room) => Math.max(heldMs, outbox.nextDueMs(room.outbox))),
       ...all.flatMap((room) => room.typing.map((typing) => typing.untilMs)),
     );

@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useState } from 'react';
+import { useCallback, useEffect, useRef, useState } from 'react';
 import type { Client } from '../client';
 import { Brand } from './Brand';
 import { Composer, type TakenBack } from './Composer';
@@ -10,6 +10,7 @@ import { JoinForm } from './JoinForm';
 import { MessageList } from './MessageList';
 import { People } from './People';
 import { TypingLine } from './TypingLine';
+import { useMedia } from './useMedia';
 import { useStore } from './useStore';
 import { useUnreadTitle } from './useUnreadTitle';
 import type { Visit } from './visit';
@@ -20,6 +21,9 @@ interface ChatProps {
   onLeave: () => void;
   onRetry: (visit: Visit) => void;
 }
+
+/** As in chat.css. */
+const NARROW = '(max-width: 900px)';
 
 /** One room, from the first try to come in until the user leaves. */
 export function Chat({ client, visit, onLeave, onRetry }: ChatProps) {
@@ -37,13 +41,23 @@ export function Chat({ client, visit, onLeave, onRetry }: ChatProps) {
     [client, visit.room],
   );
 
+  const drawer = useMedia(NARROW) && peopleOpen;
+  const opener = useRef<HTMLButtonElement>(null);
+  const closePeople = useCallback(() => setPeopleOpen(false), []);
+
   useEffect(() => {
+    if (!drawer) return;
+    const { current } = opener;
     const close = (event: KeyboardEvent) => {
-      if (event.key === 'Escape') setPeopleOpen(false);
+      if (event.key === 'Escape') closePeople();
     };
     window.addEventListener('keydown', close);
-    return () => window.removeEventListener('keydown', close);
-  }, []);
+    return () => {
+      window.removeEventListener('keydown', close);
+      // Once it is no longer inert.
+      setTimeout(() => current?.focus());
+    };
+  }, [drawer, closePeople]);
 
   if (!room) return null;
   if (room.status === 'refused') {
@@ -53,12 +67,12 @@ export function Chat({ client, visit, onLeave, onRetry }: ChatProps) {
 
   return (
     <div className="chat" data-people={peopleOpen}>
-      <header className="chat-head">
+      <header className="chat-head" inert={drawer}>
         <Brand />
         <div className="chat-title">
           <h1>
             <span className="hash">#</span>
-            {room.name}
+            <bdi>{room.name}</bdi>
           </h1>
           <p>{room.status === 'joined' ? `${plural(room.users, 'person', 'people')} here` : 'Coming in…'}</p>
         </div>
@@ -66,6 +80,7 @@ export function Chat({ client, visit, onLeave, onRetry }: ChatProps) {
         <div className="chat-tools">
           <CopyLink address={share} />
           <button
+            ref={opener}
             type="button"
             className="button quiet people-toggle"
             aria-expanded={peopleOpen}
@@ -82,7 +97,7 @@ export function Chat({ client, visit, onLeave, onRetry }: ChatProps) {
         </div>
       </header>
       <ConnectionNotice link={link} onReconnect={() => client.reconnect()} />
-      <main className="chat-main">
+      <main className="chat-main" inert={drawer}>
         <MessageList room={room} onDiscard={discard} onEdit={edit} />
         <TypingLine names={room.typing.map(({ user }) => user)} />
         <Composer
@@ -93,7 +108,14 @@ export function Chat({ client, visit, onLeave, onRetry }: ChatProps) {
           onTyping={() => client.typing(room.name)}
         />
       </main>
-      <People room={room} onClose={() => setPeopleOpen(false)} />
+      <People
+        users={room.users}
+        roster={room.roster}
+        user={room.user}
+        joined={room.status === 'joined'}
+        modal={drawer}
+        onClose={closePeople}
+      />
     </div>
   );
 }
@@ -114,11 +136,15 @@ function CopyLink({ address }: { address: string }) {
     );
   };
   return (
-    <button type="button" className="button quiet" onClick={copy}>
-      <Icon name={outcome === 'copied' ? 'check' : 'link'} />
-      <span className="tool-label" role="status">
-        {outcome === 'copied' ? 'Copied' : outcome === 'refused' ? 'Not allowed' : 'Copy link'}
+    <>
+      <button type="button" className="button quiet" onClick={copy}>
+        <Icon name={outcome === 'copied' ? 'check' : 'link'} />
+        <span className="tool-label">Copy link</span>
+      </button>
+      <span className="copied" role="status">
+        {outcome === 'copied' && 'Copied'}
+        {outcome === 'refused' && 'Not allowed'}
       </span>
-    </button>
+    </>
   );
 }

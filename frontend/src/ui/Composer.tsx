@@ -2,6 +2,7 @@ import { type KeyboardEvent, type SubmitEvent, useEffect, useRef, useState } fro
 import { byteLength, type Refusal } from '../client';
 import { number } from './format';
 import { Icon } from './Icon';
+import { isolated } from './names';
 
 /** A message that was refused comes back to be changed. Each time is an object of its own. */
 export interface TakenBack {
@@ -75,9 +76,10 @@ export function Composer({ room, takenBack, maxBytes, onSend, onTyping }: Compos
             ref={box}
             value={text}
             rows={1}
-            aria-label={`Message to ${room}`}
+            dir="auto"
+            aria-label={`Message to ${isolated(room)}`}
             aria-describedby="composer-note"
-            placeholder={`Message #${room}`}
+            placeholder={`Message #${isolated(room)}`}
             enterKeyHint="send"
             autoFocus
             onKeyDown={press}

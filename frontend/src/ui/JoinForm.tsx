@@ -91,6 +91,7 @@ function Field({ label, value, complaint: wrong, hint, onChange, ...rest }: Fiel
       <label htmlFor={id}>{label}</label>
       <input
         id={id}
+        dir="auto"
         value={value}
         onChange={(event) => onChange(event.target.value)}
         aria-invalid={wrong !== null}

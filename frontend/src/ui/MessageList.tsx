@@ -2,6 +2,7 @@ import { useMemo } from 'react';
 import type { Room } from '../client';
 import { dayName, plural } from './format';
 import { Icon } from './Icon';
+import { isolated } from './names';
 import { MessageRow } from './MessageRow';
 import { rowsOf } from './rows';
 import { useStickyEnd } from './useStickyEnd';
@@ -19,7 +20,7 @@ export function MessageList({ room, onDiscard, onEdit }: MessageListProps) {
   return (
     <div className="messages-frame">
       {/* The keyboard has to reach what scrolls. */}
-      <div ref={box} className="messages" role="log" aria-label={`Messages in ${room.name}`} tabIndex={0}>
+      <div ref={box} className="messages" role="log" aria-label={`Messages in ${isolated(room.name)}`} tabIndex={0}>
         <div ref={column} className="messages-column">
           {rows.length === 0 && room.status === 'joined' && (
             <div className="empty">

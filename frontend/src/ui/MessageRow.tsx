@@ -2,6 +2,7 @@ import { memo } from 'react';
 import { Avatar, hue } from './Avatar';
 import { fullTime, shortTime } from './format';
 import { Icon, type IconName } from './Icon';
+import { isolated } from './names';
 import type { Mark, MessageLine } from './rows';
 
 type MessageRowProps = MessageLine & {
@@ -31,14 +32,22 @@ export const MessageRow = memo(function MessageRow({
   onEdit,
 }: MessageRowProps) {
   return (
-    <article className="message" data-own={own} data-mark={mark} data-starts={starts} data-ends={ends}>
+    <article
+      className="message"
+      aria-label={`${isolated(from)}${own ? ', you' : ''}, ${time === null ? 'not sent yet' : shortTime(time)}`}
+      data-own={own}
+      data-mark={mark}
+      data-starts={starts}
+      data-ends={ends}
+    >
       {!own && starts && <Avatar name={from} />}
       {starts && (
         <p className={own ? 'message-from visually-hidden' : 'message-from'} style={{ '--hue': hue(from) }}>
-          {from}
+          <bdi>{from}</bdi>
         </p>
       )}
-      <div className="bubble">
+      {/* The first letter decides at which side a text begins. */}
+      <div className="bubble" dir="auto">
         <p className="message-text">{text}</p>
         <p className="message-meta">
           {time !== null && (

@@ -1,5 +1,6 @@
 import { useEffect, useState } from 'react';
 import type { Room } from '../client';
+import { isolated } from './names';
 
 /** The title of the window tells what was said while nobody looked. */
 export function useUnreadTitle(name: string, room: Room | undefined) {
@@ -16,7 +17,7 @@ export function useUnreadTitle(name: string, room: Room | undefined) {
   }, []);
 
   useEffect(() => {
-    document.title = `${unread > 0 ? `(${unread}) ` : ''}#${name} · Distr Chat`;
+    document.title = `${unread > 0 ? `(${unread}) ` : ''}#${isolated(name)} · Distr Chat`;
     return () => {
       document.title = 'Distr Chat';
     };
