@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::shared::{self, Signals};
 use crate::serve::Limits;
-use crate::web::{Options, Web};
+use crate::web::{BasePath, Options, Web};
 
 /// The flags of `web`.
 #[derive(Debug, Args)]
@@ -27,12 +27,16 @@ pub struct Flags {
     /// Browsers talk through the balancers, since they reach no application server
     #[arg(long, env = "DISTR_PROXY")]
     proxy: bool,
+
+    /// Where a proxy has the page that keeps its prefix, such as /chat for https://host/chat/; not needed where it strips it
+    #[arg(long, env = "DISTR_BASE_PATH", default_value = "/")]
+    base_path: BasePath,
 }
 
 /// Runs the frontend server until it is told to end.
 pub fn run(flags: Flags, signals: &Signals) -> anyhow::Result<()> {
-    let Flags { listen, balancers, proxy } = flags;
-    let options = Options { listen, balancers, proxy, limits: Limits::default() };
+    let Flags { listen, balancers, proxy, base_path } = flags;
+    let options = Options { listen, balancers, proxy, base_path, limits: Limits::default() };
     let _web = Web::start(options).map_err(|error| shared::explain_bind("web", listen, &error))?;
     signals.wait();
     log::info!("leaving");

@@ -1,5 +1,7 @@
 //! The frontend server: the chat's files, and where the balancers are.
 
+mod base_path;
+
 use std::io;
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -13,6 +15,8 @@ use crate::serve::service::{Answer, Service};
 use crate::serve::{self, Clients, Server};
 use crate::wire::{Event, Request, Response};
 
+pub use base_path::BasePath;
+
 /// How a frontend server is set up.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -22,6 +26,8 @@ pub struct Options {
     pub balancers: Vec<String>,
     /// Browsers talk through the balancers instead of asking them for a server.
     pub proxy: bool,
+    /// Where a proxy has the page that keeps its prefix.
+    pub base_path: BasePath,
     /// Limits of a connection.
     pub limits: serve::Limits,
 }
@@ -46,6 +52,7 @@ impl Web {
         let server = Server::start("web", listen, 1, limits, &metrics, |_, _| FileService {
             balancers: options.balancers.clone(),
             proxy: options.proxy,
+            base_path: options.base_path.clone(),
         })?;
         log::info!("web listens at {}", server.address());
         Ok(Self { server })
@@ -60,6 +67,7 @@ impl Web {
 struct FileService {
     balancers: Vec<String>,
     proxy: bool,
+    base_path: BasePath,
 }
 
 #[derive(Serialize)]
@@ -73,6 +81,10 @@ impl Service for FileService {
     type Session = ();
 
     fn handle_request(&mut self, _: Key, request: &Request<'_>, _: Instant) -> Answer<()> {
+        if let Some(moved) = self.base_path.redirect(request) {
+            return Answer::Respond(moved);
+        }
+        let request = &request.with_path(self.base_path.strip(request.path));
         Answer::Respond(match request.path {
             "/config.json" => {
                 let here = |url: &String| url.replace("{host}", request.hostname());

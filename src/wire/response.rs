@@ -12,6 +12,7 @@ impl Status {
     pub const OK: Self = Self(200, "OK");
     pub const ACCEPTED: Self = Self(202, "Accepted");
     pub const NOT_MODIFIED: Self = Self(304, "Not Modified");
+    pub const MOVED: Self = Self(308, "Permanent Redirect");
     pub const BAD_REQUEST: Self = Self(400, "Bad Request");
     pub const UNAUTHORIZED: Self = Self(401, "Unauthorized");
     pub const FORBIDDEN: Self = Self(403, "Forbidden");

@@ -58,8 +58,8 @@ export function Frame({ role, watched: { status: node, live, unreachable }, stat
       </p>
       <main className="status-main">{children}</main>
       <footer className="status-foot">
-        <a href="/status">JSON</a>
-        <a href="/metrics">Metrics</a>
+        <a href="status">JSON</a>
+        <a href="metrics">Metrics</a>
         <span>{live ? 'Live' : 'Read every second'}</span>
       </footer>
     </div>

@@ -97,6 +97,20 @@ describe('the form', () => {
     expect(screen.queryByRole('log')).toBeNull();
   });
 
+  test.each([
+    ['\u200b', /Nothing of that is seen/],
+    ['\u2800', /Nothing of that is seen/],
+    ['ann\u200b', /a character that nobody sees/],
+    ['\u202enna', /a character that nobody sees/],
+  ])('refuses the name and the room %j before any server does', (name, words) => {
+    open();
+    fill('Your name', name);
+    fill('Room', name);
+    submit();
+    expect(screen.getAllByText(words)).toHaveLength(2);
+    expect(world.asked).toEqual(['config.json']);
+  });
+
   test('remembers the name, and takes the room from the address', () => {
     localStorage.setItem('distr-chat.name', 'ann');
     location.hash = '#a%20b';

@@ -3,6 +3,7 @@ import { byteLength, DEFAULT_LIMITS, wellFormed } from '../client';
 import { Brand } from './Brand';
 import { Cluster } from './Cluster';
 import type { Visit } from './visit';
+import { hasInvisible, isBlank } from './visibility';
 
 interface JoinFormProps {
   initial: Visit;
@@ -116,5 +117,7 @@ function nameOf(value: string): string {
 
 function complaint(what: string, value: string, maxBytes: number): string | null {
   if (value.trim() === '') return `Please enter ${what}.`;
+  if (isBlank(value)) return `Nothing of that is seen. Please enter ${what} with a letter.`;
+  if (hasInvisible(value.trim())) return 'That has a character that nobody sees. Please type it anew.';
   return byteLength(value.trim()) > maxBytes ? `That is too long for ${what}.` : null;
 }

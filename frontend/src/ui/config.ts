@@ -17,7 +17,7 @@ const CONFIG_RETRY_MS = 2_000;
 export function loadConfig(environment: Environment): Store<Config> {
   const store = createStore<Config>({ state: 'loading' }, (error) => environment.report(error));
   const ask = () => {
-    environment.get('/config.json', CONFIG_TIMEOUT_MS, (answer) => {
+    environment.get('config.json', CONFIG_TIMEOUT_MS, (answer) => {
       const config = answer?.status === 200 ? decodeConfig(answer.body) : null;
       if (config) {
         store.set({ state: 'loaded', ...config });
