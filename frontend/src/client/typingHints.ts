@@ -1,7 +1,10 @@
 /** Servers want to hear it so rarely. */
 export const TYPING_EVERY_MS = 2_000;
-/** Who has said something is shown as writing no more, so the next key tells it anew: as soon as servers relay it. */
-export const TYPING_AFTER_SEND_MS = 1_000;
+/**
+ * Who has said something is shown as writing no more, so the next key tells it anew. Servers drop what comes within 1 s
+ * of the last one, and two frames may come closer together than they were sent.
+ */
+export const TYPING_AFTER_SEND_MS = 1_200;
 
 interface Hint {
   toldMs: number;
