@@ -18,6 +18,8 @@ export interface FakeCluster {
   /** Ends one server as a crash would; `start` brings it back. */
   kill(port: number): void;
   start(port: number): Promise<void>;
+  /** Somebody who has no connection says something. */
+  say(room: string, user: string, text: string): void;
   stop(): void;
 }
 
@@ -119,6 +121,20 @@ export async function startFakeCluster(ports: Ports, dist: string): Promise<Fake
     tell(room, { type: 'presence', room: name, users: users.length, joined: [], left });
   };
 
+  const append = (app: App, name: string, from: string, id: string, text: string): Message => {
+    const room = roomOf(name);
+    const seq = (app.seqs.get(name) ?? 0) + 1;
+    app.seqs.set(name, seq);
+    const message: Message = {
+      ...{ type: 'message', room: name, from, text, time: Date.now(), stream: app.stream, seq, id },
+    };
+    room.history.push(message);
+    room.history.splice(0, room.history.length - HISTORY_MAX);
+    app.totals.messages += 1;
+    tell(room, message);
+    return message;
+  };
+
   const say = (app: App, { room: name, id, text }: Extract<ClientMessage, { type: 'send' }>, socket: WebSocket) => {
     const room = roomOf(name);
     const member = [...room.members].find((other) => other.socket === socket);
@@ -130,14 +146,8 @@ export async function startFakeCluster(ports: Ports, dist: string): Promise<Fake
       (other) => other.id === id && other.text === text && clients.get(other) === member.client,
     );
     if (!message) {
-      const seq = (app.seqs.get(name) ?? 0) + 1;
-      app.seqs.set(name, seq);
-      message = { type: 'message', room: name, from: member.user, text, time: Date.now(), stream: app.stream, seq, id };
+      message = append(app, name, member.user, id, text);
       clients.set(message, member.client);
-      room.history.push(message);
-      room.history.splice(0, room.history.length - HISTORY_MAX);
-      app.totals.messages += 1;
-      tell(room, message);
     }
     const { stream, seq, time } = message;
     socket.send(JSON.stringify({ type: 'ack', room: name, id, stream, seq, time }));
@@ -149,7 +159,11 @@ export async function startFakeCluster(ports: Ports, dist: string): Promise<Fake
     const session = `${app.stream}-${app.totals.accepted}`;
     socket.send(JSON.stringify({ type: 'welcome', node: app.name, session, limits: DEFAULT_LIMITS }));
     const hear = (data: Buffer) => {
-      const message = JSON.parse(data.toString()) as ClientMessage;
+      const message = read(data.toString());
+      if (!message) {
+        socket.send('{"type":"error","code":"not_json","message":"the frame is not a JSON object"}');
+        return;
+      }
       switch (message.type) {
         case 'join':
           joinRoom(
@@ -341,6 +355,10 @@ export async function startFakeCluster(ports: Ports, dist: string): Promise<Fake
   return {
     kill,
     start: startApp,
+    say(room, user, text) {
+      const [app] = apps.values();
+      if (app) append(app, room, user, `fake-${app.totals.messages}`, text);
+    },
     stop() {
       for (const port of apps.keys()) kill(port);
       for (const { http } of others) {
@@ -349,6 +367,14 @@ export async function startFakeCluster(ports: Ports, dist: string): Promise<Fake
       }
     },
   };
+}
+
+function read(frame: string): ClientMessage | null {
+  try {
+    return JSON.parse(frame) as ClientMessage;
+  } catch {
+    return null;
+  }
 }
 
 function pathOf(request: IncomingMessage): string {

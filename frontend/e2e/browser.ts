@@ -1,19 +1,24 @@
-import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 
-export function launch(): Promise<Browser> {
-  return chromium.launch({
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: [
-      '--headless',
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-    ],
-  });
+const EXECUTABLE = process.env.CHROMIUM ?? '/usr/bin/chromium';
+const FLAGS = [
+  '--headless',
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+
+export function launch(...flags: string[]): Promise<Browser> {
+  return chromium.launch({ executablePath: EXECUTABLE, args: [...FLAGS, ...flags] });
+}
+
+/** A browser with a profile of its own, as its user has set it up. */
+export function launchProfile(directory: string): Promise<BrowserContext> {
+  return chromium.launchPersistentContext(directory, { executablePath: EXECUTABLE, args: FLAGS, locale: 'en-GB' });
 }
 
 /** A page of a user of its own: nothing is shared with the others. */
@@ -40,6 +45,10 @@ export async function dropSockets(page: Page) {
 
 export async function join(page: Page, url: string, user: string, room: string) {
   await page.goto(url);
+  await enter(page, user, room);
+}
+
+export async function enter(page: Page, user: string, room: string) {
   await page.getByLabel('Your name').fill(user);
   await page.getByLabel('Room').fill(room);
   await page.getByRole('button', { name: 'Join the room' }).click();

@@ -33,7 +33,7 @@ const ROOT = new URL('../', import.meta.url);
 export async function startCluster(...flags: string[]): Promise<Cluster> {
   const free = await freePorts(7);
   const ports: Ports = { frontend: free[0] ?? 0, apps: free.slice(1, 4), balancers: free.slice(4, 7) };
-  const binary = process.env.DISTR_CHAT_BIN ?? new URL('../target/release/distr-chat', ROOT).pathname;
+  const binary = binaryPath();
   const cluster = binary === 'fake' ? await startFake(ports) : startReal(binary, ports, await freeRedisPorts(3), flags);
   try {
     await ready(ports);
@@ -42,6 +42,10 @@ export async function startCluster(...flags: string[]): Promise<Cluster> {
     await cluster.stop();
     throw error;
   }
+}
+
+function binaryPath(): string {
+  return process.env.DISTR_CHAT_BIN ?? new URL('../target/release/distr-chat', ROOT).pathname;
 }
 
 async function startFake(ports: Ports): Promise<Cluster> {
@@ -98,6 +102,21 @@ function startReal(binary: string, ports: Ports, redisPorts: readonly number[], 
   };
 }
 
+/** A frontend server of its own, with these flags; `null` where the cluster is in memory. */
+export async function startWeb(
+  cluster: Cluster,
+  ...flags: string[]
+): Promise<{ port: number; stop(): Promise<void> } | null> {
+  if (binaryPath() === 'fake') return null;
+  const [port = 0] = await freePorts(1);
+  const balancers = cluster.ports.balancers.map((port) => `http://localhost:${port}`).join();
+  const child = spawn(binaryPath(), ['web', '--listen', `127.0.0.1:${port}`, '--balancers', balancers, ...flags], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  await until('a frontend server was ready', () => answers(`http://127.0.0.1:${port}/ready`));
+  return { port, stop: () => end(child) };
+}
+
 async function end(child: ChildProcess) {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const exited = once(child, 'exit');
@@ -141,7 +160,7 @@ async function answers(url: string): Promise<boolean> {
 }
 
 /** Ports that were free a moment ago, all different. */
-async function freePorts(count: number): Promise<number[]> {
+export async function freePorts(count: number): Promise<number[]> {
   const servers = await Promise.all(Array.from({ length: count }, () => listen(0)));
   return Promise.all(servers.map(close));
 }

@@ -1,9 +1,9 @@
-import type { Browser, Page } from 'playwright-core';
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { expect } from 'vitest';
 import { join, newPage } from './browser';
 
 /** What a browser says by itself of a connection that failed, which some tests bring about. */
-const OF_THE_BROWSER = ['Failed to load resource', 'WebSocket connection to'];
+const OF_THE_BROWSER = ['Failed to load resource', 'WebSocket connection to', 'Access to fetch at'];
 
 /** The pages of one test. All else that they complain of is a fault of theirs. */
 export class Visitors {
@@ -12,21 +12,21 @@ export class Visitors {
 
   constructor(private readonly browser: Browser) {}
 
-  async open(url: string): Promise<Page> {
-    const page = await this.#come();
+  async open(url: string, options?: BrowserContextOptions): Promise<Page> {
+    const page = await this.come(options);
     await page.goto(url);
     return page;
   }
 
   async enter(url: string, user: string, room: string): Promise<Page> {
-    const page = await this.#come();
+    const page = await this.come();
     await join(page, url, user, room);
     return page;
   }
 
   /** Through the proxies of these balancers, whatever the frontend server says. */
   async enterByProxy(url: string, balancers: readonly string[], user: string, room: string): Promise<Page> {
-    const page = await this.#come();
+    const page = await this.come();
     await page.route('**/config.json', (route) => route.fulfill({ json: { balancers, proxy: true } }));
     await join(page, url, user, room);
     return page;
@@ -38,8 +38,9 @@ export class Visitors {
     expect(faults).toEqual([]);
   }
 
-  async #come(): Promise<Page> {
-    const page = await newPage(this.browser);
+  /** A page that has not gone anywhere yet. */
+  async come(options?: BrowserContextOptions): Promise<Page> {
+    const page = await newPage(this.browser, options);
     this.#pages.push(page);
     page.on('console', (message) => {
       if (message.type() === 'error') this.#complaints.push(message.text());

@@ -218,7 +218,7 @@ impl Room {
         self.unconfirmed.push(seq, Arc::clone(&message), senders, now.instant);
         if is_repeat {
             self.unconfirmed.supersede(seq);
-            if let Some((first, _)) = self.said_before(message.client, &message.id, &message.text) {
+            if let Some(first) = self.place_of(&message) {
                 self.places.join(first.into(), Place { stream: own, seq });
             }
         }
@@ -421,7 +421,7 @@ impl Room {
     /// Keeps the next message of a stream; it is shown unless it was said in another stream before, and shown.
     fn take(&mut self, stream: StreamId, seq: u64, message: Arc<Message>, heard: &mut Heard) {
         // Another text under the same id is another message: both servers show both.
-        let first = self.said_before(message.client, &message.id, &message.text).map(|(first, _)| first);
+        let first = self.place_of(&message);
         let is_hidden = |first: &Stamp| {
             first.stream == self.own && first.seq > self.shown() && !is_on(Mutant::NoSupersede)
         };

@@ -7,7 +7,7 @@ use clap::Args;
 use super::http_flags::HttpFlags;
 use super::shared;
 use super::signals::Signals;
-use crate::web::{Options, Web};
+use crate::web::{BasePath, Options, Web};
 
 /// The flags of `web`.
 #[derive(Debug, Args)]
@@ -32,12 +32,15 @@ pub struct Flags {
 
     #[command(flatten)]
     http: HttpFlags,
+    /// Where a proxy has the page that keeps its prefix, such as /chat for https://host/chat/; not needed where it strips it
+    #[arg(long, env = "DISTR_BASE_PATH", default_value = "/")]
+    base_path: BasePath,
 }
 
 /// Runs the frontend server until it is told to end.
 pub fn run(flags: Flags, signals: &Signals) -> anyhow::Result<()> {
-    let Flags { listen, balancers, proxy, http } = flags;
-    let options = Options { listen, balancers, proxy, limits: http.limits() };
+    let Flags { listen, balancers, proxy, http, base_path } = flags;
+    let options = Options { listen, balancers, proxy, base_path, limits: http.limits() };
     let _web = Web::start(options).map_err(|error| shared::explain_bind("web", listen, &error))?;
     signals.wait();
     log::info!("leaving");

@@ -55,6 +55,7 @@ impl Cluster {
             listen: layout.frontend,
             balancers: urls.collect(),
             proxy: false,
+            base_path: web::BasePath::default(),
             limits: layout.limits,
         };
         let web = Web::start(options).map_err(fault("web", layout.frontend))?;

@@ -1,5 +1,7 @@
 //! The frontend server: the chat's files, and where the balancers are.
 
+mod base_path;
+
 use std::io;
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -16,6 +18,8 @@ use crate::wire::{Event, Request, Response, Status};
 /// In the URL of a balancer: the host that the browser used.
 const HOST: &str = "{host}";
 
+pub use base_path::BasePath;
+
 /// How a frontend server is set up.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -25,6 +29,8 @@ pub struct Options {
     pub balancers: Vec<String>,
     /// Browsers talk through the balancers instead of asking them for a server.
     pub proxy: bool,
+    /// Where a proxy has the page that keeps its prefix.
+    pub base_path: BasePath,
     /// Limits of a connection.
     pub limits: serve::Limits,
 }
@@ -49,6 +55,7 @@ impl Web {
         let server = Server::start("web", listen, 1, limits, &metrics, |_, _| FileService {
             balancers: options.balancers.clone(),
             proxy: options.proxy,
+            base_path: options.base_path.clone(),
         })?;
         log::info!("web listens at {}", server.address());
         Ok(Self { server })
@@ -63,6 +70,7 @@ impl Web {
 struct FileService {
     balancers: Vec<String>,
     proxy: bool,
+    base_path: BasePath,
 }
 
 #[derive(Serialize)]
@@ -76,6 +84,10 @@ impl Service for FileService {
     type Session = ();
 
     fn handle_request(&mut self, _: Key, request: &Request<'_>, _: Instant) -> Answer<()> {
+        if let Some(moved) = self.base_path.redirect(request) {
+            return Answer::Respond(moved);
+        }
+        let request = &request.with_path(self.base_path.strip(request.path));
         Answer::Respond(match request.path {
             "/config.json" => match request.hostname() {
                 None if self.balancers.iter().any(|url| url.contains(HOST)) => {

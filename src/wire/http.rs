@@ -149,6 +149,11 @@ pub fn head_end(bytes: &[u8], searched: usize) -> Result<Option<usize>, HeadErro
 }
 
 impl<'a> Request<'a> {
+    /// The same request for another path, as below a prefix.
+    pub fn with_path(&self, path: &'a str) -> Self {
+        Self { path, ..*self }
+    }
+
     /// Reads a head that [`head_end`] found whole.
     pub fn parse(head: &'a [u8]) -> Result<Self, HeadError> {
         let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];

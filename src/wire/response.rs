@@ -16,6 +16,7 @@ impl Status {
     pub const ACCEPTED: Self = Self(202, "Accepted");
     pub const NO_CONTENT: Self = Self(204, "No Content");
     pub const NOT_MODIFIED: Self = Self(304, "Not Modified");
+    pub const MOVED: Self = Self(308, "Permanent Redirect");
     pub const BAD_REQUEST: Self = Self(400, "Bad Request");
     pub const UNAUTHORIZED: Self = Self(401, "Unauthorized");
     pub const FORBIDDEN: Self = Self(403, "Forbidden");

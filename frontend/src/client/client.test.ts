@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { Client, JOIN_TIMEOUT_MS, TYPING_EVERY_MS } from './client';
+import { Client } from './client';
+import { JOIN_TIMEOUT_MS } from './line';
 import { CLOSE_CODES } from './closeCodes';
 import { CONNECT_TIMEOUT_MS, PONG_TIMEOUT_MS, SILENCE_MS } from './connection';
 import { direct, NEXT_BALANCER_MS } from './direct';
@@ -9,6 +10,7 @@ import { TRIES_PER_BALANCER } from './race';
 import { FakeEnvironment, type FakeSocket, SECRET } from './testing/fakeEnvironment';
 import * as frames from './testing/frames';
 import { ackOf, joined, message, refusalOf, type Sent, sends, welcome } from './testing/frames';
+import { TYPING_AFTER_SEND_MS, TYPING_EVERY_MS } from './typingHints';
 
 let world: FakeEnvironment;
 let client: Client;
@@ -216,6 +218,40 @@ describe('sending', () => {
     world.advance(4_000);
     expect(lobby()?.typing).toEqual([]);
   });
+
+  test('that the user writes is told again soon after something was sent', () => {
+    const socket = enter();
+    client.typing('lobby');
+    client.send('lobby', 'hi');
+    world.advance(TYPING_AFTER_SEND_MS - 1);
+    client.typing('lobby');
+    expect(socket.sentOf('typing')).toHaveLength(1);
+    world.advance(1);
+    expect(socket.sentOf('typing')).toHaveLength(2);
+    world.advance(TYPING_AFTER_SEND_MS);
+    client.typing('lobby');
+    expect(socket.sentOf('typing')).toHaveLength(2);
+  });
+
+  test('that the user writes is not told where there is no server', () => {
+    const socket = enter();
+    client.typing('lobby');
+    client.send('lobby', 'hi');
+    client.typing('lobby');
+    socket.drop();
+    world.advance(250 + TYPING_EVERY_MS);
+    expect(accept('app-2').sentOf('typing')).toEqual([]);
+  });
+
+  test('that the user writes is not told of what was sent meanwhile', () => {
+    const socket = enter();
+    client.typing('lobby');
+    client.send('lobby', 'hi');
+    client.typing('lobby');
+    client.send('lobby', 'again');
+    world.advance(TYPING_EVERY_MS);
+    expect(socket.sentOf('typing')).toHaveLength(1);
+  });
 });
 
 describe('coming back', () => {
@@ -224,10 +260,10 @@ describe('coming back', () => {
     first.say(message(1));
     client.send('lobby', 'lost?');
     first.drop();
-    expect(link()).toEqual({ phase: 'waiting', trouble: 'lost', retryMs: world.nowMs + 250 });
+    expect(link()).toEqual({ phase: 'waiting', trouble: { kind: 'lost' }, retryMs: world.nowMs + 250 });
     client.send('lobby', 'written offline');
     world.advance(250);
-    expect(link()).toEqual({ phase: 'connecting', trouble: 'lost', place: null });
+    expect(link()).toEqual({ phase: 'connecting', trouble: { kind: 'lost' }, place: null });
     const second = accept('app-2');
     expect(second.sent).toEqual([{ type: 'join', room: 'lobby', user: 'ann', client: SECRET, since: { s: 1 } }]);
     second.say(joined([message(2)]));
@@ -300,11 +336,11 @@ describe('coming back', () => {
     };
     giveUp();
     expect(world.asked).toHaveLength(3);
-    expect(link()).toEqual({ phase: 'waiting', trouble: 'no_balancer', retryMs: world.nowMs + 2_000 });
+    expect(link()).toEqual({ phase: 'waiting', trouble: { kind: 'no_balancer' }, retryMs: world.nowMs + 2_000 });
     for (let round = 2; round < 12; round += 1) {
       const now = link();
       world.advance(now.phase === 'waiting' ? now.retryMs - world.nowMs : 0);
-      expect(link()).toMatchObject({ phase: 'connecting', trouble: 'no_balancer' });
+      expect(link()).toMatchObject({ phase: 'connecting', trouble: { kind: 'no_balancer' } });
       giveUp();
       expect(world.asked).toHaveLength(3 * round);
     }
@@ -316,7 +352,7 @@ describe('coming back', () => {
   test('no server: said so, and not earlier than the balancer wants', () => {
     client.join('lobby', 'ann');
     world.decline('unavailable', 3_000);
-    expect(link()).toEqual({ phase: 'waiting', trouble: 'no_server', retryMs: world.nowMs + 3_500 });
+    expect(link()).toEqual({ phase: 'waiting', trouble: { kind: 'no_server' }, retryMs: world.nowMs + 3_500 });
     world.advance(3_499);
     expect(world.asked).toHaveLength(1);
     world.advance(1);
@@ -327,17 +363,17 @@ describe('coming back', () => {
     client.join('lobby', 'ann');
     for (const turn of [1, 2, 3]) {
       world.decline('busy', 1_460);
-      expect(link()).toEqual({ phase: 'waiting', trouble: 'busy', retryMs: world.nowMs + 1_460 });
+      expect(link()).toEqual({ phase: 'waiting', trouble: { kind: 'busy' }, retryMs: world.nowMs + 1_460 });
       world.advance(1_459);
       expect(world.asked).toHaveLength(turn);
       world.advance(1);
       expect(world.asked).toHaveLength(turn + 1);
-      expect(link()).toMatchObject({ phase: 'connecting', trouble: 'busy' });
+      expect(link()).toMatchObject({ phase: 'connecting', trouble: { kind: 'busy' } });
     }
     const socket = accept('app-1');
     expect(link()).toMatchObject({ phase: 'online' });
     socket.drop();
-    expect(link()).toEqual({ phase: 'waiting', trouble: 'lost', retryMs: world.nowMs + 250 });
+    expect(link()).toEqual({ phase: 'waiting', trouble: { kind: 'lost' }, retryMs: world.nowMs + 250 });
   });
 
   test.each([1001, 1006])('after %d the server is avoided until another one has us', (code) => {
@@ -364,7 +400,7 @@ describe('coming back', () => {
     world.assign('app-1');
     world.advance(CONNECT_TIMEOUT_MS);
     expect(world.socket.closedWith).toBe(1000);
-    expect(link()).toMatchObject({ phase: 'waiting', trouble: 'lost' });
+    expect(link()).toMatchObject({ phase: 'waiting', trouble: { kind: 'lost' } });
   });
 
   test('silence is broken by a ping, and a server that stays silent is left', () => {
@@ -378,7 +414,7 @@ describe('coming back', () => {
     expect(socket.sentOf('ping')).toHaveLength(2);
     world.advance(PONG_TIMEOUT_MS);
     expect(socket.closedWith).toBe(1000);
-    expect(link()).toMatchObject({ phase: 'waiting', trouble: 'lost' });
+    expect(link()).toMatchObject({ phase: 'waiting', trouble: { kind: 'lost' } });
   });
 
   test('a closed socket has no more to say', () => {
@@ -459,7 +495,7 @@ test('the times are those that the protocol and the servers count on', () => {
     ACK_TIMEOUT_MS: 5_000,
     TYPING_EVERY_MS: 2_000,
     SILENCE_MS: 30_000,
-    PONG_TIMEOUT_MS: 10_000,
+    PONG_TIMEOUT_MS: 4_000,
   });
 });
 

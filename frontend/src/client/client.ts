@@ -1,15 +1,17 @@
-import { type Backoff, fullJitter } from './backoff';
 import { comeback, isLeft } from './comeback';
 import { Connection, type Ending, type Spoken } from './connection';
+import { Deliveries } from './deliveries';
 import type { Entrance } from './entrance';
-import type { Cancel, Environment } from './environment';
-import type { Link, Trouble } from './link';
+import type { Cancel, Environment, Sign } from './environment';
+import type { Trouble } from './link';
+import { JOIN_TIMEOUT_MS, type Line, noProgress } from './line';
 import * as outbox from './outbox';
 import { Pace } from './pace';
-import { byteLength, DEFAULT_LIMITS, type Fault, type Limits, type ServerError } from './protocol';
+import { byteLength, DEFAULT_LIMITS, type Fault, type Limits, type ServerError, wellFormed } from './protocol';
 import * as rooms from './room';
-import type { Room } from './room';
-import { createStore, type Store } from './store';
+import { type Snapshot, State } from './state';
+import type { Store } from './store';
+import { TypingHints } from './typingHints';
 
 export interface ClientOptions {
   environment: Environment;
@@ -19,18 +21,14 @@ export interface ClientOptions {
   onFault?: (fault: Fault) => void;
 }
 
-export interface Snapshot {
-  link: Link;
-  rooms: ReadonlyMap<string, Room>;
-}
-
 export type Refusal = 'not_in_room' | 'text_empty' | 'text_too_long' | 'outbox_full';
 
-export const JOIN_TIMEOUT_MS = 5_000;
-export const TYPING_EVERY_MS = 2_000;
 /** A connection that held for so long was a good one: the next loss starts the waits from the beginning. */
 export const STABLE_MS = 5_000;
-const AFTER_REFUSAL: Backoff = { baseMs: 1_000, capMs: 10_000 };
+/** One socket that does not open is a server that has just died, and the next try leads to another one. */
+const UNOPENED_TOLD = 3;
+/** Who waits for one of these has a time of its own, and none at another. */
+const HAS_A_TURN: ReadonlySet<Trouble['kind']> = new Set(['busy', 'no_server']);
 /** Sends may use this part of the frames that a server allows; joins, hints and pings have the rest. */
 const SHARE_OF_SENDS = 0.5;
 /** These pass by themselves, so the send or the join is repeated later. */
@@ -38,29 +36,10 @@ const PASSING_ERRORS = new Set(['rate_limited', 'overloaded', 'not_joined', 'alr
 /** Of those, the ones that want a pause before a send is repeated. */
 const PAUSING_ERRORS = new Set(['rate_limited', 'overloaded']);
 
-/** A connection, and what was done with the server that is there. */
-interface Line {
-  connection: Connection;
-  joins: Map<string, Join>;
-  pace: Pace | null;
-  onlineMs: number | null;
-  degraded: boolean;
-}
-
-function nothingDone(): Omit<Line, 'connection' | 'onlineMs'> {
-  return { joins: new Map(), pace: null, degraded: false };
-}
-
 /** A server wants us to go. */
 interface Move {
   untilMs: number;
   attempt: number;
-}
-
-interface Join {
-  sentMs: number;
-  resumed: boolean;
-  answered: boolean;
 }
 
 /**
@@ -72,10 +51,9 @@ interface Join {
  */
 export class Client {
   readonly store: Store<Snapshot>;
-  readonly #store;
+  readonly #state: State;
   readonly #environment: Environment;
-  /** What we say is known by it at every server, so it is the same as long as this client is there. */
-  readonly #nonce: string;
+  readonly #deliveries: Deliveries;
   readonly #idPrefix: string;
   #idCount = 0;
   #current: Line | null = null;
@@ -86,66 +64,73 @@ export class Client {
   /** The server that went away. */
   #avoid: string | null = null;
   #trouble: Trouble | null = null;
-  #typedMs = new Map<string, number>();
+  /** The machine says that it has no network. */
+  #offline = false;
+  /** How often in a row a socket did not open where a balancer sent us. */
+  #unopened = 0;
+  readonly #typing = new TypingHints();
   #cancelRetry: Cancel = () => undefined;
   #cancelMove: Cancel = () => undefined;
   #cancelWake: Cancel = () => undefined;
+  #cancelSigns: Cancel | null = null;
 
   constructor(private readonly options: ClientOptions) {
     this.#environment = options.environment;
-    this.#nonce = this.#environment.secret();
+    this.#state = new State((error) => this.#environment.report(error));
+    this.store = this.#state.store;
+    this.#deliveries = new Deliveries(this.#environment, this.#state, this.#environment.secret());
     this.#idPrefix = [0, 1].map(() => Math.floor(this.#environment.random() * 2 ** 32).toString(36)).join('');
-    this.#store = createStore<Snapshot>({ link: { phase: 'idle' }, rooms: new Map() });
-    this.store = this.#store;
   }
 
   /** Comes into a room, and connects if this is the first one. */
-  join(name: string, user: string) {
-    const known = this.#room(name);
+  join(roomName: string, userName: string) {
+    const [name, user] = [wellFormed(roomName), wellFormed(userName)];
+    const known = this.#state.room(name);
     if (known?.user === user && known.status !== 'refused') return;
     if (known) this.#forget(name);
-    this.#putRoom(rooms.createRoom(name, user));
-    if (this.#link.phase === 'idle') this.#dial();
+    this.#state.put(rooms.createRoom(name, user));
+    if (this.#state.link.phase === 'idle') this.#dial();
     this.#pump();
   }
 
   /** Forgets the room, and closes the connection if it was the last one. */
   leave(name: string) {
-    this.#forget(name);
-    if (this.#store.getSnapshot().rooms.size === 0) this.close();
+    this.#forget(wellFormed(name));
+    if (this.#state.rooms.length === 0) this.close();
   }
 
   /** Says something; gives back why not, or `null`. Offline it waits and goes out later. */
-  send(roomName: string, text: string): Refusal | null {
-    const room = this.#room(roomName);
+  send(roomName: string, written: string): Refusal | null {
+    const room = this.#state.room(wellFormed(roomName));
+    const text = wellFormed(written);
     if (!room) return 'not_in_room';
     if (text.trim() === '') return 'text_empty';
     if (byteLength(text) > this.limits.text_bytes) return 'text_too_long';
     if (room.outbox.length >= outbox.OUTBOX_MAX) return 'outbox_full';
     this.#idCount += 1;
-    this.#putRoom({ ...room, outbox: outbox.write(room.outbox, `${this.#idPrefix}-${this.#idCount}`, text) });
+    this.#typing.send(room.name);
+    this.#state.put({ ...room, outbox: outbox.write(room.outbox, `${this.#idPrefix}-${this.#idCount}`, text) });
     this.#pump();
     return null;
   }
 
   /** Drops a send that a server refused. */
   discard(roomName: string, id: string) {
-    this.#change(roomName, (room) => ({ ...room, outbox: outbox.remove(room.outbox, id) }));
+    this.#state.change(wellFormed(roomName), (room) => ({ ...room, outbox: outbox.remove(room.outbox, id) }));
   }
 
   /** Tells the others that the user is writing. Call it with each key: it goes out as often as the protocol wants. */
-  typing(room: string) {
-    const now = this.#environment.now();
-    const lastMs = this.#typedMs.get(room) ?? -Infinity;
-    if (!this.#current?.joins.get(room)?.answered || now - lastMs < TYPING_EVERY_MS) return;
-    this.#typedMs.set(room, now);
-    this.#current.connection.send({ type: 'typing', room });
+  typing(roomName: string) {
+    const room = wellFormed(roomName);
+    if (!this.#current?.joins.get(room)?.answered) return;
+    if (this.#typing.press(room, this.#environment.now())) this.#current.connection.send({ type: 'typing', room });
+    else this.#pump();
   }
 
-  /** Tries again now: the user asks for it, or the network came back. */
+  /** Tries again now, since the user asks for it. */
   reconnect() {
-    const { phase } = this.#link;
-    if (phase === 'online' || phase === 'connecting' || this.#store.getSnapshot().rooms.size === 0) return;
+    const { phase } = this.#state.link;
+    if (phase === 'online' || phase === 'connecting' || this.#state.rooms.length === 0) return;
     this.#cancelRetry();
     this.#attempt = 0;
     this.#dial();
@@ -156,24 +141,18 @@ export class Client {
     this.#cancelRetry();
     this.#endMove();
     this.#cancelWake();
+    this.#cancelSigns?.();
+    this.#cancelSigns = null;
     for (const line of this.#lines()) line.connection.close();
     this.#current = null;
     this.#successor = null;
     this.#trouble = null;
     this.#attempt = 0;
-    this.#setLink({ phase: 'idle' });
+    this.#state.setLink({ phase: 'idle' });
   }
 
   get limits(): Limits {
-    return this.#link.phase === 'online' ? this.#link.limits : DEFAULT_LIMITS;
-  }
-
-  get #link(): Link {
-    return this.#store.getSnapshot().link;
-  }
-
-  #room(name: string): Room | undefined {
-    return this.#store.getSnapshot().rooms.get(name);
+    return this.#state.link.phase === 'online' ? this.#state.link.limits : DEFAULT_LIMITS;
   }
 
   #lines(): Line[] {
@@ -181,14 +160,15 @@ export class Client {
   }
 
   #dial() {
-    this.#setLink({ phase: 'connecting', trouble: this.#trouble, place: null });
+    this.#cancelSigns ??= this.#environment.watch((sign) => this.#sense(sign));
+    this.#state.setLink({ phase: 'connecting', trouble: this.#trouble, place: null });
     this.#current = this.#createLine(this.#avoid);
   }
 
   #createLine(avoid: string | null): Line {
     const connection = new Connection(this.#environment, this.options.entrance, avoid, {
       assigned: (place) => {
-        if (line === this.#current) this.#setLink({ phase: 'connecting', trouble: this.#trouble, place });
+        if (line === this.#current) this.#state.setLink({ phase: 'connecting', trouble: this.#trouble, place });
       },
       welcomed: ({ limits }) => {
         const now = this.#environment.now();
@@ -198,7 +178,7 @@ export class Client {
         this.#pump();
       },
       resumed: () => {
-        Object.assign(line, nothingDone());
+        Object.assign(line, noProgress());
         // Whoever wanted us to go is gone. A successor that is on its way may come, for it may be there first.
         if (line === this.#current) this.#endMove();
       },
@@ -206,10 +186,21 @@ export class Client {
         this.#received(line, message);
         this.#pump();
       },
-      faulty: (fault) => this.options.onFault?.(fault),
+      checking: (doubtful) => {
+        line.checking = doubtful;
+        if (!doubtful) line.unheard = false;
+        if (line === this.#current) this.#tellOnline(line);
+      },
+      faulty: (fault) => {
+        try {
+          this.options.onFault?.(fault);
+        } catch (error) {
+          this.#environment.report(error);
+        }
+      },
       ended: (ending) => this.#ended(line, ending),
     });
-    const line: Line = { connection, onlineMs: null, ...nothingDone() };
+    const line: Line = { connection, onlineMs: null, ...noProgress() };
     return line;
   }
 
@@ -218,16 +209,19 @@ export class Client {
     this.#current = line;
     if (!line.connection.welcome) return;
     this.#trouble = null;
+    this.#unopened = 0;
     this.#avoid = null;
-    for (const room of this.#store.getSnapshot().rooms.values()) {
-      this.#putRoom({ ...room, outbox: outbox.restart(room.outbox) });
+    for (const room of this.#state.rooms) {
+      this.#state.put({ ...room, outbox: outbox.restart(room.outbox) });
     }
     this.#tellOnline(line);
   }
 
-  #tellOnline({ connection: { welcome, place }, degraded }: Line) {
+  #tellOnline({ connection: { welcome, place }, degraded, checking, unheard }: Line) {
     if (!welcome || !place) return;
-    this.#setLink({ phase: 'online', place, session: welcome.session, limits: welcome.limits, degraded });
+    const { session, limits } = welcome;
+    const offline = this.#offline && unheard;
+    this.#state.setLink({ phase: 'online', place, session, limits, degraded, checking, offline });
   }
 
   #received(line: Line, message: Spoken) {
@@ -236,27 +230,27 @@ export class Client {
         const join = line.joins.get(message.room);
         if (!join) return;
         join.answered = true;
-        this.#change(message.room, (room) => rooms.joined(room, message, join.resumed));
+        this.#state.change(message.room, (room) => rooms.joined(room, message, join.resumed));
         return;
       }
       case 'message':
-        this.#change(message.room, (room) => rooms.received(room, message));
+        this.#state.change(message.room, (room) => rooms.received(room, message));
         return;
       case 'ack':
-        this.#change(message.room, (room) => rooms.acknowledged(room, message));
+        this.#state.change(message.room, (room) => rooms.acknowledged(room, message));
         return;
       case 'gap':
-        this.#change(message.room, (room) => rooms.lost(room, message));
+        this.#state.change(message.room, (room) => rooms.lost(room, message));
         return;
       case 'degraded':
         line.degraded = message.degraded;
         if (line === this.#current) this.#tellOnline(line);
         return;
       case 'presence':
-        this.#change(message.room, (room) => rooms.present(room, message));
+        this.#state.change(message.room, (room) => rooms.present(room, message));
         return;
       case 'typing':
-        this.#change(message.room, (room) => rooms.typed(room, message.user, this.#environment.now()));
+        this.#state.change(message.room, (room) => rooms.typed(room, message.user, this.#environment.now()));
         return;
       case 'error':
         this.#failed(line, message);
@@ -270,24 +264,28 @@ export class Client {
     }
   }
 
-  #failed(line: Line, { code, message, room: name, id }: ServerError) {
-    if (name === null) return;
+  #failed(line: Line, { code, message, room, id }: ServerError) {
+    const name = room ?? this.#roomOf(id);
+    if (name === null) {
+      if (!PASSING_ERRORS.has(code)) this.#deliveries.blame(line, { code, message });
+      return;
+    }
     // It may be about something said before this server had us: then the join that is on its way is the answer.
     if (code === 'not_joined' && line.joins.get(name)?.answered) line.joins.delete(name);
-    if (id !== null && PAUSING_ERRORS.has(code)) this.#putOff(name, id);
+    if (id !== null && PAUSING_ERRORS.has(code)) this.#deliveries.putOff(name, id);
     if (PASSING_ERRORS.has(code)) return;
     if (id !== null) {
-      this.#change(name, (room) => ({ ...room, outbox: outbox.failed(room.outbox, id, { code, message }) }));
+      this.#state.change(name, (room) => ({ ...room, outbox: outbox.failed(room.outbox, id, { code, message }) }));
     } else if (line.joins.get(name)?.answered === false) {
       line.joins.delete(name);
-      this.#change(name, (room) => rooms.refused(room, { code, message }));
+      this.#state.change(name, (room) => rooms.refused(room, { code, message }));
     }
   }
 
-  #putOff(name: string, id: string) {
-    const now = this.#environment.now();
-    const wait = (refusals: number) => fullJitter(AFTER_REFUSAL, refusals, this.#environment.random());
-    this.#change(name, (room) => ({ ...room, outbox: outbox.putOff(room.outbox, id, now, wait) }));
+  /** Ids are unique to this client, so one is enough to find the room. */
+  #roomOf(id: string | null): string | null {
+    const all = this.#state.rooms;
+    return all.find((room) => room.outbox.some((item) => item.id === id))?.name ?? null;
   }
 
   /** Make before break: the old line serves until the new one is in every room. */
@@ -346,30 +344,66 @@ export class Client {
   /** The old line ended before its time. */
   #inherit(heir: Line) {
     if (!heir.connection.welcome) {
-      this.#trouble = 'lost';
-      this.#setLink({ phase: 'connecting', trouble: 'lost', place: heir.connection.place });
+      this.#trouble = { kind: this.#offline ? 'offline' : 'lost' };
+      this.#state.setLink({ phase: 'connecting', trouble: this.#trouble, place: heir.connection.place });
     }
     this.#takeOver(heir);
   }
 
+  /** What the machine goes through: whether the connection still holds is asked, and not waited for. */
+  #sense(sign: Sign) {
+    if (sign !== 'awake') this.#offline = sign === 'offline';
+    const line = this.#current;
+    if (line && this.#state.link.phase === 'online') {
+      line.unheard = this.#offline;
+      this.#tellOnline(line);
+      for (const { connection } of this.#lines()) connection.probe();
+      return;
+    }
+    const { phase } = this.#state.link;
+    if (phase !== 'waiting' && phase !== 'connecting') return;
+    if (this.#offline) {
+      this.#trouble = { kind: 'offline' };
+      this.#state.setLink({ ...this.#state.link, trouble: this.#trouble });
+    } else if (phase === 'waiting' ? !HAS_A_TURN.has(this.#state.link.trouble.kind) : sign === 'online') {
+      // What was begun without a network hangs.
+      line?.connection.close();
+      this.#cancelRetry();
+      this.#attempt = 0;
+      this.#dial();
+    }
+  }
+
   #retry(line: Line, ending: Ending) {
     const now = this.#environment.now();
+    const unopened = ending.kind === 'closed' || ending.kind === 'dead' ? ending.unopened : null;
+    this.#unopened = unopened === null ? 0 : this.#unopened + 1;
     if (line.onlineMs !== null && now - line.onlineMs >= STABLE_MS) this.#attempt = 0;
     const next = comeback(ending, this.#attempt, this.#environment.random());
     if (next.kind === 'stop') {
-      this.#setLink({ phase: 'stopped', code: next.code, meaning: next.meaning });
+      this.#state.setLink({ phase: 'stopped', code: next.code, meaning: next.meaning });
       return;
     }
-    const { trouble, delayMs, attempt } = next;
+    const { delayMs, attempt } = next;
+    const trouble = this.#troubleOf(next.trouble, unopened);
     this.#attempt = attempt;
     this.#trouble = trouble;
-    this.#setLink({ phase: 'waiting', trouble, retryMs: now + delayMs });
+    this.#state.setLink({ phase: 'waiting', trouble, retryMs: now + delayMs });
     this.#cancelRetry = this.#environment.after(delayMs, () => this.#dial());
+  }
+
+  /** What the user is told: the cause, as far as it is known, and not what follows from it. */
+  #troubleOf(trouble: Trouble, unopened: string | null): Trouble {
+    if (this.#offline) return { kind: 'offline' };
+    return unopened !== null && this.#unopened >= UNOPENED_TOLD ? { kind: 'no_socket', url: unopened } : trouble;
   }
 
   #pump() {
     const now = this.#environment.now();
-    for (const line of this.#lines()) this.#join(line, now);
+    for (const line of this.#lines()) {
+      line.heldUntilMs = -Infinity;
+      this.#deliveries.join(line, now);
+    }
     if (this.#successor && this.#joinedAll(this.#successor)) {
       const old = this.#current;
       const heir = this.#successor;
@@ -378,81 +412,45 @@ export class Client {
       this.#takeOver(heir);
       old?.connection.close();
     }
-    if (this.#current) this.#flush(this.#current, now);
-    for (const room of this.#store.getSnapshot().rooms.values()) this.#putRoom(rooms.forgetTyping(room, now));
+    if (this.#current) this.#deliveries.flush(this.#current, now);
+    for (const room of this.#state.rooms) this.#state.put(rooms.forgetTyping(room, now));
+    for (const room of this.#typing.due(now)) {
+      this.#typing.press(room, now);
+      if (this.#current?.joins.get(room)?.answered) this.#current.connection.send({ type: 'typing', room });
+    }
     this.#cancelWake();
     const wakeMs = this.#nextDueMs();
     if (wakeMs < Infinity) this.#cancelWake = this.#environment.after(Math.max(0, wakeMs - now), () => this.#pump());
   }
 
-  #join(line: Line, now: number) {
-    const { welcome } = line.connection;
-    if (!welcome) return;
-    for (const room of this.#store.getSnapshot().rooms.values()) {
-      const join = line.joins.get(room.name);
-      if (room.status === 'refused' || join?.answered) continue;
-      if (join && now - join.sentMs < JOIN_TIMEOUT_MS) continue;
-      const since = rooms.resumePoint(room, welcome.limits.streams);
-      line.joins.set(room.name, { sentMs: now, resumed: since !== undefined, answered: false });
-      const { name, user } = room;
-      line.connection.send({ type: 'join', room: name, user, client: this.#nonce, ...(since && { since }) });
-    }
-  }
-
   #joinedAll(line: Line): boolean {
-    return [...this.#store.getSnapshot().rooms.values()].every(
-      (room) => room.status === 'refused' || line.joins.get(room.name)?.answered,
-    );
-  }
-
-  #flush(line: Line, now: number) {
-    for (const { name } of this.#store.getSnapshot().rooms.values()) {
-      if (!line.joins.get(name)?.answered) continue;
-      for (;;) {
-        const room = this.#room(name);
-        const item = room && outbox.due(room.outbox, now);
-        if (!room || !item || !line.pace?.take(now)) break;
-        line.connection.send({ type: 'send', room: name, id: item.id, text: item.text });
-        this.#putRoom({ ...room, outbox: outbox.sent(room.outbox, item.id, now) });
-      }
-    }
+    return this.#state.rooms.every((room) => room.status === 'refused' || line.joins.get(room.name)?.answered);
   }
 
   #nextDueMs(): number {
-    const all = [...this.#store.getSnapshot().rooms.values()];
-    const joins = this.#lines().flatMap((line) => [...line.joins.values()].filter((join) => !join.answered));
+    const all = this.#state.rooms;
+    const joins = this.#lines().flatMap(({ joins, heldUntilMs }) =>
+      [...joins.values()]
+        .filter(({ answered }) => !answered)
+        .map(({ sentMs }) => Math.max(heldUntilMs, sentMs + JOIN_TIMEOUT_MS)),
+    );
     const sends = all.filter((room) => this.#current?.joins.get(room.name)?.answered);
-    // A send that is due already was held back by the pace.
+    // A send that is due already was held back.
     const paceMs = this.#environment.now() + (this.#current?.pace?.waitMs ?? 0);
+    const heldMs = Math.max(paceMs, this.#current?.heldUntilMs ?? 0);
     return Math.min(
       Infinity,
-      ...joins.map((join) => join.sentMs + JOIN_TIMEOUT_MS),
-      ...sends.map((room) => Math.max(paceMs, outbox.nextDueMs(room.outbox))),
+      ...joins,
+      this.#typing.nextDueMs,
+      ...sends.map((room) => Math.max(heldMs, outbox.nextDueMs(room.outbox))),
       ...all.flatMap((room) => room.typing.map((typing) => typing.untilMs)),
     );
   }
 
   #forget(name: string) {
-    const { link, rooms: all } = this.#store.getSnapshot();
-    const rest = new Map(all);
-    rest.delete(name);
-    this.#store.set({ link, rooms: rest });
+    this.#state.remove(name);
     for (const line of this.#lines()) {
       if (line.joins.delete(name)) line.connection.send({ type: 'leave', room: name });
     }
-  }
-
-  #change(name: string, change: (room: Room) => Room) {
-    const room = this.#room(name);
-    if (room) this.#putRoom(change(room));
-  }
-
-  #putRoom(room: Room) {
-    const { link, rooms: all } = this.#store.getSnapshot();
-    if (all.get(room.name) !== room) this.#store.set({ link, rooms: new Map(all).set(room.name, room) });
-  }
-
-  #setLink(link: Link) {
-    this.#store.set({ link, rooms: this.#store.getSnapshot().rooms });
   }
 }

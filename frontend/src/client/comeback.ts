@@ -21,17 +21,17 @@ export function comeback(ending: Ending, attempt: number, random: number): Comeb
   });
   switch (ending.kind) {
     case 'unreachable':
-      return retry('no_balancer', AFTER_NO_BALANCER);
+      return retry(ending.why, AFTER_NO_BALANCER);
     case 'unavailable':
-      return retry('no_server', AFTER_NO_SERVER, ending.retryAfterMs);
+      return retry({ kind: 'no_server' }, AFTER_NO_SERVER, ending.retryAfterMs);
     case 'busy':
       // The turn is this client's alone. Whoever comes at another time has none.
-      return { kind: 'retry', trouble: 'busy', delayMs: ending.retryAfterMs, attempt };
+      return { kind: 'retry', trouble: { kind: 'busy' }, delayMs: ending.retryAfterMs, attempt };
     case 'dead':
-      return retry('lost', AFTER_LOSS);
+      return retry({ kind: 'lost' }, AFTER_LOSS);
     case 'closed': {
       const { code, meaning, reconnect } = closeCode(ending.code);
-      return reconnect ? retry('lost', AFTER_LOSS) : { kind: 'stop', code, meaning };
+      return reconnect ? retry({ kind: 'lost' }, AFTER_LOSS) : { kind: 'stop', code, meaning };
     }
   }
 }

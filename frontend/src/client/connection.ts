@@ -1,11 +1,17 @@
 import { CLOSE_NORMAL } from './closeCodes';
 import type { Entrance, Way } from './entrance';
 import type { Cancel, Environment, Socket } from './environment';
+import type { NoWay } from './link';
 import { type ClientMessage, decode, encode, type Fault, type ServerMessage, type Welcome } from './protocol';
 
 export const CONNECT_TIMEOUT_MS = 10_000;
+/** More than a race over many balancers takes: if an entrance calls nobody back, this does. */
+export const ENTRANCE_TIMEOUT_MS = 60_000;
 export const SILENCE_MS = 30_000;
-export const PONG_TIMEOUT_MS = 10_000;
+/** A late ack (5 s) and this together stay below 10 s. */
+export const PONG_TIMEOUT_MS = 4_000;
+/** A check that is over sooner is not worth a word. */
+export const CHECKING_SHOWN_MS = 1_000;
 
 /** Which server, and which balancer showed the way to it. */
 export interface Place {
@@ -16,12 +22,13 @@ export interface Place {
 }
 
 export type Ending =
-  | { kind: 'unreachable' }
+  | { kind: 'unreachable'; why: NoWay }
   | { kind: 'unavailable'; retryAfterMs: number }
   | { kind: 'busy'; retryAfterMs: number }
-  | { kind: 'closed'; code: number }
+  /** `unopened`: the address of the server where the socket did not open. */
+  | { kind: 'closed'; code: number; unopened: string | null }
   /** No welcome in time, or silence that a ping did not break. */
-  | { kind: 'dead' };
+  | { kind: 'dead'; unopened: string | null };
 
 /** What a server says while it is there. */
 export type Spoken = Exclude<ServerMessage, { type: 'welcome' | 'resume' }>;
@@ -32,6 +39,8 @@ export interface ConnectionEvents {
   /** Another server has taken over: nothing that was done here holds, and another welcome is on its way. */
   resumed(): void;
   received(message: Spoken): void;
+  /** Whether the connection holds is in doubt, or no longer. */
+  checking(doubtful: boolean): void;
   faulty(fault: Fault): void;
   ended(ending: Ending): void;
 }
@@ -49,6 +58,8 @@ export class Connection {
   #cancelEntrance: Cancel;
   #cancelWatch: Cancel = () => undefined;
   #over = false;
+  #unopened: string | null = null;
+  #probe: 'none' | 'quiet' | 'shown' = 'none';
 
   constructor(
     private readonly environment: Environment,
@@ -56,6 +67,7 @@ export class Connection {
     avoid: string | null,
     private readonly events: ConnectionEvents,
   ) {
+    this.#watch(ENTRANCE_TIMEOUT_MS, () => this.#end({ kind: 'unreachable', why: { kind: 'no_balancer' } }));
     this.#cancelEntrance = entrance(environment, avoid, (result) => {
       if (result.kind === 'won') this.#open(result.prize);
       else this.#end(result);
@@ -66,6 +78,17 @@ export class Connection {
     this.#socket?.send(encode(message));
   }
 
+  /**
+   * Asks at once whether the other end is there. Only its pong is an answer: other frames may have come before the path
+   * broke, and been waiting here. They do give it more time, for the pong may be behind them.
+   */
+  probe() {
+    if (!this.welcome || this.#over || this.#probe !== 'none') return;
+    this.#probe = 'quiet';
+    this.send({ type: 'ping' });
+    this.#awaitPong();
+  }
+
   close() {
     this.#release();
   }
@@ -74,13 +97,21 @@ export class Connection {
     if (way.server) {
       this.place = { ...way.server, balancer: way.balancer };
       this.events.assigned(this.place);
+      if (this.environment.forbids(way.server.url)) {
+        this.#end({ kind: 'unreachable', why: { kind: 'insecure', url: way.server.url } });
+        return;
+      }
     }
+    this.#unopened = way.server?.url ?? null;
     this.#socket = way.open({
-      opened: () => undefined,
+      opened: () => {
+        this.#unopened = null;
+      },
       received: (data) => {
+        this.#unopened = null;
         if (!this.#over) this.#received(way, data);
       },
-      closed: (code) => this.#end({ kind: 'closed', code }),
+      closed: (code) => this.#end({ kind: 'closed', code, unopened: this.#unopened }),
     });
     this.#awaitWelcome();
   }
@@ -89,31 +120,52 @@ export class Connection {
     const message = decode(data);
     if (message.type === 'welcome') {
       this.welcome = message;
+      this.#setProbe('none');
       this.place = { node: message.node, url: server?.url ?? null, balancer };
       this.#listen();
       this.events.welcomed(message);
     } else if (message.type === 'resume') {
       this.welcome = null;
+      this.#setProbe('none');
       this.#awaitWelcome();
       this.events.resumed();
     } else {
       // Nothing but a welcome ends the wait for one.
-      if (this.welcome) this.#listen();
+      if (this.welcome) this.#heard(message);
       if (message.type === 'fault') this.events.faulty(message);
       else this.events.received(message);
     }
   }
 
   #awaitWelcome() {
-    this.#watch(CONNECT_TIMEOUT_MS, () => this.#end({ kind: 'dead' }));
+    this.#watch(CONNECT_TIMEOUT_MS, () => this.#end({ kind: 'dead', unopened: this.#unopened }));
+  }
+
+  #heard(message: ServerMessage | Fault) {
+    // Our ping may be the frame that there was one too many of: then no pong comes.
+    const isAnswer = message.type === 'pong' || (message.type === 'error' && message.code === 'rate_limited');
+    if (isAnswer) this.#setProbe('none');
+    if (this.#probe === 'none') this.#listen();
+    else this.#awaitPong();
   }
 
   /** A socket whose other end is gone can look open for many minutes: ask, when it has been silent for long. */
   #listen() {
-    this.#watch(SILENCE_MS, () => {
-      this.send({ type: 'ping' });
-      this.#watch(PONG_TIMEOUT_MS, () => this.#end({ kind: 'dead' }));
+    this.#watch(SILENCE_MS, () => this.probe());
+  }
+
+  #awaitPong() {
+    this.#watch(CHECKING_SHOWN_MS, () => {
+      this.#setProbe('shown');
+      this.#watch(PONG_TIMEOUT_MS - CHECKING_SHOWN_MS, () => this.#end({ kind: 'dead', unopened: this.#unopened }));
     });
+  }
+
+  #setProbe(probe: 'none' | 'shown') {
+    const before = this.#probe;
+    this.#probe = probe;
+    if (before !== 'none' && probe === 'none') this.events.checking(false);
+    if (before !== 'shown' && probe === 'shown') this.events.checking(true);
   }
 
   #watch(delayMs: number, late: () => void) {

@@ -113,14 +113,14 @@ describe('when nobody helps', () => {
       }
     }
     expect(tries()).toEqual([3, 3, 3]);
-    expect(results).toEqual([{ kind: 'unreachable' }]);
+    expect(results).toEqual([{ kind: 'unreachable', why: { kind: 'no_balancer' } }]);
   });
 
   test('balancers that never answer are given up, too', () => {
     start();
     world.advance(3 * (2 * NEXT_BALANCER_MS + ANSWER_TIMEOUT_MS));
     expect(tries()).toEqual([3, 3, 3]);
-    expect(results).toEqual([{ kind: 'unreachable' }]);
+    expect(results).toEqual([{ kind: 'unreachable', why: { kind: 'no_balancer' } }]);
   });
 
   test('no server: each is asked once, and the longest wait is kept', () => {
@@ -200,6 +200,6 @@ describe('when nobody helps', () => {
   test('without balancers none is reachable', () => {
     start([]);
     world.advance(60_000);
-    expect(results).toEqual([{ kind: 'unreachable' }]);
+    expect(results).toEqual([{ kind: 'unreachable', why: { kind: 'no_balancer' } }]);
   });
 });

@@ -1,6 +1,7 @@
 import { ANSWER_TIMEOUT_MS, type Entrance, type Way } from './entrance';
 import type { Environment, HttpAnswer } from './environment';
-import { decodeAssigned, decodeDeclined, SUBPROTOCOL } from './protocol';
+import type { NoWay } from './link';
+import { decodeAssigned, decodeDeclined, decodeMessage, SUBPROTOCOL } from './protocol';
 import { type Outcome, race } from './race';
 
 export const NEXT_BALANCER_MS = 250;
@@ -26,17 +27,23 @@ export function direct(balancers: readonly string[]): Entrance {
 function outcomeOf(environment: Environment, balancer: string, answer: HttpAnswer | null): Outcome<Way> {
   if (answer?.status === 503) return declined(environment, answer);
   const server = answer?.status === 200 ? decodeAssigned(answer.body) : null;
-  if (!server) return { kind: 'failed' };
+  if (!server) return { kind: 'failed', why: noWay(environment, balancer, answer) };
   const open: Way['open'] = (events) => environment.open(server.url, SUBPROTOCOL, events);
   return { kind: 'won', prize: { balancer, server, open } };
 }
 
+/** Why this is no assignment. */
+export function noWay(environment: Environment, balancer: string, answer: HttpAnswer | null): NoWay {
+  if (answer) return { kind: 'balancer_error', balancer, status: answer.status, message: decodeMessage(answer.body) };
+  return environment.forbids(balancer) ? { kind: 'insecure', url: balancer } : { kind: 'no_balancer' };
+}
+
 /** A balancer that is leaving is as good as gone; one that does not say why it declines has no server. */
-function declined(environment: Environment, { body, retryAfter }: HttpAnswer): Outcome<Way> {
-  const told = decodeDeclined(body);
-  if (told?.error === 'draining') return { kind: 'failed' };
+export function declined(environment: Environment, answer: HttpAnswer): Exclude<Outcome<never>, { kind: 'won' }> {
+  const told = decodeDeclined(answer.body);
+  if (told?.error === 'draining') return { kind: 'failed', why: { kind: 'no_balancer' } };
   // What the balancer tells each client is its own; whole seconds are the same for all of them.
-  const retryAfterMs = told?.retryAfterMs ?? headerMs(retryAfter) + environment.random() * 1_000;
+  const retryAfterMs = told?.retryAfterMs ?? headerMs(answer.retryAfter) + environment.random() * 1_000;
   return { kind: told?.error ?? 'unavailable', retryAfterMs: Math.min(retryAfterMs, RETRY_AFTER_MAX_MS) };
 }
 

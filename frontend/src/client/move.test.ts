@@ -135,7 +135,7 @@ describe('a successor that fails', () => {
     expect(old.closedWith).toBeNull();
     onlineThroughout();
     old.drop(1001);
-    expect(link()).toMatchObject({ phase: 'waiting', trouble: 'lost' });
+    expect(link()).toMatchObject({ phase: 'waiting', trouble: { kind: 'lost' } });
   });
 
   test('while no other server is there, the old one goes on', () => {
@@ -187,9 +187,9 @@ describe('an old server that leaves too early', () => {
     old.say(move);
     world.advance(1_250);
     old.drop(1001);
-    expect(link()).toEqual({ phase: 'connecting', trouble: 'lost', place: null });
+    expect(link()).toEqual({ phase: 'connecting', trouble: { kind: 'lost' }, place: null });
     world.assign('app-2');
-    expect(link()).toMatchObject({ phase: 'connecting', trouble: 'lost', place: { node: 'app-2' } });
+    expect(link()).toMatchObject({ phase: 'connecting', trouble: { kind: 'lost' }, place: { node: 'app-2' } });
     world.socket.say(frames.welcome('app-2'), joined());
     expect(link()).toMatchObject({ phase: 'online', place: { node: 'app-2' } });
     expect(world.asked).toHaveLength(2);

@@ -11,6 +11,8 @@ export interface Outgoing {
   refusals: number;
   /** It is already in the timeline and waits only for its `ack`. */
   placed: boolean;
+  /** It was under way when the server could not read a frame and did not say which: it goes out alone. */
+  suspected: boolean;
   /** A server will never take it. The user decides what becomes of it. */
   failure: Failure | null;
 }
@@ -28,12 +30,27 @@ export const ACK_TIMEOUT_MS = 5_000;
 const UNSENT = { dueMs: -Infinity, putOff: false, refusals: 0 };
 
 export function write(outbox: Outbox, id: string, text: string): Outbox {
-  return [...outbox, { id, text, ...UNSENT, placed: false, failure: null }];
+  return [...outbox, { id, text, ...UNSENT, placed: false, suspected: false, failure: null }];
 }
 
 /** The first send that should go out now: it never has, or its `ack` is late. */
 export function due(outbox: Outbox, now: number): Outgoing | undefined {
-  return free(outbox).find(({ dueMs }) => dueMs <= now);
+  const ready = free(outbox).filter(({ dueMs }) => dueMs <= now);
+  const suspects = ready.filter(({ suspected, dueMs }) => suspected && dueMs > -Infinity);
+  if (suspects.length === 0) return ready[0];
+  // Each goes alone: the one that has waited longest, or the first of them would have every turn.
+  return suspects.reduce((longest, item) => (item.dueMs < longest.dueMs ? item : longest));
+}
+
+/** What this connection carries and the server has not answered yet. */
+export function inFlight(outbox: Outbox, now: number): Outbox {
+  return outbox.filter(({ dueMs, putOff, failure }) => dueMs > now && !putOff && !failure);
+}
+
+/** All that is in flight may be what the server could not read. */
+export function suspect(outbox: Outbox, now: number): Outbox {
+  const suspects = new Set(inFlight(outbox, now));
+  return outbox.map((item) => (suspects.has(item) ? { ...item, suspected: true } : item));
 }
 
 /** When something will be due; `Infinity` when nothing waits. */

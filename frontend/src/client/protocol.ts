@@ -172,12 +172,25 @@ export function decodeAssigned(body: string): Assigned | null {
   return parse(body, (assigned) => ({ url: text(assigned, 'url'), node: text(assigned, 'node') }));
 }
 
+/** What the body of an error says to people; `null` when it says nothing. */
+export function decodeMessage(body: string): string | null {
+  return parse(body, (refusal) => text(refusal, 'message'));
+}
+
 /** The body of a 503 of `/assign`; `null` when it is not one. */
 export function decodeDeclined(body: string): Declined | null {
   return parse(body, (declined) => ({
     error: reason(declined),
     retryAfterMs: count(declined, 'retry_after_ms'),
   }));
+}
+
+/**
+ * Half of a surrogate pair, as a cut emoji leaves it, is no Unicode and has no UTF-8: servers refuse the whole frame.
+ * It becomes U+FFFD, as `String.prototype.toWellFormed` (ES2024) does.
+ */
+export function wellFormed(text: string): string {
+  return text.replace(/\p{Surrogate}/gu, '\ufffd');
 }
 
 const utf8 = new TextEncoder();

@@ -14,6 +14,11 @@ beforeEach(() => {
 });
 
 const start = (balancers = BALANCERS) => proxied(balancers)(world, null, (result) => results.push(result));
+/** The socket does not open, and neither is the question why answered. */
+const refuse = () => {
+  world.socket.drop();
+  world.answer(null);
+};
 const urls = () => world.sockets.map(({ url }) => url);
 
 test('a socket at a balancer is the way', () => {
@@ -49,7 +54,7 @@ test('who takes the way hears what comes, and sends', () => {
 describe('when a balancer is of no use', () => {
   test('the next one is tried at once when it does not connect', () => {
     start();
-    world.socket.drop();
+    refuse();
     expect(urls()).toHaveLength(2);
     expect(new Set(urls()).size).toBe(2);
     expect(results).toEqual([]);
@@ -75,11 +80,11 @@ describe('when a balancer is of no use', () => {
     world.chances = [0.5];
     start();
     for (const round of [1, 2, 3]) {
-      BALANCERS.forEach(() => world.socket.drop());
+      BALANCERS.forEach(refuse);
       expect(world.sockets).toHaveLength(3 * round);
       if (round < 3) world.advance(1_000);
     }
-    expect(results).toEqual([{ kind: 'unreachable' }]);
+    expect(results).toEqual([{ kind: 'unreachable', why: { kind: 'no_balancer' } }]);
     expect(BALANCERS.map((_balancer, n) => urls().filter((url) => url.includes(`lb-${n + 1}/`)).length)).toEqual([
       3, 3, 3,
     ]);
@@ -90,10 +95,11 @@ describe('when a balancer is of no use', () => {
     const { socket } = world;
     world.advance(ANSWER_TIMEOUT_MS);
     expect(socket.closedWith).toBe(1000);
+    expect(world.asked).toEqual(['http://lb-1/assign']);
     socket.drop();
     world.advance(60_000);
     expect(world.sockets).toHaveLength(3);
-    expect(results).toEqual([{ kind: 'unreachable' }]);
+    expect(results).toEqual([{ kind: 'unreachable', why: { kind: 'no_balancer' } }]);
   });
 
   test('a cancel ends it without a word', () => {
@@ -104,5 +110,22 @@ describe('when a balancer is of no use', () => {
     world.advance(60_000);
     expect(world.sockets).toHaveLength(1);
     expect(results).toEqual([]);
+  });
+
+  test('a balancer that answers questions and opens no socket is told apart from one that is gone', () => {
+    start(['http://lb-1']);
+    for (let round = 0; round < 3; round += 1) {
+      world.socket.drop();
+      world.assign('app-1');
+      world.advance(1_000);
+    }
+    expect(results).toEqual([{ kind: 'unreachable', why: { kind: 'no_socket', url: 'ws://lb-1/ws' } }]);
+  });
+
+  test('a balancer that has no server, or gives a turn, says so', () => {
+    start(['http://lb-1']);
+    world.socket.drop();
+    world.decline('busy', 1_460);
+    expect(results).toEqual([{ kind: 'busy', retryAfterMs: 1_460 }]);
   });
 });

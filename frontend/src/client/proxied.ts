@@ -1,4 +1,5 @@
 import { CLOSE_NORMAL } from './closeCodes';
+import { declined, noWay } from './direct';
 import { ANSWER_TIMEOUT_MS, type Entrance, type Way } from './entrance';
 import type { Cancel, Environment, SocketEvents } from './environment';
 import { SUBPROTOCOL } from './protocol';
@@ -19,6 +20,8 @@ const DEAF: SocketEvents = { opened: () => undefined, received: () => undefined,
 
 /** A socket that opens is the way, and goes on to whoever takes it. */
 function knock(environment: Environment, balancer: string, done: (outcome: Outcome<Way>) => void): Cancel {
+  const url = `${balancer.replace(/^http/, 'ws')}/ws`;
+  let cancelQuestion: Cancel = () => undefined;
   let events: SocketEvents = {
     ...DEAF,
     opened: () => {
@@ -31,17 +34,17 @@ function knock(environment: Environment, balancer: string, done: (outcome: Outco
     },
     closed: () => {
       forget();
-      done({ kind: 'failed' });
+      cancelQuestion = askWhy(environment, balancer, url, done);
     },
   };
-  const socket = environment.open(`${balancer.replace(/^http/, 'ws')}/ws`, SUBPROTOCOL, {
+  const socket = environment.open(url, SUBPROTOCOL, {
     opened: () => events.opened(),
     received: (data) => events.received(data),
     closed: (code) => events.closed(code),
   });
   const cancelTimer = environment.after(ANSWER_TIMEOUT_MS, () => {
     abandon();
-    done({ kind: 'failed' });
+    cancelQuestion = askWhy(environment, balancer, url, done);
   });
   const forget = () => {
     cancelTimer();
@@ -49,7 +52,17 @@ function knock(environment: Environment, balancer: string, done: (outcome: Outco
   };
   const abandon = () => {
     forget();
+    cancelQuestion();
     socket.close(CLOSE_NORMAL);
   };
   return abandon;
+}
+
+/** A browser does not tell how a socket was refused, but it does tell what the balancer answers to a question. */
+function askWhy(environment: Environment, balancer: string, url: string, done: (outcome: Outcome<Way>) => void) {
+  return environment.get(`${balancer}/assign`, ANSWER_TIMEOUT_MS, (answer) => {
+    if (answer?.status === 503) done(declined(environment, answer));
+    else if (answer?.status === 200) done({ kind: 'failed', why: { kind: 'no_socket', url } });
+    else done({ kind: 'failed', why: noWay(environment, balancer, answer) });
+  });
 }

@@ -1,5 +1,6 @@
 import { fullJitter } from './backoff';
 import type { Cancel, Environment } from './environment';
+import type { NoWay } from './link';
 
 export const TRIES_PER_BALANCER = 3;
 const BETWEEN_ROUNDS = { baseMs: 500, capMs: 2_000 };
@@ -8,7 +9,7 @@ const BETWEEN_ROUNDS = { baseMs: 500, capMs: 2_000 };
 export type Outcome<Prize> =
   | { kind: 'won'; prize: Prize }
   /** It is of no use now; perhaps in the next round. */
-  | { kind: 'failed' }
+  | { kind: 'failed'; why: NoWay }
   /** It knows no server that is alive, and said when to come back. */
   | { kind: 'unavailable'; retryAfterMs: number }
   /** More clients come than it lets in at once, and it gave us a turn. */
@@ -17,7 +18,7 @@ export type Outcome<Prize> =
 export type Result<Prize> =
   | Exclude<Outcome<Prize>, { kind: 'failed' }>
   /** No balancer was of any use. */
-  | { kind: 'unreachable' };
+  | { kind: 'unreachable'; why: NoWay };
 
 export interface Course<Prize> {
   balancers: readonly string[];
@@ -33,7 +34,8 @@ export function race<Prize>(
   course: Course<Prize>,
   done: (result: Result<Prize>) => void,
 ): Cancel {
-  if (course.balancers.length === 0) return environment.after(0, () => done({ kind: 'unreachable' }));
+  if (course.balancers.length === 0)
+    return environment.after(0, () => done({ kind: 'unreachable', why: { kind: 'no_balancer' } }));
   const race = new Race(environment, course, done);
   race.start();
   return () => race.stop();
@@ -51,6 +53,8 @@ class Race<Prize> {
   #asked = new Set<Cancel>();
   #cancelTimer: Cancel = () => undefined;
   #retryAfterMs: number | null = null;
+  /** The first reason that says more than that nobody answers. */
+  #why: NoWay = { kind: 'no_balancer' };
 
   constructor(
     private readonly environment: Environment,
@@ -99,6 +103,7 @@ class Race<Prize> {
         this.#next();
         return;
       case 'failed':
+        if (this.#why.kind === 'no_balancer') this.#why = outcome.why;
         this.#next();
     }
   }
@@ -111,7 +116,7 @@ class Race<Prize> {
     } else if (this.#retryAfterMs !== null) {
       this.#finish({ kind: 'unavailable', retryAfterMs: this.#retryAfterMs });
     } else {
-      this.#finish({ kind: 'unreachable' });
+      this.#finish({ kind: 'unreachable', why: this.#why });
     }
   }
 

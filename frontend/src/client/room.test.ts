@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import * as outbox from './outbox';
 import type { Gap, Joined, Message } from './protocol';
 import * as rooms from './room';
+import { TIMELINE_MAX } from './timeline';
 
 const message = (seq: number, changes: Partial<Message> = {}): Message => ({
   ...{ type: 'message', room: 'lobby', from: 'bob', text: `text ${seq}`, time: 1_000 + seq },
@@ -181,5 +182,22 @@ describe('typing', () => {
 
   test('of oneself on another device is no news', () => {
     expect(rooms.typed(here, 'ann', 0).typing).toEqual([]);
+  });
+});
+
+describe('how much has come', () => {
+  const many = (room: rooms.Room, count: number) =>
+    Array.from({ length: count }, (_, index) => message(index + 1)).reduce(rooms.received, room);
+
+  test('goes on counting when the timeline is full', () => {
+    const room = many(rooms.createRoom('lobby', 'ann'), TIMELINE_MAX + 200);
+    expect(room.timeline).toHaveLength(TIMELINE_MAX);
+    expect(room.arrivals).toBe(TIMELINE_MAX + 200);
+  });
+
+  test('does not count what was here already', () => {
+    const room = many(rooms.createRoom('lobby', 'ann'), 2);
+    const again = rooms.received(room, { ...message(2), stream: 'other', seq: 1, time: message(2).time + 1 });
+    expect(again.arrivals).toBe(2);
   });
 });

@@ -5,7 +5,7 @@
 import * as outbox from './outbox';
 import type { Failure, Outbox } from './outbox';
 import type { Ack, Gap, Joined, Message, Presence } from './protocol';
-import { acknowledge, lose, mark, messageKey, place, type Timeline } from './timeline';
+import { acknowledge, lose, mark, messageKey, place, type Said, type Timeline } from './timeline';
 
 export interface Room {
   name: string;
@@ -17,6 +17,8 @@ export interface Room {
   /** Sorted; `null` where only the number is known. */
   roster: readonly string[] | null;
   timeline: Timeline;
+  /** How many messages have found a place in the timeline, which keeps only the last ones. */
+  arrivals: number;
   outbox: Outbox;
   typing: readonly Typing[];
   /** We have been in it, so whoever we come back to is asked for what came after. */
@@ -41,6 +43,7 @@ export function createRoom(name: string, user: string): Room {
     users: 0,
     roster: null,
     timeline: [],
+    arrivals: 0,
     outbox: [],
     typing: [],
     visited: false,
@@ -74,14 +77,10 @@ export function received(room: Room, message: Message): Room {
   const { from, text, time, stream, seq, id } = message;
   if (seq <= position(room, stream)) return room;
   const waiting = own && room.outbox.some((item) => item.id === id && item.text === text);
+  const key = messageKey(from, id, text);
   return {
-    ...room,
+    ...arrive(room, { kind: 'message', key, from, text, time, stream, seq, id, own, acknowledged: !waiting }),
     since: advance(room.since, stream, seq),
-    timeline: place(room.timeline, {
-      kind: 'message',
-      key: messageKey(from, id, text),
-      ...{ from, text, time, stream, seq, id, own, acknowledged: !waiting },
-    }),
     outbox: waiting ? outbox.placed(room.outbox, id) : room.outbox,
     typing: room.typing.filter((typing) => typing.user !== from),
   };
@@ -96,16 +95,17 @@ export function acknowledged(room: Room, ack: Ack): Room {
   if (!item) return room;
   const key = messageKey(room.user, ack.id, item.text);
   const { id, stream, seq, time } = ack;
-  const timeline = item.placed
-    ? acknowledge(room.timeline, key)
-    : place(room.timeline, {
-        kind: 'message',
-        key,
-        from: room.user,
-        text: item.text,
-        ...{ time, stream, seq, id, own: true, acknowledged: true },
-      });
-  return { ...room, timeline, outbox: outbox.remove(room.outbox, id) };
+  const [from, text] = [room.user, item.text];
+  const next = item.placed
+    ? { ...room, timeline: acknowledge(room.timeline, key) }
+    : arrive(room, { kind: 'message', key, from, text, time, stream, seq, id, own: true, acknowledged: true });
+  return { ...next, outbox: outbox.remove(room.outbox, id) };
+}
+
+function arrive(room: Room, said: Said): Room {
+  const timeline = place(room.timeline, said);
+  const isNew = timeline !== room.timeline && !room.timeline.some(({ key }) => key === said.key);
+  return { ...room, timeline, arrivals: room.arrivals + (isNew ? 1 : 0) };
 }
 
 /** These are lost for good, unless we have them from elsewhere. */

@@ -106,7 +106,7 @@ test('a welcome that does not come is a loss', () => {
   onlineThroughout();
   world.advance(1);
   expect(line.closedWith).toBe(1000);
-  expect(link()).toMatchObject({ phase: 'waiting', trouble: 'lost' });
+  expect(link()).toMatchObject({ phase: 'waiting', trouble: { kind: 'lost' } });
 });
 
 test('chatter does not stand in for the welcome', () => {
@@ -114,7 +114,7 @@ test('chatter does not stand in for the welcome', () => {
   world.advance(CONNECT_TIMEOUT_MS - 1);
   line.say({ type: 'pong' });
   world.advance(1);
-  expect(link()).toMatchObject({ phase: 'waiting', trouble: 'lost' });
+  expect(link()).toMatchObject({ phase: 'waiting', trouble: { kind: 'lost' } });
 });
 
 test('the server before was cut off; the next one is not', () => {
@@ -168,6 +168,7 @@ test('when the balancer dies the next one is taken', () => {
   client = new Client({ environment: world, entrance: proxied(['http://lb-1', 'http://lb-2']) });
   client.join('lobby', 'ann');
   world.socket.drop();
+  world.answer(null);
   const { socket } = world;
   socket.open();
   socket.say(welcome('app-1'), joined(), message(1));
@@ -184,10 +185,11 @@ test('no balancer, three times each: said so, and tried again', () => {
   client.join('lobby', 'ann');
   while (link().phase === 'connecting') {
     world.socket.drop();
+    world.answer(null);
     world.advance(1_000);
   }
   expect(world.sockets).toHaveLength(1 + 3);
-  expect(link()).toMatchObject({ phase: 'waiting', trouble: 'no_balancer' });
+  expect(link()).toMatchObject({ phase: 'waiting', trouble: { kind: 'no_balancer' } });
   world.advance(2_000);
   expect(world.sockets).toHaveLength(1 + 4);
 });

@@ -1,3 +1,5 @@
+import { lastIndex, spliced } from './arrays';
+
 /** The messages of a room in the order in which every client shows them: by time, ties by stream, then by seq. */
 
 export interface Said {
@@ -36,20 +38,20 @@ export const TIMELINE_MAX = 1_000;
  * sender, id and text: a server died before it could tell the others, and the repeated send got another place.
  */
 export function place(timeline: Timeline, entry: Entry): Timeline {
-  const twin = timeline.findLastIndex((other) => other.key === entry.key);
+  const twin = lastIndex(timeline, (other) => other.key === entry.key);
   const known = timeline[twin];
   if (known && compare(known, entry) <= 0) return timeline;
-  const rest = known ? timeline.toSpliced(twin, 1) : timeline;
-  const before = rest.findLastIndex((other) => compare(other, entry) < 0);
-  return rest.toSpliced(before + 1, 0, entry).slice(-TIMELINE_MAX);
+  const rest = known ? spliced(timeline, twin, 1) : timeline;
+  const before = lastIndex(rest, (other) => compare(other, entry) < 0);
+  return spliced(rest, before + 1, 0, entry).slice(-TIMELINE_MAX);
 }
 
 /** The sender's mark that the message is safe now. */
 export function acknowledge(timeline: Timeline, key: string): Timeline {
-  const at = timeline.findLastIndex((entry) => entry.key === key);
+  const at = lastIndex(timeline, (entry) => entry.key === key);
   const entry = timeline[at];
   return entry?.kind === 'message' && !entry.acknowledged
-    ? timeline.with(at, { ...entry, acknowledged: true })
+    ? spliced(timeline, at, 1, { ...entry, acknowledged: true })
     : timeline;
 }
 
@@ -67,7 +69,7 @@ export function mark(timeline: Timeline, next: { time: number } | undefined): Ti
  * place for everyone who has seen that; otherwise behind everything.
  */
 export function lose(timeline: Timeline, stream: string, first: number, last: number): Timeline {
-  const before = timeline.findLast((entry) => entry.stream === stream && entry.seq < first);
+  const before = timeline[lastIndex(timeline, (entry) => entry.stream === stream && entry.seq < first)];
   return place(timeline, {
     kind: 'gap',
     key: `gap ${stream} ${first}`,

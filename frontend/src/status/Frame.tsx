@@ -15,8 +15,8 @@ interface FrameProps {
 }
 
 /** What both status pages have in common: who the node is, how it is, and whether it still answers. */
-export function Frame({ role, watched: { status: node, live, unreachableSinceMs }, state, children }: FrameProps) {
-  const silent = unreachableSinceMs !== null;
+export function Frame({ role, watched: { status: node, live, unreachable }, state, children }: FrameProps) {
+  const silent = unreachable !== null;
   const now = useNow(silent);
   const name = node?.node ?? role;
 
@@ -50,16 +50,16 @@ export function Frame({ role, watched: { status: node, live, unreachableSinceMs 
       <p className="status-notice" role="status">
         {silent && (
           <>
-            <strong>Unreachable since {exactTime(unreachableSinceMs)}</strong>
-            <span aria-live="off"> ({duration((now - unreachableSinceMs) / 1_000)}).</span>{' '}
+            <strong>Unreachable since {exactTime(unreachable.wallTime)}</strong>
+            <span aria-live="off"> ({duration((now - unreachable.sinceMs) / 1_000)}).</span>{' '}
             {node ? 'The numbers are the last ones it told. ' : ''}This page goes on by itself when the node is back.
           </>
         )}
       </p>
       <main className="status-main">{children}</main>
       <footer className="status-foot">
-        <a href="/status">JSON</a>
-        <a href="/metrics">Metrics</a>
+        <a href="status">JSON</a>
+        <a href="metrics">Metrics</a>
         <span>{live ? 'Live' : 'Read every second'}</span>
       </footer>
     </div>

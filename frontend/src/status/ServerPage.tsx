@@ -84,7 +84,9 @@ function Rooms({ status: { rooms, roomsTotal } }: { status: ServerStatus }) {
           <tbody>
             {rooms.map(({ room, users, membersHere, messages }) => (
               <tr key={room}>
-                <th scope="row">{room}</th>
+                <th scope="row">
+                  <bdi>{room}</bdi>
+                </th>
                 <td>{number(users)}</td>
                 <td>{number(membersHere)}</td>
                 <td>{number(messages)}</td>

@@ -24,7 +24,7 @@ function start() {
 test('each second a status, and from the second one on a rate', () => {
   const { store, answer, world } = start();
   answer('10');
-  expect(store.getSnapshot()).toEqual({ status: 10, live: false, unreachableSinceMs: null, rates: [[]] });
+  expect(store.getSnapshot()).toEqual({ status: 10, live: false, unreachable: null, rates: [[]] });
   answer('15');
   answer('15');
   expect(store.getSnapshot()).toMatchObject({ status: 15, rates: [[5, 0]] });
@@ -57,9 +57,9 @@ test('silence is told since when, keeps what was known, and passes', () => {
   answer('10');
   const sinceMs = world.nowMs + POLL_TIMEOUT_MS;
   world.advance(3 * POLL_TIMEOUT_MS);
-  expect(store.getSnapshot()).toMatchObject({ status: 10, unreachableSinceMs: sinceMs });
+  expect(store.getSnapshot()).toMatchObject({ status: 10, unreachable: { sinceMs } });
   answer('12');
-  expect(store.getSnapshot()).toMatchObject({ status: 12, unreachableSinceMs: null });
+  expect(store.getSnapshot()).toMatchObject({ status: 12, unreachable: null });
 });
 
 test.each([
@@ -69,7 +69,7 @@ test.each([
   const { store, answer } = start();
   answer(body, code);
   expect(store.getSnapshot()).toMatchObject({ status: null, rates: [] });
-  expect(store.getSnapshot().unreachableSinceMs).not.toBeNull();
+  expect(store.getSnapshot().unreachable).not.toBeNull();
 });
 
 test('a counter that was started anew has no rate', () => {

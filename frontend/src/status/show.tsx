@@ -14,8 +14,10 @@ export function show<Status>(
 ) {
   const root = document.getElementById('root');
   if (!root) throw new Error('the page has no root');
+  // baseline.js has told an old browser what it needs.
+  if ('tooOld' in document.documentElement.dataset) return;
   const watch = new Watch(browserEnvironment, reading);
-  follow(browserEnvironment, `${location.origin}/status`, watch);
+  follow(browserEnvironment, new URL('status', document.baseURI).href, watch);
   createRoot(root).render(
     <StrictMode>
       <Live store={watch.store} Page={Page} />

@@ -23,7 +23,7 @@ const answer = (body: string) => world.answer({ status: 200, retryAfter: null, b
 test('each frame is a status', () => {
   expect(world.socket).toMatchObject({ url: 'ws://lb-1/status', protocol: null });
   world.socket.say('10');
-  expect(known()).toEqual({ status: 10, live: true, unreachableSinceMs: null, rates: [[]] });
+  expect(known()).toEqual({ status: 10, live: true, unreachable: null, rates: [[]] });
   world.advance(250);
   world.socket.say('11');
   expect(known()).toMatchObject({ status: 11, live: true });
@@ -57,7 +57,7 @@ describe('while there is no socket', () => {
     expect(world.sockets).toHaveLength(2);
     const asked = world.asked.length;
     world.socket.say('12');
-    expect(known()).toMatchObject({ status: 12, live: true, unreachableSinceMs: null });
+    expect(known()).toMatchObject({ status: 12, live: true, unreachable: null });
     world.advance(POLL_TIMEOUT_MS);
     expect(world.asked).toHaveLength(asked);
   });
@@ -66,7 +66,11 @@ describe('while there is no socket', () => {
     world.socket.say('10');
     world.socket.drop();
     world.answer(null);
-    expect(known()).toMatchObject({ status: 10, live: false, unreachableSinceMs: world.nowMs });
+    expect(known()).toMatchObject({
+      status: 10,
+      live: false,
+      unreachable: { sinceMs: world.nowMs, wallTime: world.wallTime() },
+    });
   });
 
   test('failing to open one does not read twice as often', () => {

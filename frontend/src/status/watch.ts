@@ -11,8 +11,8 @@ export interface Watched<Status> {
   status: Status | null;
   /** Whether each change comes by itself. */
   live: boolean;
-  /** Since when the node has not answered. */
-  unreachableSinceMs: number | null;
+  /** Since when the node has not answered: by the clock that measures, and by the one that is shown. */
+  unreachable: { sinceMs: number; wallTime: number } | null;
   /** Per second and counter, the last minute of it, oldest first. */
   rates: readonly (readonly number[])[];
 }
@@ -33,7 +33,8 @@ export class Watch<Status> {
     private readonly environment: Environment,
     private readonly reading: Reading<Status>,
   ) {
-    this.#store = createStore<Watched<Status>>({ status: null, live: false, unreachableSinceMs: null, rates: [] });
+    const nothing = { status: null, live: false, unreachable: null, rates: [] };
+    this.#store = createStore<Watched<Status>>(nothing, (error) => environment.report(error));
     this.store = this.#store;
   }
 
@@ -42,14 +43,14 @@ export class Watch<Status> {
     const status = this.reading.decode(body);
     if (status === null) return false;
     const rates = this.#rates(this.reading.counters(status));
-    this.#store.set({ status, live, unreachableSinceMs: null, rates });
+    this.#store.set({ status, live, unreachable: null, rates });
     return true;
   }
 
   silent() {
     const known = this.#store.getSnapshot();
-    const unreachableSinceMs = known.unreachableSinceMs ?? this.environment.now();
-    this.#store.set({ ...known, live: false, unreachableSinceMs });
+    const now = { sinceMs: this.environment.now(), wallTime: this.environment.wallTime() };
+    this.#store.set({ ...known, live: false, unreachable: known.unreachable ?? now });
   }
 
   #rates(counters: readonly number[]): Watched<Status>['rates'] {

@@ -39,6 +39,7 @@ function fill(label: string, value: string) {
   fireEvent.change(screen.getByLabelText(label), { target: { value } });
 }
 
+const connectedTo = (node: string) => screen.getAllByText(`Connected to ${node}`);
 const submit = () => fireEvent.click(screen.getByRole('button', { name: 'Join the room' }));
 const box = () => screen.getByRole('textbox', { name: /^Message to/ });
 const log = () => within(screen.getByRole('log'));
@@ -96,6 +97,20 @@ describe('the form', () => {
     expect(screen.queryByRole('log')).toBeNull();
   });
 
+  test.each([
+    ['\u200b', /Nothing of that is seen/],
+    ['\u2800', /Nothing of that is seen/],
+    ['ann\u200b', /a character that nobody sees/],
+    ['\u202enna', /a character that nobody sees/],
+  ])('refuses the name and the room %j before any server does', (name, words) => {
+    open();
+    fill('Your name', name);
+    fill('Room', name);
+    submit();
+    expect(screen.getAllByText(words)).toHaveLength(2);
+    expect(world.asked).toEqual(['config.json']);
+  });
+
   test('remembers the name, and takes the room from the address', () => {
     localStorage.setItem('distr-chat.name', 'ann');
     location.hash = '#a%20b';
@@ -142,7 +157,7 @@ describe('the room', () => {
   test('shows who is here and what is said', () => {
     const socket = enter();
     expect(screen.getByText('2 people here')).toBeTruthy();
-    expect(screen.getByLabelText('Connected to app-1')).toBeTruthy();
+    expect(connectedTo('app-1')).toBeTruthy();
     expect(location.hash).toBe('#lobby');
     happen(() => socket.say(message(1)));
     expect(log().getByText('text 1')).toBeTruthy();
@@ -198,6 +213,19 @@ describe('the room', () => {
     expect(log().getByText(/Not sent: the id is taken/)).toBeTruthy();
     happen(() => void fireEvent.click(screen.getByRole('button', { name: 'Remove' })));
     expect(log().queryByText('Spam :) 1')).toBeNull();
+  });
+
+  test('a refused message can be taken back and changed', () => {
+    const socket = enter();
+    fireEvent.change(box(), { target: { value: 'wrong' } });
+    happen(() => void fireEvent.keyDown(box(), { key: 'Enter' }));
+    const [{ id } = { id: '' }] = sends(socket);
+    happen(() => socket.say({ type: 'error', code: 'id_reused', message: 'the id is taken', room: 'lobby', id }));
+    fireEvent.change(box(), { target: { value: 'a draft' } });
+    happen(() => void fireEvent.click(screen.getByRole('button', { name: 'Edit' })));
+    expect(log().queryByText('wrong')).toBeNull();
+    expect(box()).toHaveProperty('value', 'a draft\nwrong');
+    expect(document.activeElement).toBe(box());
   });
 
   test('what is lost for good is marked', () => {
@@ -261,7 +289,7 @@ describe('trouble', () => {
     expect(screen.getByText('What you write is shown here and delivered to all when it is back.')).toBeTruthy();
     happen(() => socket.say({ type: 'degraded', degraded: false }));
     expect(screen.queryByText(/cut off/)).toBeNull();
-    expect(screen.getByLabelText('Connected to app-1')).toBeTruthy();
+    expect(connectedTo('app-1')).toBeTruthy();
   });
 
   test('no server, and trying again by hand', () => {
@@ -274,7 +302,7 @@ describe('trouble', () => {
     expect(screen.getByText('No server available.')).toBeTruthy();
     happen(() => void fireEvent.click(screen.getByRole('button', { name: 'Try now' })));
     arrive();
-    expect(screen.getByLabelText('Connected to app-1')).toBeTruthy();
+    expect(connectedTo('app-1')).toBeTruthy();
   });
 
   test('a server that wants no return is obeyed until the user decides', () => {

@@ -23,12 +23,7 @@ export function App({ environment, config: source }: { environment: Environment;
 
   useEffect(() => {
     if (!client) return;
-    const reconnect = () => client.reconnect();
-    window.addEventListener('online', reconnect);
-    return () => {
-      window.removeEventListener('online', reconnect);
-      client.close();
-    };
+    return () => client.close();
   }, [client]);
 
   useEffect(() => {

@@ -1,10 +1,17 @@
-import { type KeyboardEvent, type SubmitEvent, useRef, useState } from 'react';
+import { type KeyboardEvent, type SubmitEvent, useEffect, useRef, useState } from 'react';
 import { byteLength, type Refusal } from '../client';
 import { number } from './format';
 import { Icon } from './Icon';
+import { isolated } from './names';
+
+/** A message that was refused comes back to be changed. Each time is an object of its own. */
+export interface TakenBack {
+  text: string;
+}
 
 interface ComposerProps {
   room: string;
+  takenBack: TakenBack | null;
   maxBytes: number;
   /** Says it, or tells why not. */
   onSend: (text: string) => Refusal | null;
@@ -21,10 +28,19 @@ const REFUSALS: Record<Refusal, string> = {
 /** From this part of the limit on the rest is counted. */
 const NEAR = 0.8;
 
-export function Composer({ room, maxBytes, onSend, onTyping }: ComposerProps) {
+export function Composer({ room, takenBack, maxBytes, onSend, onTyping }: ComposerProps) {
   const [text, setText] = useState('');
   const [refusal, setRefusal] = useState<Refusal | null>(null);
+  const [taken, setTaken] = useState<TakenBack | null>(null);
+  const box = useRef<HTMLTextAreaElement>(null);
   const spams = useRef(0);
+  if (takenBack && takenBack !== taken) {
+    setTaken(takenBack);
+    setText(text === '' ? takenBack.text : `${text}\n${takenBack.text}`);
+  }
+  useEffect(() => {
+    if (takenBack) box.current?.focus();
+  }, [takenBack]);
   const left = maxBytes - byteLength(text);
   const near = left < maxBytes * (1 - NEAR);
 
@@ -57,11 +73,13 @@ export function Composer({ room, maxBytes, onSend, onTyping }: ComposerProps) {
         </button>
         <div className="composer-box" data-over={left < 0}>
           <textarea
+            ref={box}
             value={text}
             rows={1}
-            aria-label={`Message to ${room}`}
+            dir="auto"
+            aria-label={`Message to ${isolated(room)}`}
             aria-describedby="composer-note"
-            placeholder={`Message #${room}`}
+            placeholder={`Message #${isolated(room)}`}
             enterKeyHint="send"
             autoFocus
             onKeyDown={press}

@@ -10,6 +10,9 @@ export function ConnectionBadge({ link }: { link: Link }) {
   const words = linkWords(link, useNow(link.phase === 'waiting'));
   const place = link.phase === 'online' || link.phase === 'connecting' ? link.place : null;
 
+  /** While all is well the name of the server is enough to see. */
+  const short = words.tone === 'good' && place ? place.node : null;
+
   const close = (event: KeyboardEvent) => {
     if (event.key === 'Escape') details.current?.removeAttribute('open');
   };
@@ -26,10 +29,16 @@ export function ConnectionBadge({ link }: { link: Link }) {
         if (!currentTarget.contains(relatedTarget)) currentTarget.removeAttribute('open');
       }}
     >
-      <summary aria-label={words.label}>
+      <summary>
         <span className="dot" />
-        <span className="badge-label">{link.phase === 'online' ? link.place.node : words.label}</span>
-        {link.phase === 'online' && <span className="badge-route">via {hostOf(link.place.balancer)}</span>}
+        <span className="badge-label">{short ?? words.label}</span>
+        {short !== null && place && (
+          <>
+            {' '}
+            <span className="badge-route">via {hostOf(place.balancer)}</span>
+            <span className="visually-hidden"> {words.label}</span>
+          </>
+        )}
       </summary>
       <div className="badge-panel">
         <p className="badge-title">{words.label}</p>

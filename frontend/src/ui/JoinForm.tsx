@@ -1,8 +1,9 @@
 import { type SubmitEvent, useId, useState } from 'react';
-import { byteLength, DEFAULT_LIMITS } from '../client';
+import { byteLength, DEFAULT_LIMITS, wellFormed } from '../client';
 import { Brand } from './Brand';
 import { Cluster } from './Cluster';
 import type { Visit } from './visit';
+import { hasInvisible, isBlank } from './visibility';
 
 interface JoinFormProps {
   initial: Visit;
@@ -24,7 +25,7 @@ export function JoinForm({ initial, trouble, ready, onJoin }: JoinFormProps) {
   const submit = (event: SubmitEvent) => {
     event.preventDefault();
     setChecked(true);
-    if (ready && !wrong.user && !wrong.room) onJoin({ user: user.trim(), room: room.trim() });
+    if (ready && !wrong.user && !wrong.room) onJoin({ user: nameOf(user), room: nameOf(room) });
   };
 
   return (
@@ -91,6 +92,7 @@ function Field({ label, value, complaint: wrong, hint, onChange, ...rest }: Fiel
       <label htmlFor={id}>{label}</label>
       <input
         id={id}
+        dir="auto"
         value={value}
         onChange={(event) => onChange(event.target.value)}
         aria-invalid={wrong !== null}
@@ -109,7 +111,13 @@ function Field({ label, value, complaint: wrong, hint, onChange, ...rest }: Fiel
   );
 }
 
+function nameOf(value: string): string {
+  return wellFormed(value.trim());
+}
+
 function complaint(what: string, value: string, maxBytes: number): string | null {
   if (value.trim() === '') return `Please enter ${what}.`;
+  if (isBlank(value)) return `Nothing of that is seen. Please enter ${what} with a letter.`;
+  if (hasInvisible(value.trim())) return 'That has a character that nobody sees. Please type it anew.';
   return byteLength(value.trim()) > maxBytes ? `That is too long for ${what}.` : null;
 }

@@ -27,7 +27,7 @@ const say = (room: Room, seq: number) =>
 function show(count: number) {
   let room = createRoom('lobby', 'ann');
   for (let seq = 1; seq <= count; seq += 1) room = say(room, seq);
-  const list = (now: Room) => <MessageList room={now} onDiscard={vi.fn()} />;
+  const list = (now: Room) => <MessageList room={now} onDiscard={vi.fn()} onEdit={vi.fn()} />;
   const { rerender } = render(list(room));
   const log = screen.getByRole('log');
   Object.defineProperty(log, 'scrollHeight', {

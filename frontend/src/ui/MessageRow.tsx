@@ -2,9 +2,14 @@ import { memo } from 'react';
 import { Avatar, hue } from './Avatar';
 import { fullTime, shortTime } from './format';
 import { Icon, type IconName } from './Icon';
+import { isolated } from './names';
 import type { Mark, MessageLine } from './rows';
 
-type MessageRowProps = MessageLine & { onDiscard: (id: string) => void };
+type MessageRowProps = MessageLine & {
+  onDiscard: (id: string) => void;
+  /** Takes it back into the composer. */
+  onEdit: (id: string, text: string) => void;
+};
 
 const MARKS: Record<Exclude<Mark, 'none'>, { icon: IconName; label: string }> = {
   waiting: { icon: 'clock', label: 'Sending' },
@@ -24,16 +29,25 @@ export const MessageRow = memo(function MessageRow({
   starts,
   ends,
   onDiscard,
+  onEdit,
 }: MessageRowProps) {
   return (
-    <article className="message" data-own={own} data-mark={mark} data-starts={starts} data-ends={ends}>
+    <article
+      className="message"
+      aria-label={`${isolated(from)}${own ? ', you' : ''}, ${time === null ? 'not sent yet' : shortTime(time)}`}
+      data-own={own}
+      data-mark={mark}
+      data-starts={starts}
+      data-ends={ends}
+    >
       {!own && starts && <Avatar name={from} />}
       {starts && (
         <p className={own ? 'message-from visually-hidden' : 'message-from'} style={{ '--hue': hue(from) }}>
-          {from}
+          <bdi>{from}</bdi>
         </p>
       )}
-      <div className="bubble">
+      {/* The first letter decides at which side a text begins. */}
+      <div className="bubble" dir="auto">
         <p className="message-text">{text}</p>
         <p className="message-meta">
           {time !== null && (
@@ -47,6 +61,9 @@ export const MessageRow = memo(function MessageRow({
       {mark === 'failed' && (
         <p className="message-failure">
           Not sent: {reason}
+          <button type="button" className="button link" onClick={() => onEdit(id, text)}>
+            Edit
+          </button>
           <button type="button" className="button link" onClick={() => onDiscard(id)}>
             Remove
           </button>

@@ -1,31 +1,57 @@
-import type { Room } from '../client';
+import { memo, useEffect, useRef } from 'react';
 import { Avatar } from './Avatar';
 import { number } from './format';
 
-export function People({ room, onClose }: { room: Room; onClose: () => void }) {
+interface PeopleProps {
+  users: number;
+  roster: readonly string[] | null;
+  user: string;
+  joined: boolean;
+  /** It lies over the rest, as on a phone, and has the keyboard to itself. */
+  modal: boolean;
+  onClose: () => void;
+}
+
+/** Every property is a plain value, so messages that come do not draw it again. */
+export const People = memo(function People({ users, roster, user, joined, modal, onClose }: PeopleProps) {
+  const close = useRef<HTMLButtonElement>(null);
+  useEffect(() => {
+    if (modal) close.current?.focus();
+  }, [modal]);
   return (
     <>
-      <button type="button" className="people-shade" aria-label="Close the list of people" onClick={onClose} />
-      <aside id="people" className="people" aria-label="People">
-        <h2>
-          People <span className="count">{number(room.users)}</span>
-        </h2>
-        {room.roster ? (
+      {modal && <div className="people-shade" onClick={onClose} />}
+      <div
+        id="people"
+        className="people"
+        role={modal ? 'dialog' : 'complementary'}
+        aria-modal={modal || undefined}
+        aria-label="People"
+      >
+        <div className="people-head">
+          <h2>
+            People <span className="count">{number(users)}</span>
+          </h2>
+          {modal && (
+            <button ref={close} type="button" className="button small" onClick={onClose}>
+              Close
+            </button>
+          )}
+        </div>
+        {roster ? (
           <ul>
-            {room.roster.map((name) => (
+            {roster.map((name) => (
               <li key={name}>
                 <Avatar name={name} />
-                <span className="people-name">{name}</span>
-                {name === room.user && <span className="faint">you</span>}
+                <bdi className="people-name">{name}</bdi>
+                {name === user && <span className="faint">you</span>}
               </li>
             ))}
           </ul>
         ) : (
-          <p className="faint">
-            {room.status === 'joined' ? 'This room is too large for a list of names.' : 'Coming in…'}
-          </p>
+          <p className="faint">{joined ? 'This room is too large for a list of names.' : 'Coming in…'}</p>
         )}
-      </aside>
+      </div>
     </>
   );
-}
+});

@@ -6,14 +6,28 @@ export function TypingLine({ names }: { names: readonly string[] }) {
         <i />
         <i />
       </span>
-      {typingWords(names)}
+      <span>
+        <TypingWords names={names} />
+      </span>
     </p>
   );
 }
 
-export function typingWords(names: readonly string[]): string {
-  const [first, second, ...more] = names;
-  if (first === undefined) return '';
-  if (second === undefined) return `${first} is typing`;
-  return more.length === 0 ? `${first} and ${second} are typing` : 'Several people are typing';
+function TypingWords({ names: [first, second, ...more] }: { names: readonly string[] }) {
+  if (first === undefined) return null;
+  if (more.length > 0) return 'Several people are typing';
+  return (
+    <>
+      <bdi>{first}</bdi>
+      {second === undefined ? (
+        ' is typing'
+      ) : (
+        <>
+          {' and '}
+          <bdi>{second}</bdi>
+          {' are typing'}
+        </>
+      )}
+    </>
+  );
 }

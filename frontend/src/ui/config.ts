@@ -15,9 +15,9 @@ const CONFIG_RETRY_MS = 2_000;
 
 /** Asks the frontend server where the balancers are, until it says so. */
 export function loadConfig(environment: Environment): Store<Config> {
-  const store = createStore<Config>({ state: 'loading' });
+  const store = createStore<Config>({ state: 'loading' }, (error) => environment.report(error));
   const ask = () => {
-    environment.get('/config.json', CONFIG_TIMEOUT_MS, (answer) => {
+    environment.get('config.json', CONFIG_TIMEOUT_MS, (answer) => {
       const config = answer?.status === 200 ? decodeConfig(answer.body) : null;
       if (config) {
         store.set({ state: 'loaded', ...config });

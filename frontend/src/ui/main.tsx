@@ -8,8 +8,11 @@ import { loadConfig } from './config';
 
 const root = document.getElementById('root');
 if (!root) throw new Error('the page has no root');
-createRoot(root).render(
-  <StrictMode>
-    <App environment={browserEnvironment} config={loadConfig(browserEnvironment)} />
-  </StrictMode>,
-);
+// baseline.js has told an old browser what it needs.
+if (!('tooOld' in document.documentElement.dataset)) {
+  createRoot(root).render(
+    <StrictMode>
+      <App environment={browserEnvironment} config={loadConfig(browserEnvironment)} />
+    </StrictMode>,
+  );
+}

@@ -1,8 +1,6 @@
 import { useMemo, useSyncExternalStore } from 'react';
 import type { Store } from '../client';
-
-/** A screen has no use for more than this: a busy room changes hundreds of times in a second. */
-const REDRAW_MS = 16;
+import { Redraws } from './redraws';
 
 /** The one bridge from the client to React. Changes that come close together are drawn once. */
 export function useStore<T>(store: Store<T>): T {
@@ -12,12 +10,14 @@ export function useStore<T>(store: Store<T>): T {
 
 function gathered<T>(store: Store<T>) {
   return (redraw: () => void) => {
+    const redraws = new Redraws(performance.now());
     let timer: ReturnType<typeof setTimeout> | undefined;
     const stop = store.subscribe(() => {
+      redraws.note(performance.now());
       timer ??= setTimeout(() => {
         timer = undefined;
         redraw();
-      }, REDRAW_MS);
+      }, redraws.waitMs);
     });
     return () => {
       clearTimeout(timer);

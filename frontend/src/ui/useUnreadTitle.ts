@@ -1,14 +1,14 @@
 import { useEffect, useState } from 'react';
 import type { Room } from '../client';
+import { isolated } from './names';
 
 /** The title of the window tells what was said while nobody looked. */
 export function useUnreadTitle(name: string, room: Room | undefined) {
   const [hidden, setHidden] = useState(document.hidden);
-  const [seenKey, setSeenKey] = useState<string | undefined>();
-  const timeline = room?.timeline ?? [];
-  const lastKey = timeline.at(-1)?.key;
-  if (!hidden && seenKey !== lastKey) setSeenKey(lastKey);
-  const unread = hidden ? timeline.length - 1 - timeline.findLastIndex(({ key }) => key === seenKey) : 0;
+  const arrivals = room?.arrivals ?? 0;
+  const [seen, setSeen] = useState(arrivals);
+  if (!hidden && seen !== arrivals) setSeen(arrivals);
+  const unread = hidden ? arrivals - seen : 0;
 
   useEffect(() => {
     const look = () => setHidden(document.hidden);
@@ -17,7 +17,7 @@ export function useUnreadTitle(name: string, room: Room | undefined) {
   }, []);
 
   useEffect(() => {
-    document.title = `${unread > 0 ? `(${unread}) ` : ''}#${name} · Distr Chat`;
+    document.title = `${unread > 0 ? `(${unread}) ` : ''}#${isolated(name)} · Distr Chat`;
     return () => {
       document.title = 'Distr Chat';
     };

@@ -1,5 +1,8 @@
 /** Who is where, kept so that a reload goes on and a link shares a room. */
 
+import { wellFormed } from '../client';
+import { attempt, memory } from './memory';
+
 export interface Visit {
   room: string;
   user: string;
@@ -7,9 +10,12 @@ export interface Visit {
 
 const NAME = 'distr-chat.name';
 const VISIT = 'distr-chat.visit';
+/** Of the browser, and of this tab. */
+const browser = memory(() => localStorage);
+const tab = memory(() => sessionStorage);
 
 export function rememberedName(): string {
-  return localStorage.getItem(NAME) ?? '';
+  return browser.get(NAME) ?? '';
 }
 
 /** The room that the address names; a shared link is `…/#room`. */
@@ -27,18 +33,19 @@ export function roomAddress(room: string): string {
 
 /** The visit that a reload interrupted. The address has the last word about the room. */
 export function interruptedVisit(): Visit | null {
-  const user = sessionStorage.getItem(VISIT);
+  const user = tab.get(VISIT);
   const room = addressedRoom();
-  return user !== null && room !== '' ? { room, user } : null;
+  return user !== null && room !== '' ? { room, user: wellFormed(user) } : null;
 }
 
 export function begin({ room, user }: Visit) {
-  localStorage.setItem(NAME, user);
-  sessionStorage.setItem(VISIT, user);
-  if (addressedRoom() !== room) history.pushState(null, '', roomAddress(room));
+  browser.set(NAME, user);
+  tab.set(VISIT, user);
+  // A browser allows so many changes of the address, and a sandbox none; the room is as good without.
+  if (addressedRoom() !== room) attempt(() => history.pushState(null, '', roomAddress(room)));
 }
 
 export function end() {
-  sessionStorage.removeItem(VISIT);
-  history.replaceState(null, '', location.pathname);
+  tab.remove(VISIT);
+  attempt(() => history.replaceState(null, '', location.pathname));
 }

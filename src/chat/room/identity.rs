@@ -17,10 +17,20 @@ impl Room {
         if is_on(Mutant::OnlyTheRingKnows) {
             return None;
         }
-        let is_it =
-            |message: &Message| message.client == client && *message.id == *id && *message.text == *text;
+        let is_it = |message: &Message| is_same(message, client, id, text);
         let (stream, seq, message) = self.find_waiting(is_it).or_else(|| self.find_held(is_it))?;
         Some((Stamp { stream, seq, time: message.time }, Some(message)))
+    }
+
+    /// Where a message stands already, which is shown there or will be: not what waits behind a hole, since that may never
+    /// close.
+    pub(super) fn place_of(&self, message: &Message) -> Option<Stamp> {
+        let Message { client, id, text, .. } = message;
+        let found = self.ring.find(*client, id, text).map(|(stamp, _)| stamp);
+        found.or_else(|| {
+            let (stream, seq, waiting) = self.find_waiting(|waiting| is_same(waiting, *client, id, text))?;
+            Some(Stamp { stream, seq, time: waiting.time })
+        })
     }
 
     /// Whether this client used the id for another text.
@@ -44,3 +54,7 @@ impl Room {
 }
 
 type Found<'a> = (crate::wire::StreamId, u64, &'a Arc<Message>);
+
+fn is_same(message: &Message, client: u64, id: &str, text: &str) -> bool {
+    message.client == client && *message.id == *id && *message.text == *text
+}

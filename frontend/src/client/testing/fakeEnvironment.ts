@@ -1,4 +1,4 @@
-import type { Cancel, Environment, HttpAnswer, SocketEvents } from '../environment';
+import type { Cancel, Environment, HttpAnswer, Sign, SocketEvents } from '../environment';
 
 interface Timer {
   atMs: number;
@@ -15,6 +15,8 @@ export class FakeSocket {
   readonly sent: unknown[] = [];
   /** The code with which the client closed. */
   closedWith: number | null = null;
+  /** Whether it answers pings, as a server does. */
+  isThere = false;
 
   constructor(
     readonly url: string,
@@ -46,7 +48,9 @@ export const SECRET = '5f2c9a417be0d83651c4f7a2093be86d';
 
 /** A world in which nothing happens until a test says so. */
 export class FakeEnvironment implements Environment {
-  nowMs = 1_700_000_000_000;
+  nowMs = 4_000_000;
+  /** Far from `nowMs`, which counts from some other beginning. */
+  startedMs = 1_700_000_000_000;
   /** Each random choice; the last one repeats. */
   chances: number[] = [0];
   readonly sockets: FakeSocket[] = [];
@@ -60,6 +64,10 @@ export class FakeEnvironment implements Environment {
     return this.nowMs;
   }
 
+  wallTime() {
+    return this.startedMs + this.nowMs;
+  }
+
   random() {
     const [chance = 0] = this.chances;
     if (this.chances.length > 1) this.chances.shift();
@@ -70,6 +78,37 @@ export class FakeEnvironment implements Environment {
   secret() {
     this.#secrets += 1;
     return this.#secrets === 1 ? SECRET : this.#secrets.toString(16).padStart(32, '0');
+  }
+
+  /** What callbacks have thrown. */
+  readonly reports: unknown[] = [];
+
+  report(error: unknown) {
+    this.reports.push(error);
+  }
+
+  /** URLs that begin so are forbidden. */
+  forbidden: string[] = [];
+
+  forbids(url: string) {
+    return this.forbidden.some((start) => url.startsWith(start));
+  }
+
+  #watchers = new Set<(sign: Sign) => void>();
+
+  watch(tell: (sign: Sign) => void): Cancel {
+    this.#watchers.add(tell);
+    return () => {
+      this.#watchers.delete(tell);
+    };
+  }
+
+  sense(sign: Sign) {
+    for (const tell of [...this.#watchers]) tell(sign);
+  }
+
+  get watchers(): number {
+    return this.#watchers.size;
   }
 
   after(delayMs: number, run: () => void): Cancel {
@@ -104,7 +143,10 @@ export class FakeEnvironment implements Environment {
     this.sockets.push(socket);
     return {
       send: (text: string) => {
-        socket.sent.push(JSON.parse(text));
+        const frame: unknown = JSON.parse(text);
+        socket.sent.push(frame);
+        if ((frame as { type: string }).type === 'ping' && socket.isThere)
+          this.after(0, () => socket.say({ type: 'pong' }));
       },
       close: (code: number) => {
         socket.closedWith = code;
