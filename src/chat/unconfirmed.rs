@@ -266,6 +266,14 @@ impl Unconfirmed {
         }
     }
 
+    /// None of the retries can be confirmed: their clients send again.
+    pub fn give_up_retries(&mut self) {
+        if !self.retries.is_empty() {
+            entered(Branch::RetryGivenUp);
+            self.retries.clear();
+        }
+    }
+
     fn find(&mut self, seq: u64) -> Option<&mut Waiting> {
         let first = self.first()?;
         self.waiting.get_mut(seq.checked_sub(first)? as usize)

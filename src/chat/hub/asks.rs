@@ -202,7 +202,8 @@ impl Hub {
         if is_own && room.unconfirmed.repeat(stamp.seq, member) {
             return;
         }
-        if is_own || is_safe {
+        let is_shown = room.position(stamp.stream).is_none_or(|last| stamp.seq <= last);
+        if is_own || is_safe && is_shown {
             return self.acknowledge(id, member, &message.id, stamp);
         }
         // A replica that held it says so, even where no ring has it any more.

@@ -19,7 +19,6 @@ use crate::chat::stream::Stream;
 use crate::chat::unconfirmed::Retry;
 use crate::chat::{Message, Now, RoomId};
 use crate::wire::ServerMessage;
-use crate::wire::StreamId;
 use crate::wire::envelope::{RoomDigest, Span, Word};
 
 /// Envelopes in which what nobody confirmed is published again, at a time.
@@ -275,11 +274,15 @@ impl Hub {
     /// Nobody is left to confirm anything: this server is the only one.
     pub(super) fn confirm_all(&mut self, id: RoomId) {
         let own = self.room(id).own();
-        let all = |stream| Span { stream, first: 1, last: u64::MAX };
-        self.confirm(id, all(own));
-        let streams: Vec<StreamId> =
-            self.room(id).unconfirmed.retries().map(|retry| retry.stamp.stream).collect();
-        streams.into_iter().for_each(|stream| self.confirm_retries(id, all(stream)));
+        self.confirm(id, Span { stream: own, first: 1, last: u64::MAX });
+        let room = self.room(id);
+        let streams = room.unconfirmed.retries().map(|retry| retry.stamp.stream);
+        // Nobody is left who could fill a hole: what waits behind one may never be shown, so it is sent again.
+        let shown = streams.map(|stream| (stream, room.position(stream).unwrap_or(u64::MAX)));
+        for (stream, last) in shown.collect::<Vec<_>>() {
+            self.confirm_retries(id, Span { stream, first: 1, last });
+        }
+        self.room_mut(id).unconfirmed.give_up_retries();
     }
 
     /// Sees to it that a second server holds a room that has members here.
