@@ -38,7 +38,14 @@ impl Doors {
 
 fn web(limits: Limits) -> Web {
     let balancers = vec!["http://{host}:7001".to_owned()];
-    Web::start(web::Options { listen: anywhere(), balancers, proxy: false, limits }).unwrap()
+    Web::start(web::Options {
+        listen: anywhere(),
+        balancers,
+        proxy: false,
+        base_path: web::BasePath::default(),
+        limits,
+    })
+    .unwrap()
 }
 
 /// The answer to one request, and the connection.
