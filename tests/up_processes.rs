@@ -205,10 +205,11 @@ fn an_output_that_nobody_reads_ends_nothing_and_stops_nothing() {
         let command = &mut distr_chat(&arguments(&ports, &redis));
         let mut up = Running::start_into(command.args(["--restart", "10ms"]), stdout, stderr);
         eventually(&format!("{kind}: it is up"), || is_live(at(ports[0])));
-        let web = || children(up.pid()).into_iter().find(|(_, command)| command.contains("\0web\0"));
-        let (killed, _) = web().unwrap();
+        // Balancers are started before the page: `up` is past the point where the death of one ends it.
+        let lb = || children(up.pid()).into_iter().find(|(_, command)| command.contains("\0lb\0"));
+        let (killed, _) = lb().unwrap();
         signal(killed, Signal::KILL);
-        eventually(&format!("{kind}: it is started again"), || web().is_some_and(|(pid, _)| pid != killed));
+        eventually(&format!("{kind}: it is started again"), || lb().is_some_and(|(pid, _)| pid != killed));
         up.signal(Signal::TERM);
         assert_eq!(up.await_end().code(), Some(0), "{kind}");
     }

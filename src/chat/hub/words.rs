@@ -157,7 +157,6 @@ impl Hub {
         }
     }
 
-    /// Every room that is asked for is in the answer, also one that is not held here.
     /// Tells every server that lives what is held here of its streams: it may wait for that.
     pub(super) fn owe_all(&mut self, id: RoomId) {
         let streams: Vec<_> = self.room(id).streams().iter().map(|stream| stream.id).collect();
@@ -168,6 +167,7 @@ impl Hub {
         }
     }
 
+    /// Every room that is asked for is in the answer, also one that is not held here.
     fn answer_sync(&mut self, origin: u64, is_fresh: bool, rooms: &[Arc<str>], now: Now) {
         let mut digests = Vec::with_capacity(rooms.len());
         for room in rooms {

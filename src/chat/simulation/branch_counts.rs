@@ -10,7 +10,8 @@ use crate::chat::branches::{Branch, take};
 
 /// Worlds of each of [`KINDS`].
 const WORLDS: u64 = 100;
-const KINDS: [&str; 2] = ["all", "all,SmallRings,FewStreams,ShortLives"];
+const KINDS: [&str; 3] =
+    ["all", "all,SmallRings,FewStreams,ShortLives", "Kill,KillInTurn,Leave,Moves,FewStreams,ShortLives"];
 
 /// Two servers have to be away at once for these: tests of the hub enter them.
 const IN_NO_WORLD: [Branch; 2] = [Branch::RejectedAppendedAnew, Branch::RetryAppendedAnew];
