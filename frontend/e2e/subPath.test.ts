@@ -64,7 +64,7 @@ describe('the chat', () => {
       const address = await behind(web.port, false);
       await chat(`${address}/`, 'kept');
       // Without the slash the files would be looked for beside it.
-      await chat(address, 'kept');
+      await chat(address, 'kept without a slash');
     } finally {
       await web.stop();
     }
