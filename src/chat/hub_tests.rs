@@ -303,6 +303,28 @@ fn the_death_of_the_only_other_server_confirms_what_waited_for_it() {
     assert_eq!(acked, 1);
 }
 
+/// A retry stands behind a hole when the only other server dies: nobody is left who could fill the hole.
+#[test]
+fn a_server_that_becomes_alone_acknowledges_only_what_its_members_are_shown() {
+    let mut world = World::with_peer();
+    let cat = Member { reactor: 1, connection: 5 };
+    world.join(cat, "cat");
+    world.say_word(messages(1, &["a"]));
+    world.say_word(messages(3, &["c"]));
+    world.turn();
+    let send = |world: &mut World| {
+        let (room, user, client) = ("r".into(), "cat".into(), nonce("cat").key());
+        let ask = Ask::Send { room, user, client, id: "c".into(), text: "x".into() };
+        world.hub.handle_ask(cat, ask, world.now);
+    };
+    send(&mut world);
+    let acked: usize = (0..40).map(|_| world.pass(ALIVE_INTERVAL).told(1, "\"ack\"")).sum();
+    assert_eq!(acked, 0, "nobody here has seen it");
+    send(&mut world);
+    let turn = world.turn();
+    assert_eq!((turn.told(1, "\"ack\""), turn.told(1, "\"message\"")), (1, 1), "{turn:?}");
+}
+
 #[test]
 pub fn another_server_is_asked_to_hold_what_waits_for_one_that_is_suspect() {
     let mut world = World::with_peer();

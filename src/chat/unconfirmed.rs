@@ -417,6 +417,30 @@ mod tests {
     }
 
     #[test]
+    fn a_rejected_retry_is_settled_though_own_messages_are_confirmed_meanwhile() {
+        let now = Instant::now();
+        let mut unconfirmed = Unconfirmed::default();
+        let message = Message { from: "ann".into(), client: 1, id: "1".into(), text: "x".into(), time: 1 };
+        let stamp = Stamp { stream: StreamId { origin: 9, generation: 0 }, seq: 4, time: 1 };
+        let sender = Member { reactor: 0, connection: 1 };
+        unconfirmed.push_retry(stamp, Arc::new(message), sender, now);
+        for server in [2, 3] {
+            unconfirmed.note_rejection(server, stamp.stream, 5);
+            unconfirmed.note_rejection(server, OWN, 7);
+            push(&mut unconfirmed, server, now);
+            unconfirmed.show(server).for_each(drop);
+            confirm(&mut unconfirmed, server);
+        }
+        assert_eq!(unconfirmed.rejections.len(), 2, "those of own messages are settled");
+        assert_eq!(
+            unconfirmed.take_rejected_retries(&[2, 3], |_| false).len(),
+            0,
+            "not those that are meant"
+        );
+        assert_eq!(unconfirmed.take_rejected_retries(&[2, 3], |_| true).len(), 1);
+    }
+
+    #[test]
     fn what_waits_is_bounded_in_messages_and_in_bytes() {
         let now = Instant::now();
         let limits = Limits { unconfirmed: 3, unconfirmed_bytes: 250, ..Limits::default() };

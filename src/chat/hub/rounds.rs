@@ -92,7 +92,7 @@ impl Hub {
     /// Opens a room of which everything was learned that others know.
     pub(super) fn open_if_fetched(&mut self, id: RoomId, now: Now) {
         let room = self.room(id);
-        let is_suspect = |peer| !self.peers.responsive().any(|responsive| responsive == peer);
+        let is_suspect = |peer| !self.peers.is_responsive(peer);
         let is_answered = |fetch: &Fetch| fetch.is_answered_but_for(is_suspect);
         if room.fetch.as_deref().is_some_and(is_answered) && room.is_whole() {
             self.begin_streams(id, now);

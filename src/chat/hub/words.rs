@@ -219,7 +219,7 @@ impl Hub {
         let is_learned = room.fetch.as_deref().is_none_or(|fetch| fetch.has_answered(stream.origin));
         if is_learned && self.peers.is_known(stream.origin) && room.streams().iter().all(is_newest) {
             Begin::AtOne
-        } else if stream.origin == teller || !self.peers.responsive().any(|server| server == stream.origin) {
+        } else if stream.origin == teller || !self.peers.is_responsive(stream.origin) {
             Begin::AtTold
         } else {
             Begin::Later
