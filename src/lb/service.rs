@@ -11,7 +11,7 @@ use crate::serve::service::{Answer, Pace, Service};
 use crate::serve::{Clients, metrics};
 use crate::wire::forward::Accepted;
 use crate::wire::http::Method;
-use crate::wire::{self, Forward, Request, Response, Status};
+use crate::wire::{self, CloseReason, Forward, Request, Response, Status};
 
 use super::address;
 use super::live::{Live, Watcher};
@@ -123,8 +123,16 @@ impl Service for BalancerService {
         self.live.add(id, clients, now);
     }
 
-    /// A page only listens.
-    fn handle_message(&mut self, _: Key, _: wire::Event<'_>, _: &mut Clients<Watcher>, _: Instant) {}
+    /// A page only listens, and nothing here would count what it says.
+    fn handle_message(
+        &mut self,
+        id: Key,
+        _: wire::Event<'_>,
+        clients: &mut Clients<Watcher>,
+        _: Instant,
+    ) {
+        clients.close(id, CloseReason::Policy, "a status page only listens");
+    }
 
     fn handle_gone(&mut self, _: Key, _: Watcher, _: &mut Clients<Watcher>) {
         self.live.remove();

@@ -13,6 +13,7 @@ use crate::wire::{CloseReason, Decoder, Response, Status, frame};
 
 use super::limits::{Limits, TICK};
 use super::metrics::{Metrics, Tally};
+use super::work::Work;
 
 /// Where a connection is in its life.
 #[derive(Debug)]
@@ -39,6 +40,7 @@ pub(super) struct Client<S> {
     pub(super) session: Option<S>,
     pub(super) deadline: Instant,
     pub(super) heard: Instant,
+    pub(super) work: Work,
     /// When its entry in the wheel comes round; one that comes round earlier is left over from a later deadline.
     scheduled: Instant,
     is_dirty: bool,
@@ -145,6 +147,26 @@ impl<S> Clients<S> {
         self.end_websocket(id, frame::close(reason, detail));
     }
 
+    /// A client that sends far more than it may, none of which is a message.
+    pub(super) fn end_flood(&mut self, id: Key) {
+        let Some(client) = self.slots.get(id) else { return };
+        match client.phase {
+            Phase::Open { .. } => {
+                self.metrics.flooded("open");
+                self.close(id, CloseReason::Policy, "far too many pings, fragments or small segments");
+            }
+            Phase::Head { .. } | Phase::Waiting { .. } => {
+                self.metrics.flooded("waiting");
+                self.remove(id);
+            }
+            Phase::Ending => {
+                self.metrics.flooded("ending");
+                self.remove(id);
+            }
+            Phase::Dead => {}
+        }
+    }
+
     /// Answers the peer's close frame.
     pub(super) fn closed_by_peer(&mut self, id: Key, code: Option<u16>) {
         self.metrics.closed(CloseReason::Normal);
@@ -186,6 +208,7 @@ impl<S> Clients<S> {
             session: None,
             deadline,
             heard: self.now,
+            work: Work::default(),
             scheduled: deadline,
             is_dirty: false,
             is_listed: false,

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::wire::limits::FRAME_BYTES_MAX;
+use crate::wire::limits::{FRAME_BYTES_MAX, FRAMES_BURST, FRAMES_PER_SECOND};
+
+use super::work::WorkRate;
 
 /// Each has a reason in docs/operations.md.
 #[derive(Clone, Copy, Debug)]
@@ -11,6 +13,8 @@ pub struct Limits {
     pub connections_max: u32,
     /// Largest message from a client, in bytes.
     pub message_bytes_max: usize,
+    /// What a connection may have its reactor do beside that.
+    pub work: WorkRate,
     /// Bytes that may wait for one WebSocket client before it is closed as slow.
     pub queue_bytes_max: usize,
     /// Bytes of answers that may wait for one client, besides: an HTTP answer, or what a WebSocket client asked for.
@@ -40,6 +44,7 @@ impl Default for Limits {
         Self {
             connections_max: 100_000,
             message_bytes_max: FRAME_BYTES_MAX,
+            work: WorkRate::beside_messages(FRAMES_PER_SECOND, FRAMES_BURST),
             queue_bytes_max: 256 * 1024,
             answer_bytes_max: 8 * 1024 * 1024,
             read_ahead_bytes_max: 64 * 1024,

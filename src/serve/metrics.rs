@@ -32,6 +32,7 @@ pub struct Metrics {
     frames_refused: Family<Rule, Counter>,
     error_answers: Family<Code, Counter>,
     closed: Family<Reason, Counter>,
+    floods: Family<Stage, Counter>,
     per_reactor: Vec<AtomicU64>,
     /// In microseconds, since it was last asked.
     longest_turn: AtomicU64,
@@ -72,6 +73,11 @@ struct Phase {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Rule {
     rule: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Stage {
+    stage: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -125,6 +131,11 @@ impl Metrics {
         );
         registry.register("error_answers", "HTTP answers from 400, by status", m.error_answers.clone());
         registry.register("websockets_closed", "WebSockets ended with a close frame", m.closed.clone());
+        registry.register(
+            "floods",
+            "connections ended for more reads, bytes and frames without a message than they may send",
+            m.floods.clone(),
+        );
         Arc::new(metrics)
     }
 
@@ -208,6 +219,10 @@ impl Metrics {
 
     pub(super) fn frame_refused(&self, violation: Violation) {
         self.frames_refused.get_or_create(&Rule { rule: violation.name() }).inc();
+    }
+
+    pub(super) fn flooded(&self, stage: &'static str) {
+        self.floods.get_or_create(&Stage { stage }).inc();
     }
 
     pub(super) fn answered_with_error(&self, status: Status) {

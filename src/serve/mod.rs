@@ -12,6 +12,7 @@ pub mod reactor;
 pub mod server;
 pub mod service;
 pub mod stopwatch;
+pub mod work;
 
 pub use clients::Clients;
 pub use limits::Limits;

@@ -199,8 +199,14 @@ impl<S: Service> Reactor<S> {
             }
             match client.connection.receive(&mut self.buffer) {
                 Received::Bytes(filled) => {
+                    client.work.rest(now.saturating_duration_since(client.heard), self.limits.work);
                     client.heard = now;
-                    self.handle_bytes(id, filled, now);
+                    // A whole request is its service's to count: of a proxy, one connection brings those of many.
+                    let is_head = matches!(client.phase, Phase::Head { .. });
+                    match is_head || client.work.read(filled, self.limits.work) {
+                        true => self.handle_bytes(id, filled, now),
+                        false => self.clients.end_flood(id),
+                    }
                 }
                 Received::Nothing => {}
                 Received::End => self.clients.ended_by_peer(id),
@@ -241,7 +247,10 @@ impl<S: Service> Reactor<S> {
                     let is_first = *searched == 0;
                     *searched = bytes.len();
                     client.connection.hold(bytes);
-                    if is_first {
+                    if !client.work.read(bytes.len(), self.limits.work) {
+                        self.metrics.flooded("head");
+                        self.refuse_head(id, HeadError::TooSlow, false);
+                    } else if is_first {
                         // A request may begin when the wait for it is nearly over.
                         self.clients.set_deadline(id, now + self.limits.head_timeout);
                     }
@@ -259,6 +268,11 @@ impl<S: Service> Reactor<S> {
                     None
                 }
                 Ok((used, event)) => {
+                    let is_message = matches!(event, Some(Event::Text(_) | Event::Binary(_)));
+                    if !is_message && !client.work.frame(self.limits.work) {
+                        self.clients.end_flood(id);
+                        return None;
+                    }
                     match event {
                         None | Some(Event::Pong(_)) => {}
                         Some(Event::Ping(payload)) => {

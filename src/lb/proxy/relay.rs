@@ -22,7 +22,7 @@ use crate::wire::{Forward, ServerMessage};
 use super::leaving::Leaving;
 use super::leg::{Leg, Side, Tally};
 use super::limits::{BUFFER_BYTES, LETTERS_MAX, LETTERS_PER_TURN, MOVE_WITHIN, PAUSE_MS, TICK};
-use super::line::{Failure, Line};
+use super::line::{Failure, Line, Pacing};
 use super::pair::{Act, Pair};
 use super::place::Place;
 
@@ -176,7 +176,16 @@ impl Relay {
         if self.leaving.is_some() {
             pair.handle_left(now);
         }
-        let line = Line { pair, request, client, server: None, next: None, scheduled: None, _place: place };
+        let line = Line {
+            pair,
+            request,
+            client,
+            server: None,
+            next: None,
+            pacing: Pacing::new(now),
+            scheduled: None,
+            _place: place,
+        };
         self.lines.insert(line);
         self.settle(key, now);
     }
@@ -225,6 +234,7 @@ impl Relay {
             } else if line.server.as_ref().is_some_and(stalls) {
                 line.pair.handle_server_lost(now);
             }
+            line.pacing.handle_timeout(now);
             let awaited = line.pair.awaits_answer();
             line.pair.handle_timeout(pause(), now);
             if awaited && !line.pair.awaits_answer() {
