@@ -62,12 +62,13 @@ impl Work {
         self.spend(FRAME, rate)
     }
 
+    /// What is too much is not spent: nobody gets into debt.
     fn spend(&mut self, units: u64, rate: WorkRate) -> bool {
-        let full = u64::from(rate.burst) * MICRO;
-        self.spent = self.spent.saturating_add(units * MICRO);
-        let may_go_on = self.spent <= full;
-        // Nobody gets deeper into debt than the last thing that was too much.
-        self.spent = self.spent.min(full + FRAME * MICRO);
+        let spent = self.spent.saturating_add(units * MICRO);
+        let may_go_on = spent <= u64::from(rate.burst) * MICRO;
+        if may_go_on {
+            self.spent = spent;
+        }
         may_go_on
     }
 }
@@ -83,7 +84,7 @@ mod tests {
         let mut work = Work::default();
         assert!((0..40).all(|_| work.read(1, RATE)));
         assert!(!work.read(1, RATE));
-        // Without a debt without end, a hundredth of a second pays for one unit.
+        // A hundredth of a second pays for one unit.
         work.rest(Duration::from_millis(10), RATE);
         assert!(work.read(1, RATE) && !work.read(1, RATE));
         work.rest(Duration::from_secs(1 << 40), RATE);

@@ -114,13 +114,18 @@ impl Line {
     }
 
     fn may_hear_client(&self) -> bool {
-        self.pacing.until.is_none() && self.pair.may_hear_client() && self.server.as_ref().is_none_or(Leg::is_flushed)
+        self.pacing.until.is_none()
+            && self.pair.may_hear_client()
+            && self.server.as_ref().is_none_or(Leg::is_flushed)
     }
 
     /// When something has to be looked at.
     pub fn deadline(&self) -> Option<Instant> {
         let server = self.server.as_ref().and_then(Leg::stalls_at);
-        [self.pair.poll_timeout(), self.client.stalls_at(), server, self.pacing.until].into_iter().flatten().min()
+        [self.pair.poll_timeout(), self.client.stalls_at(), server, self.pacing.until]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// One read from that side, and one write to the other. Tells when the server that was dialed is none.
