@@ -23,9 +23,11 @@ use distr_chat::lb::Balancer;
 use distr_chat::net::Poller;
 use distr_chat::serve::Limits;
 use distr_chat::wire::Envelope;
-use serde_json::{Value, json};
+use serde_json::Value;
 use support::raw::{Raw, UPGRADE};
-use support::{balancer_options, eventually, http_get, metric, options, start_app, start_balancer, status};
+use support::{
+    PATIENCE, balancer_options, eventually, http_get, metric, options, start_app, start_balancer, status,
+};
 
 /// Where threads wait as long as it is shut.
 #[derive(Default)]
@@ -44,8 +46,10 @@ impl Gate {
         self.opened.notify_all();
     }
 
+    /// Not for ever, or a test that fails would not end.
     fn pass(&self) {
-        let _passed = self.opened.wait_while(self.is_shut.lock().unwrap(), |is_shut| *is_shut).unwrap();
+        let is_shut = self.is_shut.lock().unwrap();
+        let _passed = self.opened.wait_timeout_while(is_shut, 2 * PATIENCE, |is_shut| *is_shut).unwrap();
     }
 }
 
@@ -175,7 +179,8 @@ fn try_get(server: SocketAddr, path: &str) -> Option<(u16, Value)> {
 }
 
 #[track_caller]
-fn becomes(server: SocketAddr, path: &str, status: u16, error: Value) {
+fn becomes(server: SocketAddr, path: &str, status: u16, error: Option<&str>) {
+    let error = error.map_or(Value::Null, Value::from);
     eventually(&format!("{path} is {status} {error}"), || {
         try_get(server, path) == Some((status, error.clone()))
     });
@@ -220,7 +225,7 @@ fn a_hub_that_hangs_is_not_ready_and_gets_no_clients_until_it_turns() {
     // Its clients give it something to do.
     let mut ann = Raw::open(hangs.address());
     ann.write(support::raw::text(r#"{"type":"join","room":"r","user":"ann"}"#));
-    becomes(hangs.address(), "/ready", 503, json!("stuck"));
+    becomes(hangs.address(), "/ready", 503, Some("stuck"));
     assert_eq!(http_get(hangs.address(), "/live").status, 200, "it may get over it");
     eventually("the balancer hears of it, and how long it has lasted", || {
         let row = row(&balancer, "app-hub");
@@ -230,7 +235,7 @@ fn a_hub_that_hangs_is_not_ready_and_gets_no_clients_until_it_turns() {
     logs(&["app-hub/hub:", "s in one turn, phase \"hear\""]);
     assert_eq!(metric(hangs.address(), "distr_stalls_total{thread=\"app-hub/hub\",phase=\"hear\"}"), 1);
     gate.open();
-    becomes(hangs.address(), "/ready", 200, Value::Null);
+    becomes(hangs.address(), "/ready", 200, None);
     assert_eq!(ann.json()["type"], "joined");
     eventually("it is sent clients again", || {
         row(&balancer, "app-hub")["deaf"] == false && assigned(&balancer) == "app-hub"
@@ -243,11 +248,11 @@ fn a_server_that_hangs_for_long_wants_to_be_started_again() {
     let stall_fatal = Duration::from_millis(1500);
     let limits = Limits { stall_fatal, ..options("").limits };
     let (app, gate) = app_with_gate(&Options { limits, ..options("app-1") });
-    becomes(app.address(), "/live", 200, Value::Null);
+    becomes(app.address(), "/live", 200, None);
     gate.shut();
-    becomes(app.address(), "/live", 503, json!("stuck"));
+    becomes(app.address(), "/live", 503, Some("stuck"));
     gate.open();
-    becomes(app.address(), "/live", 200, Value::Null);
+    becomes(app.address(), "/live", 200, None);
 }
 
 #[test]
@@ -256,15 +261,15 @@ fn a_reactor_that_hangs_is_told_by_the_other_one() {
     let balancer = support::balancer("lb-reactor");
     let app = start_app(&to(&balancer, "app-reactor"));
     eventually("it is up", || row(&balancer, "app-reactor")["state"] == "up");
-    becomes(app.address(), "/ready", 200, Value::Null);
+    becomes(app.address(), "/ready", 200, None);
     let mut ann = Raw::connect(app.address());
     ann.write(UPGRADE);
-    becomes(app.address(), "/ready", 503, json!("stuck"));
+    becomes(app.address(), "/ready", 503, Some("stuck"));
     eventually("the balancer hears of it", || row(&balancer, "app-reactor")["deaf"] == true);
     logs(&["app-reactor/", "s in one turn, phase \"read\""]);
     gate.open();
     assert_eq!(ann.answer().status, 101);
-    becomes(app.address(), "/ready", 200, Value::Null);
+    becomes(app.address(), "/ready", 200, None);
     eventually("the balancer hears of that", || row(&balancer, "app-reactor")["deaf"] == false);
 }
 
@@ -278,18 +283,18 @@ fn the_loops_of_a_balancer_are_watched_too() {
     // A proxy loop says where it sends a client.
     let mut ann = Raw::connect(balancer.address());
     ann.write(UPGRADE);
-    becomes(balancer.address(), "/ready", 503, json!("stuck"));
+    becomes(balancer.address(), "/ready", 503, Some("stuck"));
     logs(&["lb-loops/proxy", "s in one turn, phase \"letters\""]);
     gate.open();
-    becomes(balancer.address(), "/ready", 200, Value::Null);
+    becomes(balancer.address(), "/ready", 200, None);
     assert_eq!(ann.answer().status, 101);
     // So does a reactor.
     gate.shut();
     let balancer_at = balancer.address();
     let asked = thread::spawn(move || http_get(balancer_at, "/assign").status);
-    becomes(balancer.address(), "/ready", 503, json!("stuck"));
+    becomes(balancer.address(), "/ready", 503, Some("stuck"));
     logs(&["lb-loops/", "s in one turn, phase \"read\""]);
     gate.open();
     assert_eq!(asked.join().unwrap(), 200);
-    becomes(balancer.address(), "/ready", 200, Value::Null);
+    becomes(balancer.address(), "/ready", 200, None);
 }

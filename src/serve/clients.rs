@@ -288,7 +288,7 @@ impl<S> Clients<S> {
         let slots = &self.slots;
         let Some(standing) = slots.get(id).and_then(Client::standing) else { return };
         let is_so = |key| slots.get(key).and_then(Client::standing) == Some(standing);
-        self.newcomers.note(id, standing, slots.len(), is_so);
+        self.newcomers.note(id, standing, is_so);
     }
 
     fn note_asked(&mut self, id: Key) {
@@ -484,6 +484,7 @@ impl<S> Clients<S> {
     /// What is queued may take `patience` to go; then the peer has [`Limits::linger`] to end its side.
     fn end(&mut self, id: Key, patience: Duration) {
         let Some(client) = self.slots.get_mut(id) else { return };
+        client.work.end(self.limits.work);
         mark_dirty(client, id, &mut self.dirty);
         self.note_standing(id);
         self.set_deadline(id, self.now + patience);

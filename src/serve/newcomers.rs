@@ -62,35 +62,43 @@ pub(super) enum Found {
 
 /// Connections looked at in one search, so that none is long.
 const LOOKS_MAX: usize = 64;
-/// Stale entries that may be kept beside as many as there are connections.
+/// Stale entries that may be kept beside as many as there are others.
 const STALE_MAX: usize = 64;
 
 /// Connections by how they stand, each in the order in which they came to stand so. An entry may be stale.
 #[derive(Debug, Default)]
 pub(super) struct Newcomers {
-    queues: [VecDeque<Key>; 4],
+    queues: [Queue; 4],
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    keys: VecDeque<Key>,
+    /// Those that were not stale when that was looked at last.
+    live: usize,
 }
 
 impl Newcomers {
-    /// A connection stands so from now on; `open` is how many there are.
-    pub(super) fn note(&mut self, key: Key, standing: Standing, open: usize, is_so: impl Fn(Key) -> bool) {
-        let queue = &mut self.queues[standing as usize];
-        queue.push_back(key);
-        // At most one look for each that was noted since the last time.
-        if queue.len() > 2 * open + STALE_MAX {
-            queue.retain(|key| is_so(*key));
+    /// A connection stands so from now on.
+    pub(super) fn note(&mut self, key: Key, standing: Standing, is_so: impl Fn(Key) -> bool) {
+        let Queue { keys, live } = &mut self.queues[standing as usize];
+        keys.push_back(key);
+        // At most two looks for each that was noted since the last time.
+        if keys.len() > 2 * *live + STALE_MAX {
+            keys.retain(|key| is_so(*key));
+            *live = keys.len();
         }
     }
 
     /// Whether more than so many of those that came last stand so.
     pub(super) fn are_more(&self, standing: Standing, than: usize, is_so: impl Fn(Key) -> bool) -> bool {
-        let latest = self.queues[standing as usize].iter().rev().take(LOOKS_MAX);
+        let latest = self.queues[standing as usize].keys.iter().rev().take(LOOKS_MAX);
         latest.filter(|key| is_so(**key)).take(than + 1).count() > than
     }
 
     /// The oldest that is to be taken.
     pub(super) fn take(&mut self, standing: Standing, look: impl Fn(Key) -> Look) -> Found {
-        let queue = &mut self.queues[standing as usize];
+        let queue = &mut self.queues[standing as usize].keys;
         for _ in 0..queue.len().min(LOOKS_MAX) {
             let Some(key) = queue.pop_front() else { break };
             match look(key) {
@@ -114,7 +122,7 @@ mod tests {
     #[test]
     fn the_oldest_goes_first_and_who_is_spared_last() {
         let (mut newcomers, keys) = (Newcomers::default(), keys(4));
-        keys.iter().for_each(|&key| newcomers.note(key, Standing::Silent, 4, |_| true));
+        keys.iter().for_each(|&key| newcomers.note(key, Standing::Silent, |_| true));
         let take =
             |newcomers: &mut Newcomers, look: &dyn Fn(Key) -> Look| newcomers.take(Standing::Silent, look);
         let one = |number: usize| Found::One(keys[number]);
@@ -126,7 +134,7 @@ mod tests {
         assert_eq!(take(&mut newcomers, &|_| Look::Take), one(0));
         assert_eq!(take(&mut newcomers, &|_| Look::Take), Found::None);
         assert!(!newcomers.are_more(Standing::Silent, 0, |_| true));
-        newcomers.note(keys[1], Standing::Silent, 4, |_| true);
+        newcomers.note(keys[1], Standing::Silent, |_| true);
         assert!(newcomers.are_more(Standing::Silent, 0, |_| true));
         assert!(!newcomers.are_more(Standing::Silent, 1, |_| true));
         assert!(!newcomers.are_more(Standing::Silent, 0, |_| false));
@@ -137,8 +145,8 @@ mod tests {
     fn stale_entries_are_forgotten() {
         let mut newcomers = Newcomers::default();
         for key in keys(10_000) {
-            newcomers.note(key, Standing::Asked, 1, |known| known == key);
-            assert!(newcomers.queues[Standing::Asked as usize].len() <= 2 + STALE_MAX);
+            newcomers.note(key, Standing::Asked, |known| known == key);
+            assert!(newcomers.queues[Standing::Asked as usize].keys.len() <= 2 + STALE_MAX);
         }
         assert!(matches!(newcomers.take(Standing::Asked, |_| Look::Take), Found::One(_)));
     }

@@ -11,6 +11,8 @@ const READ: u64 = 1;
 const BYTES_A_UNIT: usize = 4096;
 /// A frame that is no message, in units: a control frame, or a fragment that is not the last.
 const FRAME: u64 = 8;
+/// The part of a burst that is left for what comes behind the end.
+const PART_FOR_THE_END: u64 = 16;
 /// What is spent is kept in millionths of a unit: a rate per second times microseconds.
 const MICRO: u64 = 1_000_000;
 
@@ -62,6 +64,13 @@ impl Work {
         self.spend(FRAME, rate)
     }
 
+    /// The connection is to end: what still comes is thrown away, and not much of it has to be read for that. What is under
+    /// way when a client is told is 128 KiB at most, four reads.
+    pub fn end(&mut self, rate: WorkRate) {
+        let full = u64::from(rate.burst) * MICRO;
+        self.spent = self.spent.max(full - full / PART_FOR_THE_END);
+    }
+
     /// What is too much is not spent: nobody gets into debt.
     fn spend(&mut self, units: u64, rate: WorkRate) -> bool {
         let spent = self.spent.saturating_add(units * MICRO);
@@ -106,6 +115,13 @@ mod tests {
         assert!((0..5).all(|_| work.frame(RATE)) && !work.frame(RATE));
         let mut work = Work::default();
         assert!(work.read(39 * BYTES_A_UNIT, RATE) && !work.read(0, RATE));
+    }
+
+    #[test]
+    fn little_is_left_for_what_comes_behind_the_end() {
+        let mut work = Work::default();
+        work.end(RATE);
+        assert!((0..2).all(|_| work.read(1, RATE)) && !work.read(1, RATE));
     }
 
     #[test]
