@@ -119,7 +119,7 @@ fn row_of(mutant: Mutant) -> Row {
         JoinBeforeFrames => {
             row("a join is answered before the frames that wait for the members", &[Worlds("old", 19), test!(hub::tests::a_newcomer_has_in_its_history_what_it_is_not_sent)])
         }
-        NoHandover => row("a server that leaves hands nothing over", &[test!(hub::tests::a_server_that_leaves_waits_until_two_others_hold_its_rooms)]),
+        NoHandover => row("a server that leaves hands nothing over", &[test!(hub::tests::a_server_that_leaves_waits_until_two_others_have_all_of_its_rooms)]),
         WallClock => row("stamps are the wall clock's, whatever was seen", &[test!(hub::tests::who_answers_what_it_has_seen_stands_below_it_whatever_the_clocks)]),
         ForgetLiveStreams => row("streams of servers that live are forgotten", &[Worlds("old", 9), test!(room::tests::streams_of_servers_that_are_gone_are_forgotten_and_never_one_of_a_server_that_lives)]),
         BelieveTheDead => row("words of servers that do not live are believed", &[test!(hub::tests::a_word_of_somebody_who_does_not_live_counts_for_nothing)]),
@@ -135,8 +135,8 @@ fn row_of(mutant: Mutant) -> Row {
             &[test!(room::tests::a_stream_that_began_while_this_server_was_cut_off_begins_here_at_one)],
         ),
         LeaveUnfetched => row(
-            "a server that leaves does not wait until others have fetched what it confirmed",
-            &[test!(hub::tests::a_server_that_leaves_and_is_still_a_replica_waits_until_others_have_fetched_what_it_confirmed)],
+            "a server that leaves does not wait until others have fetched what it holds",
+            &[test!(hub::tests::a_server_that_leaves_and_is_still_a_replica_waits_until_others_have_what_it_confirmed)],
         ),
         OnlyTheRingKnows => row(
             "a retry of what waits for a replica, or behind a hole, is new once the ring has dropped it",
