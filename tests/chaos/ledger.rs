@@ -168,7 +168,7 @@ impl Ledger {
 
     /// The member came back and was not told all. That is as it must be if servers need not have kept what it lacks, or if it
     /// lacks nothing: numbers that it need not be shown, since it knows the messages, are forgotten as all others are.
-    pub fn resumed_with_a_hole(&self, member: usize, words: String) {
+    pub fn resumed_with_a_hole(&self, member: usize, words: &str) {
         let mut state = self.state();
         let spoken = state.spoken_where(member);
         let is_owed = |(number, open): (&u64, &Open)| open.owed.contains(&member).then_some(*number);
