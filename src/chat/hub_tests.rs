@@ -100,9 +100,7 @@ impl World {
         let end = self.now.instant + time;
         while self.now.instant < end {
             servers.iter().for_each(|origin| self.hear_beat(*origin, Some(0), false));
-            let part = self.pass(ALIVE_INTERVAL.min(end - self.now.instant));
-            turn.frames.extend(part.frames);
-            turn.published.extend(part.published);
+            turn = turn.and(self.pass(ALIVE_INTERVAL.min(end - self.now.instant)));
         }
         turn
     }
@@ -190,6 +188,12 @@ impl World {
 }
 
 impl Turn {
+    fn and(mut self, next: Self) -> Self {
+        self.frames.extend(next.frames);
+        self.published.extend(next.published);
+        self
+    }
+
     fn told(&self, reactor: usize, what: &str) -> usize {
         self.frames.iter().filter(|(at, _)| *at == reactor).map(|(_, text)| text.matches(what).count()).sum()
     }
