@@ -99,7 +99,9 @@ impl Answers {
 
     fn counting(&self, number: u64) -> impl Iterator<Item = &Lack> {
         let expired = self.lacks.iter().filter(|lack| lack.is_expired && lack.covers(number));
-        let since = expired.map(|lack| lack.question).max().filter(|_| !is_on(Mutant::OldLacksStand));
+        let firsts = expired.map(|lack| lack.question);
+        let since = if is_on(Mutant::FirstExpiryDecides) { firsts.min() } else { firsts.max() };
+        let since = since.filter(|_| !is_on(Mutant::OldLacksStand));
         let counts = move |lack: &&Lack| {
             lack.covers(number) && (lack.is_expired || since.is_none_or(|since| lack.question > since))
         };

@@ -54,7 +54,7 @@ pub fn a_retry_of_what_another_server_said_is_published_until_somebody_confirms_
 }
 
 #[test]
-fn a_retry_is_given_up_though_others_are_late_again_and_again() {
+pub fn a_retry_is_given_up_though_others_are_late_again_and_again() {
     let mut world = of_three();
     let cat = Member { reactor: 1, connection: 5 };
     world.join(cat, "cat");
@@ -73,7 +73,7 @@ fn a_retry_is_given_up_though_others_are_late_again_and_again() {
 
 /// All that arrives first of a stream may be a message in its middle.
 #[test]
-fn what_rings_dropped_of_a_stream_that_began_meanwhile_is_a_gap() {
+pub fn what_rings_dropped_of_a_stream_that_began_meanwhile_is_a_gap() {
     let mut world = World::with_peer();
     world.say_word(messages(3, &["c"]));
     world.pass(GAP_PATIENCE);
@@ -87,7 +87,7 @@ fn what_rings_dropped_of_a_stream_that_began_meanwhile_is_a_gap() {
 }
 
 #[test]
-fn nothing_is_passed_over_until_lanes_that_return_have_brought_a_word_of_everybody() {
+pub fn nothing_is_passed_over_until_lanes_that_return_have_brought_a_word_of_everybody() {
     let mut world = World::with_peer();
     world.hub.settings.settle = Duration::from_millis(500);
     let up = std::mem::replace(&mut world.carrying, DOWN);

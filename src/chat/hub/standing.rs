@@ -104,7 +104,8 @@ impl Hub {
     /// Whether a server that is not heard now may be heard soon, with what nobody else has: its lease has just ended, or lanes
     /// have just returned.
     pub(super) fn may_any_come(&self, now: Now) -> bool {
-        self.peers.may_come_back(now.instant, self.limits()) || !self.is_settled(now)
+        let is_settled = self.is_settled(now) || is_on(Mutant::PassOverUnsettled);
+        self.peers.may_come_back(now.instant, self.limits()) || !is_settled
     }
 
     /// How long others are waited for: longer where their answers take long.

@@ -233,6 +233,7 @@ impl Hub {
     /// What arrives first of a stream that its origin began meanwhile may be any message of it.
     pub(super) fn begin_if_new(&mut self, id: RoomId, stream: StreamId, teller: u64, now: Now) {
         let is_new = !self.room(id).has_heard_of(stream);
+        let is_new = is_new && !is_on(Mutant::BeginAtArrival);
         if is_new && self.beginning_of(id, stream, teller) == Begin::AtOne {
             self.room_mut(id).begin_at_one(stream, now);
         }

@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 
 use super::Room;
 use crate::chat::Now;
+use crate::chat::mutants::{Mutant, is_on};
 use crate::wire::StreamId;
 use crate::wire::envelope::Span;
 
@@ -36,7 +37,8 @@ impl Room {
     pub fn note_takeover(&mut self, server: u64, spans: &[Span]) {
         let Some(takeover) = &mut self.takeover else { return };
         let reaches = |&(stream, last): &(StreamId, u64)| {
-            last == 0 || spans.iter().any(|span| span.stream == stream && span.last >= last)
+            let has = |span: &Span| span.stream == stream && span.last >= last;
+            last == 0 || spans.iter().any(has) || is_on(Mutant::TakeoverUnread)
         };
         if !takeover.taken_by.contains(&server) && takeover.wanted.iter().all(reaches) {
             takeover.taken_by.push(server);

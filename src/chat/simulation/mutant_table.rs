@@ -149,6 +149,26 @@ fn row_of(mutant: Mutant) -> Row {
         PlacesNotSent => {
             row("who fetches a message is not told of its other places", &[test!(room::tests::a_server_that_fetches_a_message_is_told_of_its_other_places)])
         }
+        FirstExpiryDecides => row(
+            "who lacked a number before a second one said that it expired is not asked once more",
+            &[test!(stream::tests::whoever_lacked_it_before_any_servers_first_expiry_is_asked_once_more)],
+        ),
+        PassOverUnsettled => row(
+            "a number is passed over before lanes that return have brought a word of every server",
+            &[test!(hub::tests::again::nothing_is_passed_over_until_lanes_that_return_have_brought_a_word_of_everybody)],
+        ),
+        BeginAtArrival => row(
+            "a stream that began meanwhile begins at the message that arrives first",
+            &[test!(hub::tests::again::what_rings_dropped_of_a_stream_that_began_meanwhile_is_a_gap)],
+        ),
+        TakeoverUnread => row(
+            "a server that leaves counts as a replica whoever answers, whatever that one has",
+            &[test!(hub::tests::a_server_that_leaves_waits_until_two_others_have_all_of_its_rooms)],
+        ),
+        RetriesStay => row(
+            "a retry that nobody confirms is published for ever",
+            &[test!(hub::tests::again::a_retry_is_given_up_though_others_are_late_again_and_again)],
+        ),
         RetriesNotRepeated => {
             row("a retry that its witness did not confirm is not published again", &[test!(hub::tests::again::a_retry_of_what_another_server_said_is_published_until_somebody_confirms_it)])
         }
