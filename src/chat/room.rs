@@ -278,7 +278,12 @@ impl Room {
         let limits = Arc::clone(&self.limits);
         match self.stream(stream, now.instant).offer(seq, message, teller, now.instant, &limits) {
             Offer::Known => heard.known = 1,
-            Offer::Held => {}
+            // The other place may be forgotten by the time at which the hole closes.
+            Offer::Held => {
+                if let Some(first) = self.place_of(message) {
+                    self.places.join(first.into(), Place { stream, seq });
+                }
+            }
             Offer::Next => {
                 self.take(stream, seq, Arc::clone(message), &mut heard);
                 self.take_waiting(stream, &mut heard, now);
@@ -445,7 +450,8 @@ impl Room {
         if let Some(first) = first {
             self.places.join(first.into(), Place { stream, seq });
         }
-        let is_repeat = first.is_some() && hidden.is_none();
+        let was_shown = first.is_some() || self.was_shown_elsewhere(Place { stream, seq });
+        let is_repeat = was_shown && hidden.is_none();
         if let Some(first) = hidden {
             // Whoever sees a stream go past this place has seen the message, wherever it goes on from here: so it cannot
             // wait for our own place to be confirmed.
@@ -462,6 +468,16 @@ impl Room {
         } else {
             heard.shown.push(entry);
         }
+    }
+
+    /// Whether members here have seen the message at another place, which the ring may have dropped since.
+    fn was_shown_elsewhere(&self, place: Place) -> bool {
+        let was_shown = |other: Place| {
+            let is_held = |known: &&Stream| (known.held_from()..=known.last).contains(&other.seq);
+            let known = self.streams.iter().find(|known| known.id == other.stream).filter(is_held);
+            known.is_some() && (other.stream != self.own || other.seq <= self.shown())
+        };
+        self.places.of(place).any(was_shown) && !is_on(Mutant::OnlyIdsTellRepeats)
     }
 
     fn take_waiting(&mut self, stream: StreamId, heard: &mut Heard, now: Now) {
