@@ -129,7 +129,7 @@ impl World {
         let is_kept = |place: &frame::Place| {
             self.live().into_iter().any(|other| other != server && self.servers[other].keeps(room, *place))
         };
-        let is_late = !self.plan.is_roomy() && !before.is_empty() && !before.iter().any(is_kept);
+        let is_late = !self.is_roomy() && !before.is_empty() && !before.iter().any(is_kept);
         self.oracle.get_mut(text).is_tainted |= is_late;
     }
 
@@ -270,7 +270,7 @@ impl World {
                 (first..=last).for_each(|seq| self.check_gap(client, connection, (stream, seq)));
             }
             Told::Hole { stream, first, last } => {
-                if !self.clients[&client].is_told_all && !self.plan.is_roomy() {
+                if !self.clients[&client].is_told_all && !self.is_roomy() {
                     // It knows that it misses something: the server did not know the stream when it came in.
                     self.not_owed(client, (first..=last).map(|seq| (stream, seq)));
                 }
