@@ -217,6 +217,7 @@ impl<B: Bus> Backplane<B> {
             for mail in batch {
                 match mail {
                     ToHub::Ask(member, ask) => hub.handle_ask(member, ask, now),
+                    ToHub::AnswersTaken { reactor, bytes } => hub.handle_answers_taken(reactor, bytes),
                     ToHub::Status(member) => statuses.push(member),
                 }
             }

@@ -4,13 +4,14 @@
 //! Pure. In a turn the shell calls [`Hub::handle_ask`], [`Hub::handle_bus`], [`Hub::handle_bus_state`] and
 //! [`Hub::handle_timeout`] in any order, then [`Hub::finish_turn`] once, then [`Hub::poll_effect`] until it has none.
 //!
-//! What clients want is in `asks`, who comes from another server and is ahead of this one in `arrivals`, what other
+//! What clients want is in `asks`, how they come in in `joins`, who comes from another server and is ahead of this one in `arrivals`, what other
 //! servers say in `words`, what time brings in `rounds`, what is missing in `repair`, whether this server is alone in
 //! `standing`, how it leaves in `handover`.
 
 mod arrivals;
 mod asks;
 mod handover;
+mod joins;
 mod repair;
 mod rounds;
 mod standing;
@@ -28,11 +29,13 @@ use slab::Slab;
 use smallvec::SmallVec;
 
 use super::bus::{BusEvent, Carrying};
+use super::encoded::message_frame;
 use super::fetch::Fetch;
+use super::join_queue::JoinQueue;
 use super::limits::{ENVELOPE_BYTES_SOFT, Limits};
 use super::mutants::{Mutant, is_on};
 use super::peers::Peers;
-use super::room::{Heard, Room, message_frame};
+use super::room::{Heard, Room};
 use super::{Ask, Member, Message, Notice, Now, RoomId};
 use crate::wire::client_message::ErrorCode;
 use crate::wire::envelope::{Position, RoomDigest, Word};
@@ -128,6 +131,10 @@ enum Standing {
 pub struct Hub {
     settings: Settings,
     rooms: Slab<Room>,
+    joins: JoinQueue,
+    /// Rooms whose history is kept encoded; it may name some twice, or that are gone.
+    encoded: VecDeque<RoomId>,
+    encoded_bytes: usize,
     by_name: HashMap<Arc<str>, RoomId, FixedState>,
     peers: Peers,
     agenda: BTreeSet<(Instant, RoomId)>,
@@ -178,6 +185,9 @@ impl Hub {
     pub fn new(settings: Settings, now: Instant) -> Self {
         Self {
             rooms: Slab::new(),
+            joins: JoinQueue::new(settings.reactors, settings.seed),
+            encoded: VecDeque::new(),
+            encoded_bytes: 0,
             by_name: HashMap::with_hasher(FixedState::with_seed(settings.seed)),
             peers: Peers::default(),
             agenda: BTreeSet::new(),
@@ -214,6 +224,11 @@ impl Hub {
     /// What a client of a reactor wants.
     pub fn handle_ask(&mut self, member: Member, ask: Ask, now: Now) {
         self.carry_out(member, ask, now);
+    }
+
+    /// A reactor has taken answers to joins from its mailbox, of so many bytes together.
+    pub fn handle_answers_taken(&mut self, reactor: usize, bytes: usize) {
+        self.joins.note_mail_taken(reactor, bytes);
     }
 
     /// How many clients the server has; `None`: it takes no more, since it leaves.
@@ -281,6 +296,7 @@ impl Hub {
     pub fn finish_turn(&mut self, now: Now) {
         self.ask_for_rooms(now);
         self.let_forerunners_in(now);
+        self.answer_joins(now);
         let mut dirty = mem::take(&mut self.dirty);
         for id in dirty.drain(..) {
             self.room_mut(id).is_dirty = false;
@@ -306,7 +322,8 @@ impl Hub {
             _ => None,
         };
         let suspected = self.peers.suspect_due(self.limits());
-        [agenda, self.sync_due, settled, suspected, self.handover_due]
+        let joins = self.joins.is_due().then_some(self.started);
+        [agenda, joins, self.sync_due, settled, suspected, self.handover_due]
             .into_iter()
             .flatten()
             .fold(self.alive_due, Instant::min)

@@ -25,8 +25,28 @@ pub const PRESENCE_REFRESH: Duration = Duration::from_secs(30);
 /// A user's `typing` is relayed at most this often.
 pub const TYPING_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A join costs as much as so many frames: its history is encoded for one client alone.
+/// A join costs as much as so many frames: its head is encoded for one client alone, and all members are told of it.
 pub const JOIN_FRAMES: u32 = 5;
+/// Bytes of `joined` that a connection may be sent over time, in KiB a second: a full ring each. Beyond it, its joins are
+/// refused as `rate_limited`.
+pub const ANSWER_KIB_PER_SECOND: u32 = 256;
+/// And at once, in KiB: the full rings of as many rooms as it may be in.
+pub const ANSWER_KIB_BURST: u32 = 32 * 256;
+/// Bytes of `joined` on their way to one reactor. What it writes in a turn is no more than this and one answer: some
+/// milliseconds in which nobody else is served.
+pub const ANSWER_BYTES_IN_MAIL: usize = 2 * 1024 * 1024;
+/// Joins that the hub answers in a turn: to choose from a full ring what a `since` lacks takes some 100 µs.
+pub const JOINS_PER_TURN: usize = 64;
+/// Joins, and asks behind them, that wait for their turn; some 10 MB. Beyond it they are refused as `overloaded`.
+pub const ASKS_QUEUED_MAX: usize = 32 * 1024;
+/// Encoded history is kept in pieces of about so many bytes: what comes later is added without a copy of the rest.
+pub const ENCODED_CHUNK_BYTES: usize = 64 * 1024;
+/// Bytes of encoded history that all rooms keep together. Beyond it, what was used least lately is encoded anew.
+pub const ENCODED_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Encoded history is given back when nobody has come to the room for this long.
+pub const ENCODED_AGE_MAX: Duration = Duration::from_secs(2);
+/// Rooms whose encoded history is looked at in a turn.
+pub const ENCODED_LOOKS_PER_TURN: usize = 64;
 /// A client that is in no room for this long is closed.
 pub const ROOMLESS_MAX: Duration = Duration::from_secs(60);
 

@@ -16,6 +16,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::branches::{Branch, entered};
+use super::encoded::Encoded;
 use super::fetch::Fetch;
 use super::forerunners::Forerunners;
 use super::limits::{DELIVER_BYTES_MAX, DIGEST_GRID_MS, DIGEST_REPEATS, Limits, PRESENCE_REFRESH};
@@ -46,6 +47,10 @@ pub struct Room {
     pub fetch: Option<Box<Fetch>>,
     /// Members that have seen more of it than is known here; boxed, since mostly there are none.
     pub forerunners: Option<Box<Forerunners>>,
+    /// Joins that wait for their turn to be answered.
+    pub queued_joins: u32,
+    /// When somebody was last told its history, as long as that is kept encoded.
+    pub encoded_used: Option<Instant>,
     /// What no other server has confirmed yet.
     pub unconfirmed: Unconfirmed,
     /// When the hub has to look at it.
@@ -83,6 +88,7 @@ pub struct Room {
     frames: Vec<u8>,
     frames_messages: u32,
     outgoing: Vec<Arc<Message>>,
+    encoded: Encoded,
 }
 
 /// Where a stream begins of which another server tells.
@@ -124,6 +130,8 @@ impl Room {
             here: SmallVec::from_elem(0, reactors),
             fetch: Some(Box::new(Fetch::new(now.instant, &limits))),
             forerunners: None,
+            queued_joins: 0,
+            encoded_used: None,
             unconfirmed: Unconfirmed::default(),
             due: None,
             presence_due: None,
@@ -148,6 +156,7 @@ impl Room {
             frames: Vec::new(),
             frames_messages: 0,
             outgoing: Vec::new(),
+            encoded: Encoded::default(),
         }
     }
 
@@ -312,7 +321,7 @@ impl Room {
 
     /// Whether nobody is in it, or is about to come.
     pub fn is_idle(&self) -> bool {
-        self.is_open() && self.members() == 0 && self.forerunners.is_none()
+        self.is_open() && self.members() == 0 && self.forerunners.is_none() && self.queued_joins == 0
     }
 
     /// How far a stream is known here, without a hole.
@@ -486,17 +495,6 @@ impl Room {
 
 fn is_kept(ring: &Ring, message: &Message) -> bool {
     ring.find(message.client, &message.id, &message.text).is_some_and(|(_, kept)| kept.is_some())
-}
-
-/// The frame of a kept message.
-pub fn message_frame<'a>(
-    room: &'a str,
-    stream: StreamId,
-    seq: u64,
-    message: &'a Message,
-) -> ServerMessage<'a> {
-    let Message { from, client: _, id, text, time } = message;
-    ServerMessage::Message { room, from, text, time: *time, stream, seq, id }
 }
 
 #[cfg(test)]

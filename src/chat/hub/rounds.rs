@@ -41,6 +41,7 @@ impl Hub {
             self.turn_all_to_others(now);
         }
         self.continue_handover(now);
+        self.give_encoded_back(now);
         while let Some(&(at, room)) = self.agenda.first()
             && at <= now.instant
         {
