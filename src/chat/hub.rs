@@ -102,6 +102,21 @@ pub struct Counts {
     pub overloaded: u64,
     /// Sends behind a join that was refused.
     pub not_joined: u64,
+    /// What other servers said that is not believed, or is more than is taken of it.
+    pub refused: Refused,
+}
+
+/// Words of other servers that are beyond a limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Refused {
+    /// Signs of life of servers beyond [`super::limits::PEERS_MAX`].
+    pub peers: u64,
+    /// Numbers that a stream cannot have come to.
+    pub jumps: u64,
+    /// Lists that are longer than any server says, or out of order.
+    pub lists: u64,
+    /// Questions beyond [`super::limits::REPAIR_BYTES_PER_TURN`]: they come again.
+    pub questions: u64,
 }
 
 /// Whether the bus carries.
@@ -142,6 +157,7 @@ pub struct Hub {
     empty: BTreeSet<(Instant, RoomId)>,
     started: Instant,
     alive_due: Instant,
+    alive_said: Instant,
     /// When it began to run, or ran again after it had stood still.
     resumed: Instant,
     bus: BusState,
@@ -175,6 +191,8 @@ pub struct Hub {
     /// Rooms that owe a [`Word::Have`].
     owing: Vec<RoomId>,
     digests: Vec<RoomDigest>,
+    /// Bytes of messages that were sent in this turn to servers that miss them.
+    repair_bytes: usize,
     effects: VecDeque<Effect>,
     counts: Counts,
     scratch: Vec<u8>,
@@ -194,6 +212,7 @@ impl Hub {
             empty: BTreeSet::new(),
             started: now,
             alive_due: now,
+            alive_said: now,
             resumed: now,
             bus: BusState::Pausing { until: now + settings.limits.bus_start },
             standing: Standing::Among,
@@ -214,6 +233,7 @@ impl Hub {
             dirty: Vec::new(),
             owing: Vec::new(),
             digests: Vec::new(),
+            repair_bytes: 0,
             effects: VecDeque::new(),
             counts: Counts::default(),
             scratch: Vec::new(),
@@ -294,6 +314,7 @@ impl Hub {
 
     /// Hands on what the turn gathered: one notice per room and reactor, one envelope per room.
     pub fn finish_turn(&mut self, now: Now) {
+        self.repair_bytes = 0;
         self.ask_for_rooms(now);
         self.let_forerunners_in(now);
         self.answer_joins(now);

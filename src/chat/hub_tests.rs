@@ -19,6 +19,8 @@ const DOWN: Carrying = Carrying { lanes: 0, of: 3 };
 
 #[path = "hub/again_tests.rs"]
 pub mod again;
+#[path = "hub/belief_tests.rs"]
+mod belief;
 #[path = "hub/cluster/mod.rs"]
 mod cluster;
 #[path = "hub/identity_tests.rs"]

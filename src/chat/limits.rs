@@ -50,6 +50,21 @@ pub const ENCODED_LOOKS_PER_TURN: usize = 64;
 /// A client that is in no room for this long is closed.
 pub const ROOMLESS_MAX: Duration = Duration::from_secs(60);
 
+/// Other servers that are known at a time. One more is not met, unless one that never answered makes place for it.
+pub const PEERS_MAX: usize = 1024;
+/// Numbers that a server may give in one stream, in a millisecond: a hub takes in less in all of its rooms.
+pub const SEQS_PER_MS_MAX: u64 = 1000;
+/// The largest number of a stream that is believed: what 10,000 messages a second reach in three years and a half.
+pub const SEQ_MAX_OF_STRANGERS: u64 = 1 << 40;
+/// The latest time of a message that the clock of a room follows, in milliseconds since the epoch: half of what JSON
+/// numbers hold, so that there is room to count on.
+pub const TIME_MAX: u64 = 1 << 52;
+/// Holes that are passed over at a time in the streams of a room; the rest is looked at again after the gap patience.
+pub const GAPS_PASSED_MAX: usize = 64;
+/// Bytes of messages that are sent in a turn to servers that miss them. Beyond it they ask again.
+pub const REPAIR_BYTES_PER_TURN: usize = 4 * 1024 * 1024;
+/// Spans of one question that are answered: [`ENVELOPE_BYTES_SOFT`] holds no more.
+pub const WANT_SPANS_MAX: usize = 512;
 /// Messages asked for at a time.
 pub const WANT_MESSAGES_MAX: u64 = 1000;
 /// Digests go out at multiples of this time, so that one envelope carries those of many rooms.

@@ -5,6 +5,7 @@
 //! Servers speak to each other through a [`bus`].
 
 pub mod answers;
+pub mod belief;
 pub mod branches;
 pub mod bus;
 pub mod encoded;

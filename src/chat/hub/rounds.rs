@@ -29,6 +29,7 @@ impl Hub {
         let limits = Arc::clone(&self.settings.limits);
         if self.alive_due <= now.instant {
             self.alive_due = now.instant + limits.alive_interval;
+            self.alive_said = now.instant;
             self.say_alive(false, now);
             for origin in self.peers.take_ended(now.instant, &limits) {
                 entered(Branch::LeaseEnded);

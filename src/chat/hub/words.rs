@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Hub;
+use crate::chat::belief::{BEAT_SPACING, is_credible, is_credible_at_first};
 use crate::chat::branches::{Branch, entered};
+use crate::chat::limits::{ROSTER_MAX, SYNC_ROOMS_MAX};
 use crate::chat::mutants::{Mutant, is_on};
 use crate::chat::peers::{Beat, News};
 use crate::chat::ring::Stamp;
@@ -38,6 +40,10 @@ impl Hub {
             }
             Word::Presence { room, version, is_held, users, names } => {
                 let Some(id) = self.held(&room) else { return };
+                let names = self
+                    .believe_list(names.as_deref().map_or(0, <[_]>::len), ROSTER_MAX)
+                    .then_some(names)
+                    .flatten();
                 if self.room_mut(id).presence.hear(origin, version, is_held, users, names) {
                     self.note_presence(id, false, now);
                 }
@@ -70,6 +76,24 @@ impl Hub {
         }
     }
 
+    /// Whether a stream can have come to that number. If not, it is counted.
+    pub(super) fn believe(&mut self, id: RoomId, stream: StreamId, seq: u64, now: Now) -> bool {
+        let known = self.room(id).gap_of(stream);
+        let is_believed = known.map_or(is_credible_at_first(seq), |known| {
+            let is_first = known.known() == 0;
+            is_first && is_credible_at_first(seq)
+                || is_credible(seq, known.known(), known.changed, now.instant, self.limits())
+        });
+        self.counts.refused.jumps += u64::from(!is_believed);
+        is_believed
+    }
+
+    /// Whether a list is as long as servers say it. If not, it is counted.
+    fn believe_list(&mut self, items: usize, max: usize) -> bool {
+        self.counts.refused.lists += u64::from(items > max);
+        items <= max
+    }
+
     fn is_for_us(&self, to: u64) -> bool {
         to == 0 || to == self.settings.incarnation
     }
@@ -83,9 +107,9 @@ impl Hub {
         let limits = Arc::clone(&self.settings.limits);
         match self.peers.hear(sign, now.instant, &limits) {
             // It learns of us at once, and not only at our next beat.
-            News::Met => self.alive_due = now.instant,
+            News::Met => self.answer_alive(now),
             News::New => {
-                self.alive_due = now.instant;
+                self.answer_alive(now);
                 if sign.age > limits.newcomer_age {
                     self.sync_all(true, now);
                 }
@@ -94,7 +118,7 @@ impl Hub {
             }
             News::Returned => {
                 entered(Branch::Returned);
-                self.alive_due = now.instant;
+                self.answer_alive(now);
                 if !is_on(Mutant::NoSyncOnReturn) {
                     self.sync_all(true, now);
                 }
@@ -110,9 +134,15 @@ impl Hub {
                 self.end_lease(sign.origin, now);
             }
             News::Stale => self.counts.stale += 1,
+            News::Refused => self.counts.refused.peers += 1,
             // Every sign comes by each lane.
             News::Old | News::Renewed => {}
         }
+    }
+
+    /// Another server learns of us soon; not for each of very many at once.
+    fn answer_alive(&mut self, now: Now) {
+        self.alive_due = self.alive_due.min(now.instant.max(self.alive_said + BEAT_SPACING));
     }
 
     fn unpark(&mut self, id: RoomId, server: u64, now: Now) {
@@ -134,6 +164,10 @@ impl Hub {
         now: Now,
     ) {
         let Some(id) = self.held(room) else { return };
+        let last = first_seq.saturating_add(messages.len() as u64);
+        if !self.believe(id, stream, last, now) {
+            return;
+        }
         // A client's retry at another server brings back what this one appended: it is asked to confirm that, as any replica.
         let foreign = if stream == self.room(id).own() { &[] } else { messages };
         for (seq, message) in (first_seq..).zip(foreign) {
@@ -169,6 +203,8 @@ impl Hub {
 
     /// Every room that is asked for is in the answer, also one that is not held here.
     fn answer_sync(&mut self, origin: u64, is_fresh: bool, rooms: &[Arc<str>], now: Now) {
+        self.believe_list(rooms.len(), SYNC_ROOMS_MAX);
+        let rooms = &rooms[..rooms.len().min(SYNC_ROOMS_MAX)];
         let mut digests = Vec::with_capacity(rooms.len());
         for room in rooms {
             let id = self.held(room);
@@ -196,6 +232,9 @@ impl Hub {
         }
         self.room_mut(id).note_time(digest.time);
         for span in &digest.spans {
+            if !self.believe(id, span.stream, span.last.max(span.first), now) {
+                continue;
+            }
             let begin = self.beginning_of(id, span.stream, origin);
             let heard = self.with_ring(id, |room| room.announce(*span, origin, begin, now));
             self.gather_heard(id, heard);
