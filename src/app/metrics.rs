@@ -139,8 +139,10 @@ impl Metrics {
     }
 
     fn add_refused(&self, refused: Refused) {
-        let Refused { peers, jumps, lists, questions } = refused;
-        for (rule, count) in [("peer", peers), ("jump", jumps), ("list", lists), ("question", questions)] {
+        let Refused { peers, jumps, lists, rooms, questions } = refused;
+        for (rule, count) in
+            [("peer", peers), ("jump", jumps), ("list", lists), ("room", rooms), ("question", questions)]
+        {
             self.words_refused.get_or_create(&Rule { rule }).inc_by(count);
         }
     }

@@ -1,7 +1,7 @@
 //! What is believed of what another server says. Its process may be broken, of another release, or somebody else's: a number
 //! that cannot be true would make a hole that nobody can fill, and what is really said would count as known.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::limits::{Limits, SEQ_MAX_OF_STRANGERS, SEQS_PER_MS_MAX};
 use crate::wire::envelope::Span;
@@ -28,11 +28,10 @@ pub fn are_in_order(spans: &[Span]) -> bool {
     spans.is_sorted_by(|before, after| before.stream != after.stream || before.last < after.first)
 }
 
-/// How soon a beat follows the last one at the earliest.
-pub const BEAT_SPACING: Duration = Duration::from_millis(10);
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::wire::StreamId;
 

@@ -54,6 +54,11 @@ impl Fetch {
         self.waiting.is_some()
     }
 
+    /// Whether nobody waits for it.
+    pub fn is_unwanted(&self) -> bool {
+        self.waiting.as_ref().is_none_or(VecDeque::is_empty)
+    }
+
     /// Keeps what a client asks. Given back when too many wait.
     pub fn push(&mut self, member: Member, ask: Ask, limits: &Limits) -> Result<(), Ask> {
         match &mut self.waiting {

@@ -13,12 +13,15 @@ mod asks;
 mod handover;
 mod joins;
 mod repair;
+mod rooms;
 mod rounds;
 mod standing;
+mod sweeps;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::mem;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,13 +31,15 @@ use hashbrown::HashMap;
 use slab::Slab;
 use smallvec::SmallVec;
 
+use self::rooms::Paces;
+use self::sweeps::{Sweep, Task};
 use super::bus::{BusEvent, Carrying};
 use super::encoded::message_frame;
-use super::fetch::Fetch;
 use super::join_queue::JoinQueue;
 use super::limits::{ENVELOPE_BYTES_SOFT, Limits};
 use super::mutants::{Mutant, is_on};
 use super::peers::Peers;
+use super::rate::Bucket;
 use super::room::{Heard, Room};
 use super::{Ask, Member, Message, Notice, Now, RoomId};
 use crate::wire::client_message::ErrorCode;
@@ -115,6 +120,8 @@ pub struct Refused {
     pub jumps: u64,
     /// Lists that are longer than any server says, or out of order.
     pub lists: u64,
+    /// Rooms that others want to be held, beyond [`super::limits::HOLDS_PER_SECOND`] or the most of rooms: they ask others.
+    pub rooms: u64,
     /// Questions beyond [`super::limits::REPAIR_BYTES_PER_TURN`]: they come again.
     pub questions: u64,
 }
@@ -157,7 +164,7 @@ pub struct Hub {
     empty: BTreeSet<(Instant, RoomId)>,
     started: Instant,
     alive_due: Instant,
-    alive_said: Instant,
+    beat_answers: Bucket,
     /// When it began to run, or ran again after it had stood still.
     resumed: Instant,
     bus: BusState,
@@ -171,10 +178,10 @@ pub struct Hub {
     /// When this server last confirmed something to another one.
     confirmed_at: Option<Instant>,
     /// Rooms whose subscription was confirmed, to be asked for.
-    fresh: Vec<RoomId>,
+    fresh: VecDeque<RoomId>,
     /// Rooms to be asked for because something may have been missed, whether those who have them are to tell their users
     /// too, and when the next are asked for.
-    sync: VecDeque<RoomId>,
+    sync: Range<usize>,
     sync_greets: bool,
     sync_due: Option<Instant>,
     /// Rooms for which members wait that have seen more of them, and of which something was heard since they were looked at.
@@ -186,6 +193,15 @@ pub struct Hub {
     /// Bytes that all rings hold.
     ring_bytes: usize,
     rooms_made: u32,
+    paces: Paces,
+    /// New rooms that the bus does not hear yet, in the order of their turns.
+    unheard: VecDeque<RoomId>,
+    /// Rooms that go when it is their turn.
+    ending: VecDeque<RoomId>,
+    /// What has to be done in every room.
+    sweeps: VecDeque<Sweep>,
+    /// Rooms in which that was done in this turn.
+    swept: usize,
     presence_version: u64,
     dirty: Vec<RoomId>,
     /// Rooms that owe a [`Word::Have`].
@@ -212,7 +228,7 @@ impl Hub {
             empty: BTreeSet::new(),
             started: now,
             alive_due: now,
-            alive_said: now,
+            beat_answers: Bucket::new(words::BEAT_ANSWERS, now),
             resumed: now,
             bus: BusState::Pausing { until: now + settings.limits.bus_start },
             standing: Standing::Among,
@@ -220,8 +236,8 @@ impl Hub {
             has_told_degraded: false,
             handover_due: None,
             confirmed_at: None,
-            fresh: Vec::new(),
-            sync: VecDeque::new(),
+            fresh: VecDeque::new(),
+            sync: 0..0,
             sync_greets: false,
             sync_due: None,
             behind: BTreeSet::new(),
@@ -229,6 +245,11 @@ impl Hub {
             load: Some(0),
             ring_bytes: 0,
             rooms_made: 0,
+            paces: Paces::new(now),
+            unheard: VecDeque::new(),
+            ending: VecDeque::new(),
+            sweeps: VecDeque::new(),
+            swept: 0,
             presence_version: 0,
             dirty: Vec::new(),
             owing: Vec::new(),
@@ -267,7 +288,7 @@ impl Hub {
                 let Some(&id) = self.by_name.get(&room) else { return };
                 if let Some(fetch) = &mut self.room_mut(id).fetch {
                     fetch.note_subscribed();
-                    self.fresh.push(id);
+                    self.fresh.push_back(id);
                 }
             }
             BusEvent::Lost if is_on(Mutant::NoSyncOnLost) => {}
@@ -286,20 +307,13 @@ impl Hub {
             (BusState::Pausing { until }, false) if now.instant < until => {}
             (BusState::Carries { .. }, false) => {
                 self.bus = BusState::Pausing { until: now.instant + self.limits().bus_pause };
-                let limits = Arc::clone(&self.settings.limits);
-                for id in self.ids() {
-                    if let Some(fetch) = &mut self.room_mut(id).fetch {
-                        fetch.pause(now.instant, &limits);
-                        self.reschedule(id);
-                    }
-                }
+                self.sweep(Task::PauseFetch, now);
             }
             (_, true) => {
                 self.bus = BusState::Carries { since: now.instant };
                 self.alive_due = now.instant;
-                let is_asked_for =
-                    |id: &RoomId| self.room(*id).fetch.as_deref().is_some_and(Fetch::is_subscribed);
-                self.fresh = self.ids().filter(is_asked_for).collect();
+                self.fresh.clear();
+                self.sweep(Task::FetchAnew, now);
                 self.sync_all(true, now);
             }
             (BusState::Pausing { .. }, false) => self.bus = BusState::Broken,
@@ -315,12 +329,14 @@ impl Hub {
     /// Hands on what the turn gathered: one notice per room and reactor, one envelope per room.
     pub fn finish_turn(&mut self, now: Now) {
         self.repair_bytes = 0;
+        self.make_rooms_heard(now);
         self.ask_for_rooms(now);
         self.let_forerunners_in(now);
         self.answer_joins(now);
         let mut dirty = mem::take(&mut self.dirty);
         for id in dirty.drain(..) {
-            self.room_mut(id).is_dirty = false;
+            let Some(room) = self.rooms.get_mut(id.0 as usize) else { continue };
+            room.is_dirty = false;
             self.hand_on(id, now);
         }
         self.dirty = dirty;
@@ -344,7 +360,8 @@ impl Hub {
         };
         let suspected = self.peers.suspect_due(self.limits());
         let joins = self.joins.is_due().then_some(self.started);
-        [agenda, joins, self.sync_due, settled, suspected, self.handover_due]
+        let sweeps = self.sweeps.front().map(|_| self.started);
+        [agenda, joins, sweeps, self.rooms_due(), self.sync_due, settled, suspected, self.handover_due]
             .into_iter()
             .flatten()
             .fold(self.alive_due, Instant::min)
@@ -373,10 +390,6 @@ impl Hub {
     /// The other servers.
     pub fn peers(&self) -> &Peers {
         &self.peers
-    }
-
-    fn ids(&self) -> impl Iterator<Item = RoomId> + use<> {
-        self.rooms.iter().map(|(id, _)| RoomId(id as u32)).collect::<Vec<_>>().into_iter()
     }
 
     fn room(&self, id: RoomId) -> &Room {

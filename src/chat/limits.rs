@@ -7,6 +7,33 @@ use std::time::Duration;
 
 /// Rooms that one server holds.
 pub const ROOMS_MAX: usize = 100_000;
+/// New rooms that are made known to the bus and to other servers, a second. Each costs three subscriptions, a question
+/// to each other server and its answer.
+pub const ROOMS_MADE_PER_SECOND: u32 = 2000;
+/// And at once.
+pub const ROOMS_MADE_BURST: u32 = 4000;
+/// New rooms that wait for that: some five seconds. Beyond it joins are refused as `overloaded`.
+pub const ROOMS_QUEUED_MAX: usize = 10_000;
+/// Rooms that a server takes to hold for others, a second. One that leaves has two seconds to hand all of its rooms over.
+pub const HOLDS_PER_SECOND: u32 = 10_000;
+/// And at once.
+pub const HOLDS_BURST: u32 = 50_000;
+/// Rooms that are dropped, a second: all other servers that have them are told.
+pub const ROOMS_DROPPED_PER_SECOND: u32 = 2000;
+/// And at once.
+pub const ROOMS_DROPPED_BURST: u32 = 500;
+/// Rooms without members that are looked at for one that may go at once, when there are [`ROOMS_MAX`].
+pub const EMPTY_ROOMS_LOOKED_AT: usize = 64;
+/// New rooms that a client may ask for, a second; beyond it its joins are refused as `rate_limited`.
+pub const CLIENT_ROOMS_PER_SECOND: u32 = 1;
+/// And at once: as many as it may be in, twice.
+pub const CLIENT_ROOMS_BURST: u32 = 64;
+/// Rooms in which a turn does what has to be done in all: some milliseconds.
+pub const SWEPT_ROOMS_PER_TURN: usize = 1000;
+/// Rooms of which a turn does what is due.
+pub const ROOMS_DUE_PER_TURN: usize = 2000;
+/// New rooms that others are asked for in a turn.
+pub const FRESH_ROOMS_PER_TURN: usize = 400;
 /// Frames for a room that are joined before they are handed to the reactors, in bytes.
 pub const DELIVER_BYTES_MAX: usize = 64 * 1024;
 /// What one envelope on the bus carries, in bytes, where it can be split.
@@ -52,6 +79,9 @@ pub const ROOMLESS_MAX: Duration = Duration::from_secs(60);
 
 /// Other servers that are known at a time. One more is not met, unless one that never answered makes place for it.
 pub const PEERS_MAX: usize = 1024;
+/// Beats that answer other servers' at once, a second and at once, beside those that are due anyway. Each names all servers
+/// that are known.
+pub const BEAT_ANSWERS_PER_SECOND: u32 = 20;
 /// Numbers that a server may give in one stream, in a millisecond: a hub takes in less in all of its rooms.
 pub const SEQS_PER_MS_MAX: u64 = 1000;
 /// The largest number of a stream that is believed: what 10,000 messages a second reach in three years and a half.

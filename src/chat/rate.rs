@@ -71,6 +71,12 @@ impl Bucket {
         Some(Duration::from_millis(owed.div_ceil(u64::from(rate.per_second.max(1)))))
     }
 
+    /// When the debt is paid, at the earliest some milliseconds from when it was last looked at.
+    pub fn next(&self, rate: Rate) -> Instant {
+        let owed = u64::from(self.millitokens.min(0).unsigned_abs());
+        self.filled + Duration::from_millis(owed.div_ceil(u64::from(rate.per_second.max(1))))
+    }
+
     /// The level after what time has brought.
     fn refill(&mut self, rate: Rate, now: Instant) -> i64 {
         let elapsed_ms = now.saturating_duration_since(self.filled).as_millis().min(1 << 32) as i64;

@@ -47,6 +47,10 @@ pub struct Room {
     pub fetch: Option<Box<Fetch>>,
     /// Members that have seen more of it than is known here; boxed, since mostly there are none.
     pub forerunners: Option<Box<Forerunners>>,
+    /// The bus was asked to hear it.
+    pub is_heard: bool,
+    /// It is about to be dropped.
+    pub is_ending: bool,
     /// Joins that wait for their turn to be answered.
     pub queued_joins: u32,
     /// When somebody was last told its history, as long as that is kept encoded.
@@ -130,6 +134,8 @@ impl Room {
             here: SmallVec::from_elem(0, reactors),
             fetch: Some(Box::new(Fetch::new(now.instant, &limits))),
             forerunners: None,
+            is_heard: false,
+            is_ending: false,
             queued_joins: 0,
             encoded_used: None,
             unconfirmed: Unconfirmed::default(),
@@ -324,6 +330,11 @@ impl Room {
         self.is_open() && self.members() == 0 && self.forerunners.is_none() && self.queued_joins == 0
     }
 
+    /// Whether nothing was said in it, and nobody is ahead of it.
+    pub fn is_quiet(&self) -> bool {
+        self.ring.bytes() == 0 && self.unconfirmed.is_empty() && self.forerunners.is_none()
+    }
+
     /// How far a stream is known here, without a hole.
     pub fn position(&self, stream: StreamId) -> Option<u64> {
         self.streams.iter().find(|known| known.id == stream).map(|known| known.last)
@@ -372,7 +383,7 @@ impl Room {
 
     /// When it may go, if it has no members: at once if nothing was said. Its last roster is told before.
     fn end(&self) -> Option<Instant> {
-        if !self.is_idle() || self.presence_due.is_some() {
+        if !self.is_idle() || self.presence_due.is_some() || !self.is_heard {
             return None;
         }
         let linger = if self.ring.bytes() == 0 { Duration::ZERO } else { self.limits.room_linger };
@@ -385,7 +396,7 @@ impl Room {
         let refresh = self.presence_told + PRESENCE_REFRESH;
         let others = [
             self.presence_due,
-            self.end(),
+            self.end().filter(|_| !self.is_ending),
             self.digest_due,
             self.outgoing_due,
             self.unconfirmed.publish_due(&self.limits),

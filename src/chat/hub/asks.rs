@@ -6,15 +6,14 @@ use super::{Effect, Hub, error_frame};
 use crate::chat::branches::{Branch, entered};
 use crate::chat::encoded::message_frame;
 use crate::chat::fetch::Fetch;
-use crate::chat::limits::{ROOMS_MAX, ROSTER_MAX};
+use crate::chat::limits::ROSTER_MAX;
 use crate::chat::mutants::{Mutant, is_on};
 use crate::chat::ring::Stamp;
-use crate::chat::room::Room;
 use crate::chat::unconfirmed::Retry;
 use crate::chat::{Ask, Member, Message, Notice, Now, RoomId};
+use crate::wire::ServerMessage;
 use crate::wire::client_message::ErrorCode;
 use crate::wire::envelope::{Span, Word};
-use crate::wire::{ServerMessage, StreamId};
 
 impl Hub {
     pub(super) fn carry_out(&mut self, member: Member, ask: Ask, now: Now) {
@@ -48,10 +47,9 @@ impl Hub {
         };
         let id = match self.by_name.get(&name) {
             Some(&id) => id,
-            None if is_join => match self.make_room(&name, now) {
-                Some(id) => id,
-                None => {
-                    let message = format!("this server holds {ROOMS_MAX} rooms, as many as it may");
+            None if is_join => match self.make_wanted_room(&name, now) {
+                Ok(id) => id,
+                Err(message) => {
                     self.refuse(member, ask, &message);
                     return None;
                 }
@@ -261,50 +259,6 @@ impl Hub {
             self.note_presence(id, true, now);
         }
         self.reschedule(id);
-    }
-
-    /// A room of that name, to be fetched; `None` beyond [`ROOMS_MAX`].
-    pub(super) fn make_room(&mut self, name: &Arc<str>, now: Now) -> Option<RoomId> {
-        if self.rooms.len() == ROOMS_MAX {
-            let is_idle = |(_, id): &&_| self.room(*id).is_idle();
-            let &(_, longest_empty) = self.empty.iter().find(is_idle)?;
-            self.drop_room(longest_empty);
-        }
-        let own = StreamId { origin: self.settings.incarnation, generation: self.rooms_made };
-        self.rooms_made += 1;
-        let (reactors, seed) = (self.settings.reactors, self.settings.seed);
-        let limits = Arc::clone(&self.settings.limits);
-        let room = Room::new(Arc::clone(name), own, reactors, seed, limits, now);
-        let id = RoomId(self.rooms.insert(room) as u32);
-        self.empty.insert((now.instant, id));
-        self.by_name.insert(Arc::clone(name), id);
-        self.effects.push_back(Effect::Subscribe(Arc::clone(name)));
-        if self.is_degraded() || is_on(Mutant::NoFetch) {
-            self.go_on_alone(id, now);
-        }
-        self.reschedule(id);
-        Some(id)
-    }
-
-    pub(super) fn drop_room(&mut self, id: RoomId) {
-        self.deliver(id);
-        self.dirty.retain(|dirty| *dirty != id);
-        self.fresh.retain(|fresh| *fresh != id);
-        self.owing.retain(|owing| *owing != id);
-        self.sync.retain(|sync| *sync != id);
-        self.unknown.retain(|unknown| *unknown != id);
-        debug_assert!(!self.behind.contains(&id), "a room that somebody waits for stays");
-        let room = self.rooms.remove(id.0 as usize);
-        self.ring_bytes -= room.ring_bytes();
-        self.encoded_bytes -= room.encoded_bytes();
-        self.by_name.remove(&room.name);
-        room.due.map(|due| self.agenda.remove(&(due, id)));
-        room.empty_since.map(|since| self.empty.remove(&(since, id)));
-        self.presence_version += 1;
-        let (version, names) = (self.presence_version, Some(Arc::new([]) as Arc<[Arc<str>]>));
-        let name = Arc::clone(&room.name);
-        self.publish(Word::Presence { room: name, version, is_held: false, users: 0, names });
-        self.effects.push_back(Effect::Unsubscribe(room.name));
     }
 
     /// Those who waited come in.

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::Hub;
+use super::sweeps::Task;
 use crate::chat::branches::{Branch, entered};
 use crate::chat::mutants::{Mutant, is_on};
 use crate::chat::{Now, RoomId};
@@ -27,7 +28,7 @@ impl Hub {
     pub(super) fn continue_handover(&mut self, now: Now) {
         if self.handover_due.is_some_and(|due| due <= now.instant) {
             self.handover_due = Some(now.instant + self.limits().handover_interval);
-            self.ids().for_each(|id| self.seek_holder(id, 0));
+            self.sweep(Task::HandOver, now);
         }
     }
 
@@ -41,7 +42,8 @@ impl Hub {
             || is_on(Mutant::LeaveUnfetched);
         // Who is away may be back before the shell waits no longer.
         let away = usize::from(self.peers.may_come_back(now.instant, self.limits()));
-        let is_handed_over = is_fetched && self.ids().all(|id| !self.lacks_replica(id, away));
+        let mut ids = self.rooms.iter().map(|(id, _)| RoomId(id as u32));
+        let is_handed_over = is_fetched && ids.all(|id| !self.lacks_replica(id, away));
         if is_handed_over {
             entered(Branch::HandedOver);
         }

@@ -4,17 +4,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Hub;
-use crate::chat::belief::{BEAT_SPACING, is_credible, is_credible_at_first};
+use super::sweeps::Task;
+use crate::chat::belief::{is_credible, is_credible_at_first};
 use crate::chat::branches::{Branch, entered};
-use crate::chat::limits::{ROSTER_MAX, SYNC_ROOMS_MAX};
+use crate::chat::limits::{BEAT_ANSWERS_PER_SECOND, ROSTER_MAX, SYNC_ROOMS_MAX};
 use crate::chat::mutants::{Mutant, is_on};
 use crate::chat::peers::{Beat, News};
+use crate::chat::rate::{Rate, Verdict};
 use crate::chat::ring::Stamp;
 use crate::chat::room::Begin;
 use crate::chat::stream::Stream;
 use crate::chat::{Message, Now, RoomId};
 use crate::wire::envelope::{Echo, Position, RoomDigest, Span, Word};
 use crate::wire::{Envelope, StreamId};
+
+pub(super) const BEAT_ANSWERS: Rate =
+    Rate { per_second: BEAT_ANSWERS_PER_SECOND, burst: BEAT_ANSWERS_PER_SECOND };
 
 impl Hub {
     pub(super) fn hear(&mut self, envelope: Envelope, now: Now) {
@@ -113,8 +118,8 @@ impl Hub {
                 if sign.age > limits.newcomer_age {
                     self.sync_all(true, now);
                 }
-                self.turn_all_to_others(now);
-                self.ids().for_each(|id| self.unpark(id, sign.origin, now));
+                self.sweep(Task::TurnToOthers, now);
+                self.sweep(Task::Unpark(sign.origin), now);
             }
             News::Returned => {
                 entered(Branch::Returned);
@@ -122,16 +127,16 @@ impl Hub {
                 if !is_on(Mutant::NoSyncOnReturn) {
                     self.sync_all(true, now);
                 }
-                self.turn_all_to_others(now);
-                self.ids().for_each(|id| self.unpark(id, sign.origin, now));
+                self.sweep(Task::TurnToOthers, now);
+                self.sweep(Task::Unpark(sign.origin), now);
             }
             News::Drains => {
                 entered(Branch::Drained);
-                self.turn_all_to_others(now);
+                self.sweep(Task::TurnToOthers, now);
             }
             News::Left => {
                 entered(Branch::Left);
-                self.end_lease(sign.origin, now);
+                self.sweep(Task::EndLease(sign.origin), now);
             }
             News::Stale => self.counts.stale += 1,
             News::Refused => self.counts.refused.peers += 1,
@@ -140,12 +145,14 @@ impl Hub {
         }
     }
 
-    /// Another server learns of us soon; not for each of very many at once.
+    /// Another server learns of us at once, and not only at our next beat. Not each of very many.
     fn answer_alive(&mut self, now: Now) {
-        self.alive_due = self.alive_due.min(now.instant.max(self.alive_said + BEAT_SPACING));
+        if self.beat_answers.take(BEAT_ANSWERS, now.instant) == Verdict::Allowed {
+            self.alive_due = now.instant;
+        }
     }
 
-    fn unpark(&mut self, id: RoomId, server: u64, now: Now) {
+    pub(super) fn unpark(&mut self, id: RoomId, server: u64, now: Now) {
         if self.room(id).has_gap() {
             self.room_mut(id).unpark(server, now.instant);
             self.reschedule(id);
@@ -289,9 +296,9 @@ impl Hub {
 
     /// Another server has members in a room and nobody else to hold it.
     fn hold(&mut self, name: &Arc<str>, now: Now) {
-        let Some(id) = self.held(name).or_else(|| self.make_room(name, now)) else {
+        let Some(id) = self.held(name).or_else(|| self.make_held_room(name, now)) else {
             // It asks another one.
-            self.counts.overloaded += 1;
+            self.counts.refused.rooms += 1;
             return;
         };
         let hold_time = self.limits().hold_time;
