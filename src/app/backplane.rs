@@ -10,6 +10,7 @@ use crate::chat::limits::PEERS_MAX;
 use crate::chat::{Member, Now};
 use crate::net::mailbox::{Mailbox, Post, Undelivered};
 use crate::net::poller::Poller;
+use crate::serve::loops::Stage;
 use crate::serve::stopwatch::Stopwatch;
 use crate::wire::Response;
 
@@ -107,7 +108,10 @@ impl<B: Bus> Backplane<B> {
         let Ways { asked, outlets, pulse } = ways;
         let (counted, compared) = (node.started, node.started);
         let (pace, status) = (Pace::Again, None);
-        let (watch, seconds) = (Stopwatch::start(Instant::now()), node.metrics.hub_turn_seconds());
+        let (watch, seconds) = (
+            Stopwatch::start(Instant::now(), node.serving.loops.add(format!("{}/hub", node.options.name))),
+            node.metrics.hub_turn_seconds(),
+        );
         Self {
             node,
             poller,
@@ -159,9 +163,9 @@ impl<B: Bus> Backplane<B> {
         self.take_in(now);
         self.hub.handle_timeout(now);
         self.hub.finish_turn(now);
-        self.watch.lap(&self.seconds.finish);
+        self.watch.lap(&self.seconds.finish, Stage::CarryOut);
         self.carry_out();
-        self.watch.lap(&self.seconds.carry_out);
+        self.watch.lap(&self.seconds.carry_out, Stage::HandOn);
         self.hand_on(now);
         self.compare_loads(now);
         let is_ready = self.bus.is_ready();
@@ -175,7 +179,7 @@ impl<B: Bus> Backplane<B> {
             self.counted = now.instant;
             self.node.lanes.set(self.bus.lanes(), self.bus.totals());
         }
-        let end = self.watch.lap(&self.seconds.hand_on);
+        let end = self.watch.lap(&self.seconds.hand_on, Stage::Wait);
         self.node.serving.turned(end.duration_since(now.instant));
     }
 
@@ -224,7 +228,7 @@ impl<B: Bus> Backplane<B> {
         self.poller
             .wait(Some(timeout))
             .expect("epoll_wait fails only for arguments that are never wrong here");
-        clock::at(self.watch.lap(&self.seconds.wait))
+        clock::at(self.watch.lap(&self.seconds.wait, Stage::Asks))
     }
 
     /// Nothing is taken in while a reactor does not take what it led to before.
@@ -244,10 +248,10 @@ impl<B: Bus> Backplane<B> {
                 }
             }
         });
-        watch.lap(&seconds.asks);
+        watch.lap(&seconds.asks, Stage::Hear);
         let mut handle = |event| hub.handle_bus(event, now);
         let more_envelopes = bus.poll(poller, now.instant, BATCHES_PER_TURN, &mut handle);
-        watch.lap(&seconds.hear);
+        watch.lap(&seconds.hear, Stage::Finish);
         if more_asks || more_envelopes {
             self.pace = Pace::Again;
         }

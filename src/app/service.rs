@@ -231,12 +231,15 @@ impl Service for ChatService {
                 return Answer::Later;
             }
             "/metrics" => metrics::respond(&self.node.registry),
-            "/live" => Response::ok("text/plain", "live\n"),
+            "/live" => metrics::respond_live(&self.node.serving.loops, &self.node.options.limits),
             "/ready" if self.node.is_draining() => {
                 Response::error(Status::UNAVAILABLE, "draining", "this server is leaving")
             }
-            "/ready" if self.node.is_ready.load(Ordering::Relaxed) => Response::ok("text/plain", "ready\n"),
-            "/ready" => Response::error(Status::UNAVAILABLE, "not_ready", "the backplane does not carry"),
+            "/ready" if !self.node.is_ready.load(Ordering::Relaxed) => {
+                Response::error(Status::UNAVAILABLE, "not_ready", "the backplane does not carry")
+            }
+            "/ready" => metrics::respond_stuck(&self.node.serving.loops, &self.node.options.limits)
+                .unwrap_or_else(|| Response::ok("text/plain", "ready\n")),
             _ => assets::respond(Page::Server, request).unwrap_or_else(Response::not_found),
         })
     }
@@ -323,6 +326,10 @@ impl Service for ChatService {
 
     fn check(&self, session: &Session, now: Instant) -> Option<CloseReason> {
         session.is_idle(now).then_some(CloseReason::Idle)
+    }
+
+    fn is_established(&self, session: &Session) -> bool {
+        session.is_in_a_room()
     }
 
     fn is_congested(&self) -> bool {

@@ -71,6 +71,12 @@ mutants! {
     PlacesNotSent,
     LearnTheForgotten,
     OnlyTheRingKnows,
+    FirstExpiryDecides,
+    PassOverUnsettled,
+    BeginAtArrival,
+    TakeoverUnread,
+    RetriesStay,
+    OnlyIdsTellRepeats,
 }
 
 #[cfg(not(test))]

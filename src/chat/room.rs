@@ -7,6 +7,7 @@ mod history;
 mod holes;
 mod identity;
 mod places;
+mod takeover;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -33,6 +34,7 @@ pub use holes::Supply;
 
 use clock::Clock;
 use places::Places;
+use takeover::Takeover;
 
 /// The hub's side of a room.
 #[derive(Debug)]
@@ -93,6 +95,8 @@ pub struct Room {
     frames_messages: u32,
     outgoing: Vec<Arc<Message>>,
     encoded: Encoded,
+    /// While this server leaves.
+    takeover: Option<Box<Takeover>>,
 }
 
 /// Where a stream begins of which another server tells.
@@ -163,6 +167,7 @@ impl Room {
             frames_messages: 0,
             outgoing: Vec::new(),
             encoded: Encoded::default(),
+            takeover: None,
         }
     }
 
@@ -230,6 +235,7 @@ impl Room {
         let offer = stream.offer(seq, &message, own.origin, now.instant, &limits);
         debug_assert_eq!(offer, Offer::Next, "our own stream has no holes");
         self.outgoing.push(Arc::clone(&message));
+        self.reopen_takeover(None);
         self.unconfirmed.push(seq, Arc::clone(&message), senders, now.instant);
         if is_repeat {
             self.unconfirmed.supersede(seq);
@@ -287,7 +293,12 @@ impl Room {
         let limits = Arc::clone(&self.limits);
         match self.stream(stream, now.instant).offer(seq, message, teller, now.instant, &limits) {
             Offer::Known => heard.known = 1,
-            Offer::Held => {}
+            // The other place may be forgotten by the time at which the hole closes.
+            Offer::Held => {
+                if let Some(first) = self.place_of(message) {
+                    self.places.join(first.into(), Place { stream, seq });
+                }
+            }
             Offer::Next => {
                 self.take(stream, seq, Arc::clone(message), &mut heard);
                 self.take_waiting(stream, &mut heard, now);
@@ -318,6 +329,16 @@ impl Room {
         known.announce(last, teller, now.instant, patience);
         self.take_waiting(stream, &mut heard, now);
         heard
+    }
+
+    /// Whether anything was received of that stream, or it was forgotten.
+    pub fn has_heard_of(&self, stream: StreamId) -> bool {
+        self.streams.iter().any(|known| known.id == stream) || self.has_forgotten(stream)
+    }
+
+    /// A stream of which nothing was received yet begins at 1: its origin began it while this server knew all of the room.
+    pub fn begin_at_one(&mut self, stream: StreamId, now: Now) {
+        self.stream(stream, now.instant).begin_at_one();
     }
 
     /// Whether clients are let in.
@@ -449,7 +470,8 @@ impl Room {
         if let Some(first) = first {
             self.places.join(first.into(), Place { stream, seq });
         }
-        let is_repeat = first.is_some() && hidden.is_none();
+        let was_shown = first.is_some() || self.was_shown_elsewhere(Place { stream, seq });
+        let is_repeat = was_shown && hidden.is_none();
         if let Some(first) = hidden {
             // Whoever sees a stream go past this place has seen the message, wherever it goes on from here: so it cannot
             // wait for our own place to be confirmed.
@@ -466,6 +488,16 @@ impl Room {
         } else {
             heard.shown.push(entry);
         }
+    }
+
+    /// Whether members here have seen the message at another place, which the ring may have dropped since.
+    fn was_shown_elsewhere(&self, place: Place) -> bool {
+        let was_shown = |other: Place| {
+            let is_held = |known: &&Stream| (known.held_from()..=known.last).contains(&other.seq);
+            let known = self.streams.iter().find(|known| known.id == other.stream).filter(is_held);
+            known.is_some() && (other.stream != self.own || other.seq <= self.shown())
+        };
+        self.places.of(place).any(was_shown) && !is_on(Mutant::OnlyIdsTellRepeats)
     }
 
     fn take_waiting(&mut self, stream: StreamId, heard: &mut Heard, now: Now) {

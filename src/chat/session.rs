@@ -174,6 +174,11 @@ impl Session {
         self.visits.is_empty() && now.saturating_duration_since(self.roomless_since) >= ROOMLESS_MAX
     }
 
+    /// Whether the client is in a room, or has asked to come into one.
+    pub fn is_in_a_room(&self) -> bool {
+        !self.visits.is_empty()
+    }
+
     fn join(
         &mut self,
         room: &Name<'_>,

@@ -241,7 +241,8 @@ impl Stream {
         self.beginning == Beginning::Told
     }
 
-    fn has_begun(&self) -> bool {
+    /// Whether its beginning is settled: from there on it is shown.
+    pub fn has_begun(&self) -> bool {
         self.beginning == Beginning::Settled
     }
 

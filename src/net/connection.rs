@@ -6,6 +6,7 @@ use std::net::{Shutdown, SocketAddr};
 use bytes::Bytes;
 use mio::net::TcpStream;
 
+use super::descriptors::Counted;
 use super::outbox::{Flush, Outbox, Overflow};
 use super::poller::Readiness;
 
@@ -32,6 +33,7 @@ pub struct Connection {
     readable: bool,
     read_closed: bool,
     partly_sent: bool,
+    _counted: Counted,
 }
 
 impl Connection {
@@ -45,6 +47,7 @@ impl Connection {
             readable: false,
             read_closed: false,
             partly_sent: false,
+            _counted: Counted::new(),
         }
     }
 

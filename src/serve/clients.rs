@@ -11,8 +11,10 @@ use mio::net::TcpStream;
 use crate::net::{Connection, Flush, Key, Poller, Slots, TimerWheel, outbox::Overflow};
 use crate::wire::{CloseReason, Decoder, Response, Status, frame};
 
-use super::limits::{Limits, TICK};
+use super::limits::{Limits, NEWCOMERS_KEPT, TICK};
 use super::metrics::{Metrics, Tally};
+use super::newcomers::{Found, Look, Newcomers, Standing};
+use super::work::Work;
 
 /// Where a connection is in its life.
 #[derive(Debug)]
@@ -39,13 +41,28 @@ pub(super) struct Client<S> {
     pub(super) session: Option<S>,
     pub(super) deadline: Instant,
     pub(super) heard: Instant,
+    pub(super) work: Work,
     /// When its entry in the wheel comes round; one that comes round earlier is left over from a later deadline.
     scheduled: Instant,
     is_dirty: bool,
     /// The service waits until all is sent.
     is_awaited: bool,
+    /// Whether it has sent a whole request.
+    has_asked: bool,
     /// Whether it is on the reactor's list of those that have something to read.
     pub(super) is_listed: bool,
+}
+
+impl<S> Client<S> {
+    fn standing(&self) -> Option<Standing> {
+        match self.phase {
+            Phase::Head { .. } if !self.has_asked => Some(Standing::Silent),
+            Phase::Head { .. } | Phase::Waiting { .. } => Some(Standing::Asked),
+            Phase::Open { .. } => Some(Standing::Open),
+            Phase::Ending => Some(Standing::Ending),
+            Phase::Dead => None,
+        }
+    }
 }
 
 /// All connections of one reactor.
@@ -59,6 +76,7 @@ pub struct Clients<S> {
     relieved: Vec<Key>,
     sent: Vec<Key>,
     gone: Vec<Key>,
+    newcomers: Newcomers,
     metrics: Arc<Metrics>,
     now: Instant,
 }
@@ -74,6 +92,7 @@ impl<S> Clients<S> {
             relieved: Vec::new(),
             sent: Vec::new(),
             gone: Vec::new(),
+            newcomers: Newcomers::default(),
             metrics,
             now,
         }
@@ -166,6 +185,26 @@ impl<S> Clients<S> {
         self.end_websocket(id, frame::close(reason, detail));
     }
 
+    /// A client that sends far more than it may, none of which is a message.
+    pub(super) fn end_flood(&mut self, id: Key) {
+        let Some(client) = self.slots.get(id) else { return };
+        match client.phase {
+            Phase::Open { .. } => {
+                self.metrics.flooded("open");
+                self.close(id, CloseReason::Policy, "far too many pings, fragments or small segments");
+            }
+            Phase::Head { .. } | Phase::Waiting { .. } => {
+                self.metrics.flooded("waiting");
+                self.remove(id);
+            }
+            Phase::Ending => {
+                self.metrics.flooded("ending");
+                self.remove(id);
+            }
+            Phase::Dead => {}
+        }
+    }
+
     /// Answers the peer's close frame.
     pub(super) fn closed_by_peer(&mut self, id: Key, code: Option<u16>) {
         self.metrics.closed(CloseReason::Normal);
@@ -207,13 +246,79 @@ impl<S> Clients<S> {
             session: None,
             deadline,
             heard: self.now,
+            work: Work::default(),
             scheduled: deadline,
             is_dirty: false,
             is_awaited: false,
+            has_asked: false,
             is_listed: false,
         });
         self.wheel.schedule(key, deadline);
+        self.note_standing(key);
         Ok(())
+    }
+
+    /// Connections that are no WebSockets, of which there are so many.
+    pub(super) fn newcomers(&self, websockets: usize) -> usize {
+        self.slots.len().saturating_sub(websockets)
+    }
+
+    /// Closes the connection that is missed least; tells how it stood. One that came in this turn, or of which the first
+    /// bytes are not read yet, may have something to say: those who are missed more do not go for it either.
+    pub(super) fn evict(&mut self) -> Option<&'static str> {
+        let (slots, now) = (&self.slots, self.now);
+        let is_silent = |key| slots.get(key).and_then(Client::standing) == Some(Standing::Silent);
+        let are_many = self.newcomers.are_more(Standing::Silent, NEWCOMERS_KEPT, is_silent);
+        for standing in Standing::evicted(are_many) {
+            let look = |key| match slots.get(key) {
+                Some(client) if client.standing() == Some(standing) => {
+                    let is_unread = client.is_listed && client.connection.held() == 0;
+                    if is_unread || client.heard >= now { Look::Spare } else { Look::Take }
+                }
+                _ => Look::Forget,
+            };
+            match self.newcomers.take(standing, look) {
+                Found::One(id) => {
+                    self.remove(id);
+                    return Some(standing.name());
+                }
+                Found::Spared => return None,
+                Found::None => {}
+            }
+        }
+        None
+    }
+
+    /// The WebSocket of which it was first noted that it is not used, and still is not.
+    pub(super) fn oldest_unused(&mut self, is_used: impl Fn(&S) -> bool) -> Option<Key> {
+        let slots = &self.slots;
+        let found = self.newcomers.take(Standing::Open, |key| match slots.get(key) {
+            Some(Client { phase: Phase::Open { .. }, session: Some(session), .. }) if !is_used(session) => {
+                Look::Take
+            }
+            _ => Look::Forget,
+        });
+        if let Found::One(id) = found { Some(id) } else { None }
+    }
+
+    /// A WebSocket is not used: it may be closed for another.
+    pub(super) fn note_unused(&mut self, id: Key) {
+        self.note_standing(id);
+    }
+
+    fn note_standing(&mut self, id: Key) {
+        let slots = &self.slots;
+        let Some(standing) = slots.get(id).and_then(Client::standing) else { return };
+        let is_so = |key| slots.get(key).and_then(Client::standing) == Some(standing);
+        self.newcomers.note(id, standing, is_so);
+    }
+
+    fn note_asked(&mut self, id: Key) {
+        if let Some(client) = self.slots.get_mut(id)
+            && !mem::replace(&mut client.has_asked, true)
+        {
+            self.note_standing(id);
+        }
     }
 
     /// Lets go of a connection that is no WebSocket.
@@ -318,6 +423,7 @@ impl<S> Clients<S> {
         if keep_alive {
             client.phase = Phase::Head { searched: 0 };
             mark_dirty(client, id, &mut self.dirty);
+            self.note_asked(id);
             self.set_deadline(id, self.now + self.limits.keep_alive_timeout);
         } else {
             client.phase = Phase::Ending;
@@ -329,6 +435,7 @@ impl<S> Clients<S> {
     pub(super) fn wait_for_answer(&mut self, id: Key, head_only: bool, keep_alive: bool) {
         if let Some(client) = self.slots.get_mut(id) {
             client.phase = Phase::Waiting { head_only, keep_alive };
+            self.note_asked(id);
             self.set_deadline(id, self.now + self.limits.answer_timeout);
         }
     }
@@ -340,7 +447,8 @@ impl<S> Clients<S> {
         client.session = Some(session);
         let _ = client.connection.queue(response, usize::MAX);
         mark_dirty(client, id, &mut self.dirty);
-        self.set_deadline(id, self.now + self.limits.ping_after);
+        // Then it is seen whether it is used.
+        self.set_deadline(id, self.now + self.limits.ping_after.min(self.limits.head_timeout));
     }
 
     /// Asks a silent client for a sign of life.
@@ -402,7 +510,9 @@ impl<S> Clients<S> {
     /// What is queued may take `patience` to go; then the peer has [`Limits::linger`] to end its side.
     fn end(&mut self, id: Key, patience: Duration) {
         let Some(client) = self.slots.get_mut(id) else { return };
+        client.work.end(self.limits.work);
         mark_dirty(client, id, &mut self.dirty);
+        self.note_standing(id);
         self.set_deadline(id, self.now + patience);
     }
 }

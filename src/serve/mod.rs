@@ -5,13 +5,17 @@ pub mod assets;
 pub mod clients;
 pub mod clock;
 pub mod limits;
+pub mod loops;
 pub mod metrics;
+mod newcomers;
 mod pongs;
 pub mod process;
 pub mod reactor;
 pub mod server;
 pub mod service;
 pub mod stopwatch;
+pub mod watchdog;
+pub mod work;
 
 pub use clients::Clients;
 pub use limits::Limits;

@@ -83,6 +83,11 @@ pub trait Service: Send + 'static {
         None
     }
 
+    /// Whether this WebSocket is used. One that is not may have to give its place to another client.
+    fn is_established(&self, _session: &Self::Session) -> bool {
+        true
+    }
+
     /// True while no more messages should be read, because what they lead to cannot be handed on.
     fn is_congested(&self) -> bool {
         false

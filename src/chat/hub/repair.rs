@@ -117,6 +117,7 @@ impl Hub {
             if !self.believe(id, *stream, *seq, now) {
                 continue;
             }
+            self.begin_if_new(id, *stream, origin, now);
             let heard = self.with_ring(id, |room| room.hear(*stream, *seq, message, origin, now));
             self.gather_heard(id, heard);
             // It may be the one that waits for a replica's ack.
@@ -140,7 +141,7 @@ impl Hub {
     /// told of the latter.
     pub(super) fn judge_gaps(&mut self, id: RoomId, streams: Vec<StreamId>, now: Now) {
         let live: Vec<_> = self.peers.live().collect();
-        let may_come = self.peers.may_come_back(now.instant, self.limits());
+        let may_come = self.may_any_come(now);
         let mut left = GAPS_PASSED_MAX;
         for stream in streams {
             // Servers answer for all that is missing, so one hole after the other may be decided.

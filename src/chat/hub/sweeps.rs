@@ -24,8 +24,6 @@ pub(super) enum Task {
     PauseFetch,
     /// The bus carries again.
     FetchAnew,
-    /// This server leaves.
-    HandOver,
 }
 
 /// One of them, and how far it has come.
@@ -72,7 +70,6 @@ impl Hub {
             Task::EndLease(server) => self.end_lease_in(id, server, now),
             Task::ConfirmAll => self.confirm_all(id),
             Task::GoOnAlone => self.go_on_alone(id, now),
-            Task::HandOver => self.seek_holder(id, 0),
             Task::PauseFetch => {
                 let limits = Arc::clone(&self.settings.limits);
                 if let Some(fetch) = &mut self.room_mut(id).fetch {

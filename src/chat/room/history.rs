@@ -80,7 +80,9 @@ impl Room {
         let position = |known: &Stream| {
             (known.id, if known.id == self.own { known.last.min(shown) } else { known.last })
         };
-        let mut positions: Vec<_> = self.streams.iter().map(position).collect();
+        // Where a stream has not begun, a lower beginning may be told yet, and what is shown then is not behind anybody.
+        let begun = self.streams.iter().filter(|known| known.has_begun());
+        let mut positions: Vec<_> = begun.map(position).collect();
         for (stream, seen) in since.into_iter().flat_map(|since| &since.streams) {
             match positions.iter_mut().find(|(id, _)| id == stream) {
                 Some((_, last)) => *last = (*last).max(*seen),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::client::Told;
-use super::frame::{self, Frame};
+use super::frame::{self, Frame, Place};
 use super::oracle::Said;
 use super::story::Check;
 use super::world::{Event, World};
@@ -69,7 +69,7 @@ impl World {
                     let text = frame::number(&message.text);
                     if stream.origin == envelope.origin && self.oracle.note_place((*stream, seq), text) {
                         self.oracle.hold(text, server);
-                        self.note_late_retry(text);
+                        self.note_late_retry(server, text);
                         self.story.tell(self.now, Some(text), || {
                             format!("server {server} publishes {text} as {stream} {seq}")
                         });
@@ -120,14 +120,14 @@ impl World {
         }
     }
 
-    /// A retry that comes after every ring has evicted the message is a new message to a server that was not there when
-    /// it was sent first: docs/replication.md has the bound.
-    fn note_late_retry(&mut self, text: u64) {
+    /// A retry that comes after every other ring has evicted the message is a new message to a server that was not there,
+    /// or stood still, when it was sent first: docs/replication.md has the bound.
+    fn note_late_retry(&mut self, server: usize, text: u64) {
         let said = self.oracle.get(text);
         let Some((_, before)) = said.places.split_last() else { return };
         let room = super::world::ROOMS[said.room];
         let is_kept = |place: &frame::Place| {
-            self.live().into_iter().any(|server| self.servers[server].keeps(room, *place))
+            self.live().into_iter().any(|other| other != server && self.servers[other].keeps(room, *place))
         };
         let is_late = !self.plan.is_roomy() && !before.is_empty() && !before.iter().any(is_kept);
         self.oracle.get_mut(text).is_tainted |= is_late;
@@ -269,12 +269,24 @@ impl World {
                 self.story.tell(self.now, None, || {
                     format!("client {client} is told a gap: {stream} {first}..{last}")
                 });
-                (first..=last).for_each(|seq| self.check_gap(client, (stream, seq)));
+                (first..=last).for_each(|seq| self.check_gap(client, connection, (stream, seq)));
             }
             Told::Hole { stream, first, last } => {
+                if !self.clients[&client].is_told_all && !self.plan.is_roomy() {
+                    // It knows that it misses something: the server did not know the stream when it came in.
+                    self.not_owed(client, (first..=last).map(|seq| (stream, seq)));
+                }
                 self.oracle.holes.extend((first..=last).map(|seq| (client, (stream, seq))));
             }
             Told::Broken(check, what) => self.check_broken(client, connection, check, &what),
+        }
+    }
+
+    fn not_owed(&mut self, client: usize, places: impl Iterator<Item = Place>) {
+        for place in places {
+            if let Some(text) = self.oracle.text_at(place) {
+                self.oracle.get_mut(text).audience.remove(&client);
+            }
         }
     }
 
