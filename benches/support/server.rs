@@ -141,7 +141,7 @@ impl Server {
                     heard_by.send(Heard { id, at: Instant::now() }).unwrap();
                 }
             }
-            Notice::Refused { .. } | Notice::Everyone { .. } => {}
+            Notice::Refused { .. } | Notice::RoomMade { .. } | Notice::Everyone { .. } => {}
         }
     }
 }

@@ -109,6 +109,11 @@ impl ChatService {
                     self.ask(id, Ask::Received);
                 }
             }
+            Notice::RoomMade { connection } => {
+                if let Some(session) = clients.session(Key::from_bits(connection)) {
+                    session.handle_room_made();
+                }
+            }
             Notice::Refused { connection, visit, frame } => {
                 let id = Key::from_bits(connection);
                 if let Some(session) = clients.session(id) {

@@ -27,6 +27,8 @@ mod cluster;
 mod identity;
 #[path = "hub/joins_tests.rs"]
 mod joins;
+#[path = "hub/rooms_tests.rs"]
+mod rooms;
 
 const ANN: Member = Member { reactor: 0, connection: 1 };
 const BOB: Member = Member { reactor: 1, connection: 2 };
@@ -50,6 +52,7 @@ struct Turn {
     published: Vec<Word>,
     subscribed: Vec<String>,
     unsubscribed: Vec<String>,
+    rooms_made: usize,
 }
 
 impl World {
@@ -186,6 +189,10 @@ impl World {
                         Notice::Refused { frame, .. } | Notice::Reply { frame, .. } => frame,
                         Notice::Deliver { frames, .. } => frames,
                         Notice::Everyone { frame } => frame,
+                        Notice::RoomMade { .. } => {
+                            turn.rooms_made += 1;
+                            continue;
+                        }
                     };
                     turn.frames.push((reactor, String::from_utf8_lossy(&bytes).into_owned()));
                 }
@@ -203,6 +210,9 @@ impl Turn {
     fn and(mut self, next: Self) -> Self {
         self.frames.extend(next.frames);
         self.published.extend(next.published);
+        self.subscribed.extend(next.subscribed);
+        self.unsubscribed.extend(next.unsubscribed);
+        self.rooms_made += next.rooms_made;
         self
     }
 

@@ -148,6 +148,11 @@ pub enum Notice {
         /// `error`.
         frame: Bytes,
     },
+    /// The room that a connection asked for was new here, which counts against its rate.
+    RoomMade {
+        /// Whose.
+        connection: u64,
+    },
     /// Frames for every member of a room.
     Deliver {
         /// The room's index.

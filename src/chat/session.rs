@@ -6,7 +6,10 @@ use std::time::Instant;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use super::limits::{ANSWER_KIB_BURST, ANSWER_KIB_PER_SECOND, JOIN_FRAMES, ROOMLESS_MAX, TYPING_INTERVAL};
+use super::limits::{
+    ANSWER_KIB_BURST, ANSWER_KIB_PER_SECOND, CLIENT_ROOMS_BURST, CLIENT_ROOMS_PER_SECOND, JOIN_FRAMES,
+    ROOMLESS_MAX, TYPING_INTERVAL,
+};
 use super::rate::{Bucket, Rate, Verdict};
 use super::{Ask, RoomId};
 use crate::wire::client_message::{ErrorCode, Since};
@@ -17,6 +20,8 @@ use crate::wire::{ClientMessage, ClientNonce, CloseReason, Refusal, ServerMessag
 
 /// What a client may be sent of history, in KiB.
 const ANSWERS: Rate = Rate { per_second: ANSWER_KIB_PER_SECOND, burst: ANSWER_KIB_BURST };
+/// New rooms that a client may have made.
+const NEW_ROOMS: Rate = Rate { per_second: CLIENT_ROOMS_PER_SECOND, burst: CLIENT_ROOMS_BURST };
 
 /// A client between its `welcome` and its end.
 #[derive(Debug)]
@@ -26,6 +31,8 @@ pub struct Session {
     bucket: Bucket,
     /// Of [`ANSWERS`]: what a join costs is known when it is answered.
     answers: Bucket,
+    /// Of [`NEW_ROOMS`]: only the hub knows whether a room is new.
+    new_rooms: Bucket,
     /// Makes the secret name of a client that gives none.
     seed: u128,
     roomless_since: Instant,
@@ -92,6 +99,7 @@ impl Session {
             visits_made: 0,
             bucket: Bucket::new(rate, now),
             answers: Bucket::new(ANSWERS, now),
+            new_rooms: Bucket::new(NEW_ROOMS, now),
             seed,
             roomless_since: now,
             has_been_told_to_move: false,
@@ -147,6 +155,11 @@ impl Session {
         true
     }
 
+    /// The hub made a room that the client asked for.
+    pub fn handle_room_made(&mut self) {
+        self.new_rooms.owe(1);
+    }
+
     /// The hub did not let the client in.
     pub fn handle_refused(&mut self, visit: u32, now: Instant) {
         self.visits.retain(|known| known.number != visit);
@@ -197,6 +210,11 @@ impl Session {
         if let Some(debt) = self.answers.debt(ANSWERS, now) {
             let wait = debt.as_millis().div_ceil(1000);
             let message = format!("the answers to the joins before were large: join again in {wait} s");
+            return about(room, ErrorCode::RateLimited, &message);
+        }
+        if let Some(debt) = self.new_rooms.debt(NEW_ROOMS, now) {
+            let wait = debt.as_millis().div_ceil(1000);
+            let message = format!("the joins before made many new rooms: join again in {wait} s");
             return about(room, ErrorCode::RateLimited, &message);
         }
         self.bucket.charge(JOIN_FRAMES - 1);
@@ -300,6 +318,18 @@ mod tests {
 
     fn join(session: &mut Session, room: &str, now: Instant) -> Outcome {
         session.handle_text(&format!(r#"{{"type":"join","room":"{room}","user":"ann"}}"#), RATE, now)
+    }
+
+    #[test]
+    fn who_makes_many_new_rooms_waits_before_the_next_join() {
+        let now = Instant::now();
+        let mut session = Session::new(RATE, SEED, now);
+        (0..CLIENT_ROOMS_BURST).for_each(|_| session.handle_room_made());
+        assert!(matches!(join(&mut session, "a", now), Outcome::Ask(_)), "as many as are allowed at once");
+        session.handle_room_made();
+        assert_eq!(refused(&join(&mut session, "b", now)), ErrorCode::RateLimited);
+        let later = now + Duration::from_secs(1) / CLIENT_ROOMS_PER_SECOND;
+        assert!(matches!(join(&mut session, "b", later), Outcome::Ask(_)));
     }
 
     #[test]

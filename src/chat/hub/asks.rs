@@ -48,7 +48,11 @@ impl Hub {
         let id = match self.by_name.get(&name) {
             Some(&id) => id,
             None if is_join => match self.make_wanted_room(&name, now) {
-                Ok(id) => id,
+                Ok(id) => {
+                    let Member { reactor, connection } = member;
+                    self.effects.push_back(Effect::Tell(reactor, Notice::RoomMade { connection }));
+                    id
+                }
                 Err(message) => {
                     self.refuse(member, ask, &message);
                     return None;

@@ -103,6 +103,7 @@ fn a_newcomer_takes_the_place_of_one_that_never_answered() {
         };
         world.hear_from(origin, word);
     });
+    world.turn();
     world.hear_beat(5000, Some(0), false);
     assert!(!world.hub.peers().is_live(5000), "all may still answer");
     world.live_on(LEASE, &[2]);

@@ -190,7 +190,7 @@ impl World {
                 }
                 self.send_to_client(connection, &frames);
             }
-            Notice::Everyone { .. } => {}
+            Notice::Everyone { .. } | Notice::RoomMade { .. } => {}
             Notice::Refused { frame, .. } => {
                 self.fail(Check::NoError, None, format!("a join was refused: {:?}", frame::parse(&frame)));
             }

@@ -175,6 +175,7 @@ impl Cluster {
                 (frame.into(), true)
             }
             Notice::Deliver { frames, .. } => (frames, false),
+            Notice::RoomMade { .. } => return,
             Notice::Refused { frame, .. } | Notice::Reply { frame, .. } | Notice::Everyone { frame } => {
                 (frame, false)
             }
