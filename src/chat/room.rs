@@ -17,6 +17,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::branches::{Branch, entered};
+use super::encoded::Encoded;
 use super::fetch::Fetch;
 use super::forerunners::Forerunners;
 use super::limits::{DELIVER_BYTES_MAX, DIGEST_GRID_MS, DIGEST_REPEATS, Limits, PRESENCE_REFRESH};
@@ -48,6 +49,14 @@ pub struct Room {
     pub fetch: Option<Box<Fetch>>,
     /// Members that have seen more of it than is known here; boxed, since mostly there are none.
     pub forerunners: Option<Box<Forerunners>>,
+    /// The bus was asked to hear it.
+    pub is_heard: bool,
+    /// It is about to be dropped.
+    pub is_ending: bool,
+    /// Joins that wait for their turn to be answered.
+    pub queued_joins: u32,
+    /// When somebody was last told its history, as long as that is kept encoded.
+    pub encoded_used: Option<Instant>,
     /// What no other server has confirmed yet.
     pub unconfirmed: Unconfirmed,
     /// When the hub has to look at it.
@@ -85,6 +94,7 @@ pub struct Room {
     frames: Vec<u8>,
     frames_messages: u32,
     outgoing: Vec<Arc<Message>>,
+    encoded: Encoded,
     /// While this server leaves.
     takeover: Option<Box<Takeover>>,
 }
@@ -128,6 +138,10 @@ impl Room {
             here: SmallVec::from_elem(0, reactors),
             fetch: Some(Box::new(Fetch::new(now.instant, &limits))),
             forerunners: None,
+            is_heard: false,
+            is_ending: false,
+            queued_joins: 0,
+            encoded_used: None,
             unconfirmed: Unconfirmed::default(),
             due: None,
             presence_due: None,
@@ -152,6 +166,7 @@ impl Room {
             frames: Vec::new(),
             frames_messages: 0,
             outgoing: Vec::new(),
+            encoded: Encoded::default(),
             takeover: None,
         }
     }
@@ -333,7 +348,12 @@ impl Room {
 
     /// Whether nobody is in it, or is about to come.
     pub fn is_idle(&self) -> bool {
-        self.is_open() && self.members() == 0 && self.forerunners.is_none()
+        self.is_open() && self.members() == 0 && self.forerunners.is_none() && self.queued_joins == 0
+    }
+
+    /// Whether nothing was said in it, and nobody is ahead of it.
+    pub fn is_quiet(&self) -> bool {
+        self.ring.bytes() == 0 && self.unconfirmed.is_empty() && self.forerunners.is_none()
     }
 
     /// How far a stream is known here, without a hole.
@@ -384,7 +404,7 @@ impl Room {
 
     /// When it may go, if it has no members: at once if nothing was said. Its last roster is told before.
     fn end(&self) -> Option<Instant> {
-        if !self.is_idle() || self.presence_due.is_some() {
+        if !self.is_idle() || self.presence_due.is_some() || !self.is_heard {
             return None;
         }
         let linger = if self.ring.bytes() == 0 { Duration::ZERO } else { self.limits.room_linger };
@@ -397,7 +417,7 @@ impl Room {
         let refresh = self.presence_told + PRESENCE_REFRESH;
         let others = [
             self.presence_due,
-            self.end(),
+            self.end().filter(|_| !self.is_ending),
             self.digest_due,
             self.outgoing_due,
             self.unconfirmed.publish_due(&self.limits),
@@ -518,17 +538,6 @@ impl Room {
 
 fn is_kept(ring: &Ring, message: &Message) -> bool {
     ring.find(message.client, &message.id, &message.text).is_some_and(|(_, kept)| kept.is_some())
-}
-
-/// The frame of a kept message.
-pub fn message_frame<'a>(
-    room: &'a str,
-    stream: StreamId,
-    seq: u64,
-    message: &'a Message,
-) -> ServerMessage<'a> {
-    let Message { from, client: _, id, text, time } = message;
-    ServerMessage::Message { room, from, text, time: *time, stream, seq, id }
 }
 
 #[cfg(test)]

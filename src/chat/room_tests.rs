@@ -32,6 +32,13 @@ fn since(streams: &[(StreamId, u64)]) -> Since {
     Since { streams: streams.to_vec(), names_strangers: false }
 }
 
+impl Room {
+    fn history(&self, since: Option<&Since>) -> (Vec<&Entry>, bool) {
+        let (chosen, is_complete) = self.chosen(since);
+        (chosen.into_iter().map(|(_, entry)| entry).collect(), is_complete)
+    }
+}
+
 fn seqs(entries: &[&Entry]) -> Vec<(u64, u64)> {
     entries.iter().map(|entry| (entry.stream.origin, entry.seq)).collect()
 }

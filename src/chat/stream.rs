@@ -275,6 +275,11 @@ impl Stream {
         self.held.iter().find(|(_, message)| is_it(message)).map(|(seq, message)| (*seq, message))
     }
 
+    /// The highest number that is known to have been given.
+    pub fn known(&self) -> u64 {
+        self.known.max(self.last)
+    }
+
     /// Messages that wait behind a hole.
     pub fn held(&self) -> usize {
         self.held.len()

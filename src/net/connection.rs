@@ -136,8 +136,8 @@ impl Connection {
     }
 
     /// Queues something large that the peer has asked for; see [`Outbox::push_answer`].
-    pub fn queue_answer(&mut self, bytes: Bytes, answers_max: usize) -> Result<(), Overflow> {
-        self.outbox.push_answer(bytes, answers_max)
+    pub fn queue_answer(&mut self, parts: &[Bytes], answers_max: usize) -> Result<(), Overflow> {
+        self.outbox.push_answer(parts, answers_max)
     }
 
     /// Bytes that wait to be sent.

@@ -45,6 +45,8 @@ pub(super) struct Client<S> {
     /// When its entry in the wheel comes round; one that comes round earlier is left over from a later deadline.
     scheduled: Instant,
     is_dirty: bool,
+    /// The service waits until all is sent.
+    is_awaited: bool,
     /// Whether it has sent a whole request.
     has_asked: bool,
     /// Whether it is on the reactor's list of those that have something to read.
@@ -72,6 +74,7 @@ pub struct Clients<S> {
     pub(super) tally: Tally,
     dirty: Vec<Key>,
     relieved: Vec<Key>,
+    sent: Vec<Key>,
     gone: Vec<Key>,
     newcomers: Newcomers,
     metrics: Arc<Metrics>,
@@ -87,6 +90,7 @@ impl<S> Clients<S> {
             tally: Tally::default(),
             dirty: Vec::new(),
             relieved: Vec::new(),
+            sent: Vec::new(),
             gone: Vec::new(),
             newcomers: Newcomers::default(),
             metrics,
@@ -114,10 +118,27 @@ impl<S> Clients<S> {
         self.queue(id, |connection| connection.queue(frame.clone(), bytes_max));
     }
 
-    /// Queues something large that the client has asked for, which has a bound of its own.
-    pub fn send_answer(&mut self, id: Key, frame: &Bytes) {
+    /// Queues something large that the client has asked for, one frame in parts, which has a bound of its own.
+    pub fn send_answer(&mut self, id: Key, parts: &[Bytes]) {
         let answers_max = self.limits.answer_bytes_max;
-        self.queue(id, |connection| connection.queue_answer(frame.clone(), answers_max));
+        self.queue(id, |connection| connection.queue_answer(parts, answers_max));
+    }
+
+    /// [`super::Service::handle_sent`] is called when the kernel has taken all that is queued now.
+    pub fn note_when_sent(&mut self, id: Key) {
+        let Some(client) = self.slots.get_mut(id) else { return };
+        client.is_awaited = true;
+        mark_dirty(client, id, &mut self.dirty);
+    }
+
+    /// Those of which all was sent that the service waits for.
+    pub(super) fn take_sent(&mut self) -> Vec<Key> {
+        mem::take(&mut self.sent)
+    }
+
+    /// Whether the service has to be told of some.
+    pub(super) fn has_sent(&self) -> bool {
+        !self.sent.is_empty()
     }
 
     fn queue(&mut self, id: Key, queue: impl Fn(&mut Connection) -> Result<(), Overflow>) {
@@ -228,6 +249,7 @@ impl<S> Clients<S> {
             work: Work::default(),
             scheduled: deadline,
             is_dirty: false,
+            is_awaited: false,
             has_asked: false,
             is_listed: false,
         });
@@ -384,9 +406,9 @@ impl<S> Clients<S> {
     pub(super) fn answer(&mut self, id: Key, response: &Response, head_only: bool, keep_alive: bool) {
         let Some(client) = self.slots.get_mut(id) else { return };
         let bytes_max = self.limits.answer_bytes_max;
-        let mut queued = client.connection.queue_answer(response.head(keep_alive), bytes_max);
+        let mut queued = client.connection.queue_answer(&[response.head(keep_alive)], bytes_max);
         if queued.is_ok() && !head_only && !response.body.is_empty() {
-            queued = client.connection.queue_answer(response.body.clone(), bytes_max);
+            queued = client.connection.queue_answer(std::slice::from_ref(&response.body), bytes_max);
         }
         if queued.is_err() {
             log::warn!(
@@ -448,7 +470,11 @@ impl<S> Clients<S> {
             if matches!(client.phase, Phase::Dead) {
                 continue;
             }
-            match client.connection.flush(&mut self.tally.writes) {
+            let flush = client.connection.flush(&mut self.tally.writes);
+            if client.connection.is_flushed() && mem::take(&mut client.is_awaited) {
+                self.sent.push(id);
+            }
+            match flush {
                 Ok(Flush::Empty) if matches!(client.phase, Phase::Ending) => {
                     let until = client.deadline.min(self.now + self.limits.linger);
                     match client.connection.finish() {

@@ -152,7 +152,7 @@ impl<S: Service> Reactor<S> {
         if self.is_exhausted && self.ready.is_empty() && self.pace != Pace::Again {
             return Some(TICK);
         }
-        if has_work || self.pace == Pace::Again || self.clients.has_gone() {
+        if has_work || self.pace == Pace::Again || self.clients.has_gone() || self.clients.has_sent() {
             return Some(Duration::ZERO);
         }
         let paced = match self.pace {
@@ -362,6 +362,9 @@ impl<S: Service> Reactor<S> {
 
     fn serve(&mut self, now: Instant) {
         self.bury();
+        for id in self.clients.take_sent() {
+            self.service.handle_sent(id);
+        }
         self.pace = self.service.handle_turn(&mut self.clients, now);
     }
 

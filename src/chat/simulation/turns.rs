@@ -165,6 +165,8 @@ impl World {
     fn tell(&mut self, server: usize, reactor: usize, notice: Notice) {
         match notice {
             Notice::Entered { connection, room, name, user, frame, .. } => {
+                let frame = frame.concat();
+                self.servers[server].note_answer(connection, frame.len(), self.now);
                 if self.servers[server].enter(connection, room, name, user) {
                     let frames = Arc::new(frame::parse(&frame));
                     self.note_shown(server, &frames);
@@ -188,7 +190,7 @@ impl World {
                 }
                 self.send_to_client(connection, &frames);
             }
-            Notice::Everyone { .. } => {}
+            Notice::Everyone { .. } | Notice::RoomMade { .. } => {}
             Notice::Refused { frame, .. } => {
                 self.fail(Check::NoError, None, format!("a join was refused: {:?}", frame::parse(&frame)));
             }
