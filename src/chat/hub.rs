@@ -202,6 +202,8 @@ pub struct Hub {
     swept: usize,
     presence_version: u64,
     dirty: Vec<RoomId>,
+    /// Holes that were passed over in this turn.
+    gaps_passed: usize,
     /// Rooms that owe a [`Word::Have`].
     owing: Vec<RoomId>,
     digests: Vec<RoomDigest>,
@@ -249,6 +251,7 @@ impl Hub {
             swept: 0,
             presence_version: 0,
             dirty: Vec::new(),
+            gaps_passed: 0,
             owing: Vec::new(),
             digests: Vec::new(),
             repair_bytes: 0,
@@ -326,6 +329,7 @@ impl Hub {
     /// Hands on what the turn gathered: one notice per room and reactor, one envelope per room.
     pub fn finish_turn(&mut self, now: Now) {
         self.repair_bytes = 0;
+        self.gaps_passed = 0;
         self.make_rooms_heard(now);
         self.ask_for_rooms(now);
         self.let_forerunners_in(now);

@@ -89,8 +89,8 @@ pub const SEQ_MAX_OF_STRANGERS: u64 = 1 << 40;
 /// The latest time of a message that the clock of a room follows, in milliseconds since the epoch: half of what JSON
 /// numbers hold, so that there is room to count on.
 pub const TIME_MAX: u64 = 1 << 52;
-/// Holes that are passed over at a time in the streams of a room; the rest is looked at again after the gap patience.
-pub const GAPS_PASSED_MAX: usize = 64;
+/// Holes that are passed over in a turn, in all rooms; the rest is looked at again after the gap patience.
+pub const GAPS_PASSED_PER_TURN: usize = 256;
 /// Bytes of messages that are sent in a turn to servers that miss them. Beyond it they ask again.
 pub const REPAIR_BYTES_PER_TURN: usize = 4 * 1024 * 1024;
 /// Spans of one question that are answered: [`ENVELOPE_BYTES_SOFT`] holds no more.

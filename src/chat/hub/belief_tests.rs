@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::chat::limits::{
-    BEAT_ANSWERS_PER_SECOND, GAPS_PASSED_MAX, PEERS_MAX, REPAIR_BYTES_PER_TURN, ROSTER_MAX, SYNC_ROOMS_MAX,
+    BEAT_ANSWERS_PER_SECOND, GAPS_PASSED_PER_TURN, PEERS_MAX, REPAIR_BYTES_PER_TURN, ROSTER_MAX,
+    SYNC_ROOMS_MAX,
 };
 
 const SEQ_MAX: u64 = 1 << 53;
@@ -175,7 +176,7 @@ fn holes_are_passed_over_some_at_a_time() {
     world.say_word(messages(1, &["a"]));
     world.turn();
     // Every second one is here, and nobody keeps the others any longer.
-    let holes = 2 * GAPS_PASSED_MAX as u64;
+    let holes = 2 * GAPS_PASSED_PER_TURN as u64;
     (1..=holes).for_each(|hole| world.say_word(messages(2 * hole + 1, &[&hole.to_string()])));
     world.live_on(GAP_PATIENCE * 2, &[2]);
     let expired: Vec<_> = (1..=holes).map(|hole| span(CAT, 2 * hole, 2 * hole)).collect();
@@ -189,9 +190,9 @@ fn holes_are_passed_over_some_at_a_time() {
         expired: expired.as_slice().into(),
     };
     world.say_word(answer(1));
-    assert_eq!(gaps(&world.turn()), GAPS_PASSED_MAX);
+    assert_eq!(gaps(&world.turn()), GAPS_PASSED_PER_TURN);
     let turn = world.live_on(LEASE, &[2]);
-    assert_eq!(gaps(&turn), GAPS_PASSED_MAX, "and the others later");
+    assert_eq!(gaps(&turn), GAPS_PASSED_PER_TURN, "and the others later");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Hub, split};
 use crate::chat::belief::are_in_order;
-use crate::chat::limits::{GAPS_PASSED_MAX, REPAIR_BYTES_PER_TURN, WANT_SPANS_MAX};
+use crate::chat::limits::{GAPS_PASSED_PER_TURN, REPAIR_BYTES_PER_TURN, WANT_SPANS_MAX};
 use crate::chat::mutants::{Mutant, is_on};
 use crate::chat::room::{Room, Supply};
 use crate::chat::stream::{Lack, Question, Verdict};
@@ -142,15 +142,14 @@ impl Hub {
     pub(super) fn judge_gaps(&mut self, id: RoomId, streams: Vec<StreamId>, now: Now) {
         let live: Vec<_> = self.peers.live().collect();
         let may_come = self.may_any_come(now);
-        let mut left = GAPS_PASSED_MAX;
         for stream in streams {
             // Servers answer for all that is missing, so one hole after the other may be decided.
-            while left > 0 {
-                left -= 1;
+            while self.gaps_passed < GAPS_PASSED_PER_TURN {
                 let judge = |room: &mut Room| room.judge(stream, &live, may_come, now);
                 let (Verdict::Expired { first, last, is_told }, heard) = self.with_ring(id, judge) else {
                     break;
                 };
+                self.gaps_passed += 1;
                 if is_told && self.room(id).is_open() {
                     self.counts.missing += last + 1 - first;
                     let room = Arc::clone(&self.room(id).name);
