@@ -801,6 +801,10 @@ pub fn a_server_with_few_lanes_shows_and_does_not_acknowledge() {
     assert_eq!(turn.told(0, "\"ack\""), 0, "another one would need that long to be heard");
     let turn = world.live_on(4 * ALIVE_INTERVAL, &[]);
     assert_eq!((turn.told(0, "\"message\""), turn.told(0, "\"ack\"")), (0, 1), "it is alone: {turn:?}");
+    world.carrying = Carrying { lanes: 1, of: 3 };
+    world.turn();
+    world.say(ANN, "ann", "2");
+    assert_eq!(world.turn().told(0, "\"ack\""), 0, "from the turn on in which it loses the majority");
 }
 
 #[test]

@@ -77,6 +77,7 @@ mutants! {
     TakeoverUnread,
     RetriesStay,
     OnlyIdsTellRepeats,
+    AckBehindHole,
 }
 
 #[cfg(not(test))]

@@ -100,3 +100,24 @@ pub fn nothing_is_passed_over_until_lanes_that_return_have_brought_a_word_of_eve
     assert_eq!(world.turn().told(0, "\"gap\""), 0, "a server that has it may be heard soon");
     assert_eq!(world.live_on(Duration::from_millis(600), &[2]).told(0, "\"gap\""), 1);
 }
+
+/// The origin has all and says so; it may die before the hole is closed here, and then nobody is shown what stands behind it.
+#[test]
+pub fn a_retry_of_what_waits_behind_a_hole_is_acknowledged_once_it_is_shown() {
+    let mut world = of_three();
+    let cat = Member { reactor: 1, connection: 5 };
+    world.join(cat, "cat");
+    world.say_word(messages(1, &["1"]));
+    world.say_word(messages(3, &["3"]));
+    let (user, client) = ("cat".into(), nonce("cat").key());
+    let ask = Ask::Send { room: "r".into(), user, client, id: "3".into(), text: "x".into() };
+    world.hub.handle_ask(cat, ask, world.now);
+    world.turn();
+    let all = Span { stream: CAT, first: 1, last: 3 };
+    world.say_word(have(all));
+    assert_eq!(world.turn().told(1, "\"ack\""), 0);
+    world.say_word(messages(2, &["2"]));
+    world.turn();
+    world.say_word(have(all));
+    assert_eq!(world.turn().told(1, "\"ack\""), 1);
+}

@@ -18,7 +18,6 @@ const ANSWERS_STAND_BELOW: bool = false;
 /// In calm.
 const ACK_MAX: Ms = 1000;
 const JOIN_MAX: Ms = 2000;
-const LANES_OF_A_MAJORITY: usize = 2;
 
 impl World {
     /// At the moment of an acknowledgement two living servers hold the message; or the server is rightly alone; or
@@ -44,9 +43,9 @@ impl World {
         let is_confirmed_by_dead =
             (0..self.servers.len()).any(|other| spoke >> other & 1 == 1 && !self.servers[other].is_alive());
         let leg = self.plan.leg_max();
-        // It went on its way before it came here.
-        let sent = self.now.saturating_sub(self.plan.client_leg);
-        let has_majority = self.network.carrying(server, sent) >= LANES_OF_A_MAJORITY;
+        // As far as it knew when the acknowledgement went on its way.
+        let sent = self.now.saturating_sub(2 * self.plan.client_leg);
+        let has_majority = self.servers[server].has_majority_at.is_some_and(|at| at >= sent);
         let is_alone = self.reach.may_be_alone(server, &self.servers, leg, self.now);
         if held_by.len() < 2 {
             self.reach.note_fragile(self.now);
@@ -211,7 +210,7 @@ impl World {
 
     pub fn check_quick_ack(&mut self, text: u64, waited: Ms) {
         let said = self.oracle.get(text).at;
-        let max = ACK_MAX + 8 * self.plan.leg_max() + 2 * self.plan.client_leg;
+        let max = ACK_MAX + 12 * self.plan.leg_max() + 2 * self.plan.client_leg;
         let was_calm = self.is_calm() && said + 2000 >= self.now;
         if was_calm && waited > max {
             self.fail(Check::QuickAck, Some(text), format!("{text} was acknowledged after {waited} ms"));

@@ -169,6 +169,10 @@ fn row_of(mutant: Mutant) -> Row {
             "what waited behind a hole is shown again once its id is forgotten",
             &[test!(room::tests::what_waited_behind_a_hole_is_not_shown_again_though_its_id_is_forgotten)],
         ),
+        AckBehindHole => row(
+            "a retry of what waits behind a hole is acknowledged, though the hole may never close",
+            &[test!(hub::tests::again::a_retry_of_what_waits_behind_a_hole_is_acknowledged_once_it_is_shown)],
+        ),
         RetriesStay => row(
             "a retry that nobody confirms is published for ever",
             &[test!(hub::tests::again::a_retry_is_given_up_though_others_are_late_again_and_again)],

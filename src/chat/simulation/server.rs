@@ -18,6 +18,7 @@ use crate::wire::envelope::{Position, Span, Word};
 use crate::wire::{ClientNonce, StreamId};
 
 const REACTORS: u64 = 2;
+const LANES_OF_A_MAJORITY: usize = LANES / 2 + 1;
 /// Asks that one turn takes in: 64 batches of a few each.
 const ASKS_PER_TURN: usize = 256;
 
@@ -56,6 +57,8 @@ pub struct Server {
     members: BTreeMap<(usize, RoomId), Vec<u64>>,
     turned: Option<Ms>,
     carried: usize,
+    /// When it last knew of a majority of lanes.
+    pub has_majority_at: Option<Ms>,
 }
 
 impl Server {
@@ -87,6 +90,7 @@ impl Server {
             members: BTreeMap::new(),
             turned: None,
             carried: 0,
+            has_majority_at: None,
         }
     }
 
@@ -137,6 +141,9 @@ impl Server {
         let at = self.now(now);
         self.turned = Some(now);
         self.carried = carrying;
+        if carrying >= LANES_OF_A_MAJORITY {
+            self.has_majority_at = Some(now);
+        }
         let load = (!self.is_draining).then_some(self.lines.len() as u32);
         let Some(hub) = &mut self.hub else { return };
         hub.handle_bus_state(Carrying { lanes: carrying, of: LANES }, at);
