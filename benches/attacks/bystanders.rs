@@ -171,23 +171,22 @@ impl Room {
         for event in &*events {
             let index = event.token().0;
             let Client { stream, inbound, is_lost } = &mut clients[index];
+            let mut hear = |frame: &[u8]| match value(frame, "type") {
+                Some("message") => {
+                    let id = value(frame, "id").and_then(|id| id.parse::<usize>().ok());
+                    if let Some(said) = id.and_then(|id| said.get_mut(id)) {
+                        said.latencies.push(said.at.elapsed());
+                    }
+                }
+                Some("ack") if index < 2 && streams[index].is_none() => {
+                    streams[index] = value(frame, "stream").map(str::to_owned);
+                }
+                _ => {}
+            };
             while !*is_lost {
                 match stream.read(&mut buffer) {
                     Ok(0) => *is_lost = true,
-                    Ok(count) => {
-                        inbound.handle(&buffer[..count], seen, &mut |frame| match value(frame, "type") {
-                            Some("message") => {
-                                let id = value(frame, "id").and_then(|id| id.parse::<usize>().ok());
-                                if let Some(said) = id.and_then(|id| said.get_mut(id)) {
-                                    said.latencies.push(said.at.elapsed());
-                                }
-                            }
-                            Some("ack") if index < 2 && streams[index].is_none() => {
-                                streams[index] = value(frame, "stream").map(str::to_owned);
-                            }
-                            _ => {}
-                        })
-                    }
+                    Ok(count) => inbound.handle(&buffer[..count], seen, &mut hear),
                     Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                     Err(_) => *is_lost = true,
                 }

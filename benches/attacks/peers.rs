@@ -1,12 +1,14 @@
 //! Attacks by somebody who reaches Redis, or by another server that is broken.
 
-use std::sync::Arc;
-use std::thread;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use distr_chat::wire::envelope::{RoomDigest, Span, Word};
+use distr_chat::wire::envelope::{Echo, RoomDigest, Span, Word};
 use distr_chat::wire::{Envelope, StreamId, slot};
-use redis::{Connection, Pipeline, cmd};
+use redis::{Connection, Pipeline, Value, cmd};
 
 use super::bystanders::ROOM;
 use super::frames::Seen;
@@ -14,6 +16,8 @@ use super::scene::Scene;
 
 /// Publishes that are sent together.
 const AT_ONCE: usize = 500;
+/// Between two lies.
+const BEAT: Duration = Duration::from_millis(100);
 /// The largest number that a message may have.
 const SEQ_MAX: u64 = 1 << 53;
 
@@ -25,7 +29,7 @@ pub fn unknown_servers(scene: &mut Scene<'_>) -> Seen {
     scene.begin();
     for first in (0..SERVERS).step_by(AT_ONCE) {
         let last = SERVERS.min(first + AT_ONCE as u64);
-        liar.publish((first..last).map(|number| alive(origin + number, 1)));
+        liar.publish((first..last).map(|number| alive(origin + number, 1, Arc::from([]))));
         if scene.is_over() {
             break;
         }
@@ -34,22 +38,92 @@ pub fn unknown_servers(scene: &mut Scene<'_>) -> Seen {
     liar.into_seen()
 }
 
-/// A server says of streams in the bystanders' room that it has messages up to the largest number.
+/// A server that lives says of streams in the bystanders' room that it has messages up to the largest number: by turns all
+/// of them and only the last ones.
 pub fn far_digest(scene: &mut Scene<'_>) -> Seen {
+    const LAST_ONES: u64 = 1000;
     let mut liar = Liar::connect(scene);
+    let _guest = Guest::start(scene, liar.origin);
     scene.begin();
     let theirs = scene.streams.iter().map(|stream| stream.parse().expect("a stream that our server told"));
-    let streams = theirs.chain([StreamId { origin: liar.origin, generation: 0 }]);
-    let spans: Vec<_> = streams.map(|stream| Span { stream, first: 1, last: SEQ_MAX }).collect();
-    let mut beat = 0;
-    while !scene.is_over() {
-        beat += 1;
-        let digest = RoomDigest { room: ROOM.into(), is_held: true, time: unix_ms(), spans: spans.clone() };
+    let streams: Vec<_> = theirs.chain([StreamId { origin: liar.origin, generation: 0 }]).collect();
+    for first in [1, SEQ_MAX - LAST_ONES].into_iter().cycle() {
+        if scene.is_over() {
+            break;
+        }
+        let spans = streams.iter().map(|&stream| Span { stream, first, last: SEQ_MAX }).collect();
+        let digest = RoomDigest { room: ROOM.into(), is_held: true, time: unix_ms(), spans };
         let word = Word::Digest { to: 0, rooms: Arc::from([digest]) };
-        liar.publish([alive(liar.origin, beat), Envelope { origin: liar.origin, word }].into_iter());
-        thread::sleep(Duration::from_millis(100));
+        liar.publish([Envelope { origin: liar.origin, word }].into_iter());
+        thread::sleep(BEAT);
     }
     liar.into_seen()
+}
+
+/// Answers the beats of others, so that they take it for a server that lives. It does nothing else, and ends when it is
+/// dropped.
+struct Guest {
+    is_over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Guest {
+    /// All servers know it.
+    fn start(scene: &Scene<'_>, origin: u64) -> Self {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let over = Arc::clone(&is_over);
+        let (mut liar, mut ear) = (Liar::connect(scene), scene.world.nodes.connect(0));
+        liar.origin = origin;
+        let channel = &liar.lanes[0].1;
+        ear.send_packed_command(&cmd("SSUBSCRIBE").arg(channel).get_packed_command()).unwrap();
+        let (known, is_known) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            let (mut heard, mut beat) = (BTreeMap::new(), 0);
+            // Servers beat ten times a second, so there is always something to read.
+            while let (false, Ok(reply)) = (over.load(Ordering::Relaxed), ear.recv_response()) {
+                let Some(Envelope { origin: to, word: Word::Alive { beat: theirs, echoes, .. } }) =
+                    envelope(&reply)
+                else {
+                    continue;
+                };
+                if to == origin {
+                    continue;
+                }
+                heard.insert(to, theirs);
+                beat += 1;
+                let answers = heard.iter().map(|(&to, &beat)| Echo { to, beat }).collect();
+                liar.publish([alive(origin, beat, answers)].into_iter());
+                if echoes.iter().any(|echo| echo.to == origin) {
+                    // Whoever waits for it waits for the first.
+                    let _ = known.send(to);
+                }
+            }
+        });
+        let mut servers = BTreeSet::new();
+        while servers.len() < scene.world.servers.len() {
+            servers.insert(is_known.recv().expect("servers answer the guest"));
+        }
+        Self { is_over, thread: Some(thread) }
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // It has nothing to say, and what it failed with is told by then.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What a subscriber was told.
+fn envelope(reply: &Value) -> Option<Envelope> {
+    let Value::Array(parts) = reply else { return None };
+    match &parts[..] {
+        [_, _, Value::BulkString(bytes)] => Envelope::parse(bytes).ok(),
+        _ => None,
+    }
 }
 
 struct Liar {
@@ -93,7 +167,7 @@ impl Liar {
     }
 }
 
-fn alive(origin: u64, beat: u64) -> Envelope {
+fn alive(origin: u64, beat: u64, echoes: Arc<[Echo]>) -> Envelope {
     let word = Word::Alive {
         name: format!("liar-{origin:x}").into(),
         beat,
@@ -101,7 +175,7 @@ fn alive(origin: u64, beat: u64) -> Envelope {
         lanes: 0b111,
         is_leaving: false,
         load: Some(0),
-        echoes: Arc::from([]),
+        echoes,
     };
     Envelope { origin, word }
 }

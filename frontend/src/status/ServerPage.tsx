@@ -78,7 +78,7 @@ function Rooms({ status: { rooms, roomsTotal } }: { status: ServerStatus }) {
         order="those with the most users first"
       >
         {(shown) => (
-          <table>
+          <table className="rooms">
             <thead>
               <tr>
                 <th scope="col">Room</th>
