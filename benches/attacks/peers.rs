@@ -60,8 +60,8 @@ pub fn far_digest(scene: &mut Scene<'_>) -> Seen {
     liar.into_seen()
 }
 
-/// Answers the beats of others, so that they take it for a server that lives. It does nothing else, and ends when it is
-/// dropped.
+/// Answers the beats of others, so that they take it for a server that lives, and says of all that it is asked for that it
+/// had it and keeps it no longer. It ends when it is dropped.
 struct Guest {
     is_over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -74,28 +74,35 @@ impl Guest {
         let over = Arc::clone(&is_over);
         let (mut liar, mut ear) = (Liar::connect(scene), scene.world.nodes.connect(0));
         liar.origin = origin;
-        let channel = &liar.lanes[0].1;
-        ear.send_packed_command(&cmd("SSUBSCRIBE").arg(channel).get_packed_command()).unwrap();
+        let inbox = liar.inbox(origin);
+        for channel in [&liar.lanes[0].1, &inbox] {
+            ear.send_packed_command(&cmd("SSUBSCRIBE").arg(channel).get_packed_command()).unwrap();
+        }
         let (known, is_known) = mpsc::channel();
         let thread = thread::spawn(move || {
             let (mut heard, mut beat) = (BTreeMap::new(), 0);
             // Servers beat ten times a second, so there is always something to read.
             while let (false, Ok(reply)) = (over.load(Ordering::Relaxed), ear.recv_response()) {
-                let Some(Envelope { origin: to, word: Word::Alive { beat: theirs, echoes, .. } }) =
-                    envelope(&reply)
-                else {
-                    continue;
-                };
-                if to == origin {
-                    continue;
-                }
-                heard.insert(to, theirs);
-                beat += 1;
-                let answers = heard.iter().map(|(&to, &beat)| Echo { to, beat }).collect();
-                liar.publish([alive(origin, beat, answers)].into_iter());
-                if echoes.iter().any(|echo| echo.to == origin) {
-                    // Whoever waits for it waits for the first.
-                    let _ = known.send(to);
+                match envelope(&reply) {
+                    Some(Envelope { origin: to, word: Word::Alive { beat: theirs, echoes, .. } })
+                        if to != origin =>
+                    {
+                        heard.insert(to, theirs);
+                        beat += 1;
+                        let answers = heard.iter().map(|(&to, &beat)| Echo { to, beat }).collect();
+                        liar.publish([alive(origin, beat, answers)].into_iter());
+                        if echoes.iter().any(|echo| echo.to == origin) {
+                            // Whoever waits for it waits for the first.
+                            let _ = known.send(to);
+                        }
+                    }
+                    Some(Envelope { origin: to, word: Word::Want { room, question, spans, .. } }) => {
+                        let (entries, places, lacks) = ([].into(), [].into(), [].into());
+                        let word =
+                            Word::Repair { to, room, question, entries, places, lacks, expired: spans };
+                        liar.write(to, &Envelope { origin, word });
+                    }
+                    _ => {}
                 }
             }
         });
@@ -162,6 +169,19 @@ impl Liar {
         }
     }
 
+    /// The channel of one server, at the first node.
+    fn inbox(&self, server: u64) -> String {
+        format!("distr:in:{server:016x}:{{{}}}", slot::tag(0, self.lanes.len()))
+    }
+
+    /// To one server.
+    fn write(&mut self, server: u64, envelope: &Envelope) {
+        let (mut bytes, inbox) = (Vec::new(), self.inbox(server));
+        envelope.encode(&mut bytes);
+        // One that is not heard is asked for again.
+        let _ = cmd("SPUBLISH").arg(inbox).arg(bytes).query::<()>(&mut self.lanes[0].0);
+    }
+
     fn into_seen(self) -> Seen {
         self.seen
     }
@@ -172,7 +192,8 @@ fn alive(origin: u64, beat: u64, echoes: Arc<[Echo]>) -> Envelope {
         name: format!("liar-{origin:x}").into(),
         beat,
         age_ms: 60_000,
-        lanes: 0b111,
+        // Only the first one is listened to.
+        lanes: 0b1,
         is_leaving: false,
         load: Some(0),
         echoes,
