@@ -1,7 +1,8 @@
 //! What other servers have answered to the NACKs of one stream: which of them lack which numbers.
 //!
-//! A server that never had a number may have received it since from one that had it. So as soon as one answers that
-//! retention has taken a number, earlier answers of others that they never had it count no longer: those are asked again.
+//! A server that never had a number may have received it since from one that had it. So each time that one more server
+//! answers that retention has taken a number, earlier answers of others that they never had it count no longer: those are
+//! asked again.
 
 use super::branches::{Branch, entered};
 use super::mutants::{Mutant, is_on};
@@ -26,7 +27,7 @@ pub struct Lack {
     pub last: u64,
     /// It had them once, or began behind them: retention has taken them.
     pub is_expired: bool,
-    /// The question that it answers.
+    /// The question that it answers; the first one where retention has taken them.
     pub question: u64,
 }
 
@@ -37,17 +38,21 @@ impl Lack {
 }
 
 impl Answers {
-    /// One more. True: it is the first that says that retention has taken `next`.
-    pub fn add(&mut self, lack: Lack, next: u64) -> bool {
-        let is_first_expiry = lack.is_expired && lack.covers(next) && !self.is_expired(next);
-        if is_first_expiry && self.lacks.iter().any(|known| known.covers(next)) {
+    /// One more. True: it is this server's first that says that retention has taken `next`.
+    pub fn add(&mut self, mut lack: Lack, next: u64) -> bool {
+        let is_first_expiry = lack.is_expired && lack.covers(next) && !self.has_expired_at(lack.server, next);
+        if is_first_expiry && self.lacks.iter().any(|known| !known.is_expired && known.covers(next)) {
             entered(Branch::ExpiryVoidsLacks);
         }
         // What a server says now stands for what it said of these numbers before.
-        let is_replaced = |known: &Lack| {
+        let is_replaced = |known: &mut Lack| {
             known.server == lack.server && lack.first <= known.first && known.last <= lack.last
         };
-        self.lacks.retain(|known| !is_replaced(known));
+        for known in self.lacks.extract_if(.., is_replaced) {
+            if lack.is_expired && known.is_expired && known.covers(next) {
+                lack.question = lack.question.min(known.question);
+            }
+        }
         if self.lacks.len() == ANSWERS_MAX {
             self.lacks.remove(0);
         }
@@ -63,6 +68,10 @@ impl Answers {
     /// Whether some server had the number, and retention has taken it.
     pub fn is_expired(&self, number: u64) -> bool {
         self.lacks.iter().any(|lack| lack.is_expired && lack.covers(number))
+    }
+
+    fn has_expired_at(&self, server: u64, number: u64) -> bool {
+        self.lacks.iter().any(|lack| lack.server == server && lack.is_expired && lack.covers(number))
     }
 
     /// The last number up to which each of these servers lacks all from `number` on.
@@ -90,7 +99,9 @@ impl Answers {
 
     fn counting(&self, number: u64) -> impl Iterator<Item = &Lack> {
         let expired = self.lacks.iter().filter(|lack| lack.is_expired && lack.covers(number));
-        let since = expired.map(|lack| lack.question).min().filter(|_| !is_on(Mutant::OldLacksStand));
+        let firsts = expired.map(|lack| lack.question);
+        let since = if is_on(Mutant::FirstExpiryDecides) { firsts.min() } else { firsts.max() };
+        let since = since.filter(|_| !is_on(Mutant::OldLacksStand));
         let counts = move |lack: &&Lack| {
             lack.covers(number) && (lack.is_expired || since.is_none_or(|since| lack.question > since))
         };

@@ -145,8 +145,6 @@ pub struct Hub {
     has_told_degraded: bool,
     /// When rooms are handed over next; `None`: the server stays.
     handover_due: Option<Instant>,
-    /// When this server last confirmed something to another one.
-    confirmed_at: Option<Instant>,
     /// Rooms whose subscription was confirmed, to be asked for.
     fresh: Vec<RoomId>,
     /// Rooms to be asked for because something may have been missed, whether those who have them are to tell their users
@@ -190,7 +188,6 @@ impl Hub {
             majority_since: None,
             has_told_degraded: false,
             handover_due: None,
-            confirmed_at: None,
             fresh: Vec::new(),
             sync: VecDeque::new(),
             sync_greets: false,
@@ -287,7 +284,7 @@ impl Hub {
             self.hand_on(id, now);
         }
         self.dirty = dirty;
-        self.confirm_to_others(now);
+        self.confirm_to_others();
         let digests = mem::take(&mut self.digests);
         self.publish_digests(0, &digests);
     }
@@ -430,7 +427,7 @@ impl Hub {
     }
 
     /// Tells servers that wait for it what is kept here.
-    fn confirm_to_others(&mut self, now: Now) {
+    fn confirm_to_others(&mut self) {
         let mut by_server: BTreeMap<u64, Vec<Position>> = BTreeMap::new();
         for id in mem::take(&mut self.owing) {
             let Some(room) = self.rooms.get_mut(id.0 as usize) else { continue };
@@ -438,10 +435,11 @@ impl Hub {
                 let Some(span) = room.claim(stream) else { continue };
                 let position = Position { room: Arc::clone(&room.name), span };
                 by_server.entry(to).or_default().push(position);
+                // Perhaps only the two have it.
+                room.reopen_takeover(Some(to));
             }
         }
         for (to, positions) in by_server {
-            self.confirmed_at = Some(now.instant);
             for part in split(&positions, |position| position.room.len() + 32) {
                 self.publish(Word::Have { to, positions: part.into() });
             }

@@ -100,9 +100,7 @@ impl World {
         let end = self.now.instant + time;
         while self.now.instant < end {
             servers.iter().for_each(|origin| self.hear_beat(*origin, Some(0), false));
-            let part = self.pass(ALIVE_INTERVAL.min(end - self.now.instant));
-            turn.frames.extend(part.frames);
-            turn.published.extend(part.published);
+            turn = turn.and(self.pass(ALIVE_INTERVAL.min(end - self.now.instant)));
         }
         turn
     }
@@ -190,6 +188,12 @@ impl World {
 }
 
 impl Turn {
+    fn and(mut self, next: Self) -> Self {
+        self.frames.extend(next.frames);
+        self.published.extend(next.published);
+        self
+    }
+
     fn told(&self, reactor: usize, what: &str) -> usize {
         self.frames.iter().filter(|(at, _)| *at == reactor).map(|(_, text)| text.matches(what).count()).sum()
     }
@@ -797,22 +801,44 @@ pub fn who_answers_what_it_has_seen_stands_below_it_whatever_the_clocks() {
     assert_eq!(time, Some(ahead + 1));
 }
 
+/// That server has so much of the streams, as it answers when it is asked.
+fn answers(server: u64, spans: &[Span], world: &mut World) {
+    world.hear_from(server, Word::Digest { to: 1, rooms: [digest(true, spans)].into() });
+}
+
 #[test]
-pub fn a_server_that_leaves_waits_until_two_others_hold_its_rooms() {
+pub fn a_server_that_leaves_waits_until_two_others_have_all_of_its_rooms() {
     let mut world = World::with_peer();
     world.hear_beat(3, Some(0), false);
+    world.say(ANN, "ann", "1");
     world.turn();
+    world.have(1);
     assert!(world.hub.is_handed_over(world.now), "it stays");
     world.hub.handle_load(Some(1), world.now);
     world.hub.handle_load(None, world.now);
     assert!(!world.hub.is_handed_over(world.now));
+    let asks = |turn: &Turn| {
+        let is_hold = |word: &Word| *word == Word::Hold { to: 3, room: "r".into() };
+        let is_sync = |word: &Word| matches!(word, Word::Sync { is_fresh: false, rooms } if rooms.len() == 1);
+        turn.published.iter().any(is_hold) && turn.published.iter().any(is_sync)
+    };
     let turn = world.turn();
-    assert!(turn.published.contains(&Word::Hold { to: 3, room: "r".into() }), "{turn:?}");
+    assert!(asks(&turn), "{turn:?}");
     let turn = world.live_on(Duration::from_millis(400), &[2, 3]);
-    assert!(turn.published.contains(&Word::Hold { to: 3, room: "r".into() }), "asked again: {turn:?}");
+    assert!(asks(&turn), "asked again: {turn:?}");
+    let own = |last| Span { stream: StreamId { origin: 1, generation: 0 }, first: 1, last };
     world.hear_from(3, presence(1, &[]));
-    assert!(!world.hub.is_handed_over(world.now), "2 is not known to have it");
-    world.hear_from(2, presence(1, &[]));
+    answers(2, &[own(1)], &mut world);
+    assert!(!world.hub.is_handed_over(world.now), "3 has only opened the room");
+    answers(3, &[own(1)], &mut world);
+    assert!(world.hub.is_handed_over(world.now));
+    world.say(ANN, "ann", "2");
+    world.turn();
+    world.have(2);
+    [2, 3].into_iter().for_each(|server| answers(server, &[own(1)], &mut world));
+    assert!(!world.hub.is_handed_over(world.now), "there is more now");
+    world.live_on(Duration::from_millis(400), &[2, 3]);
+    [2, 3].into_iter().for_each(|server| answers(server, &[own(2)], &mut world));
     assert!(world.hub.is_handed_over(world.now));
     world.hear_beat(3, None, false);
     world.turn();
@@ -820,14 +846,14 @@ pub fn a_server_that_leaves_waits_until_two_others_hold_its_rooms() {
 }
 
 #[test]
-pub fn a_server_that_leaves_and_is_still_a_replica_waits_until_others_have_fetched_what_it_confirmed() {
+pub fn a_server_that_leaves_and_is_still_a_replica_waits_until_others_have_what_it_confirmed() {
     let mut world = World::with_peer();
     world.hear_beat(3, Some(0), false);
-    [2, 3].into_iter().for_each(|server| world.hear_from(server, presence(1, &[])));
     world.turn();
     world.hub.handle_load(Some(1), world.now);
     world.hub.handle_load(None, world.now);
     world.turn();
+    [2, 3].into_iter().for_each(|server| answers(server, &[], &mut world));
     assert!(world.hub.is_handed_over(world.now));
     let (room, messages) = ("r".into(), [message("c")].into());
     world.say_word(Word::Messages { room, stream: CAT, first_seq: 1, witness: 1, messages });
@@ -835,6 +861,11 @@ pub fn a_server_that_leaves_and_is_still_a_replica_waits_until_others_have_fetch
     assert!(turn.published.iter().any(|word| matches!(word, Word::Have { to: 2, .. })), "{turn:?}");
     assert!(!world.hub.is_handed_over(world.now), "perhaps only the two have it");
     world.live_on(Duration::from_millis(500), &[2, 3]);
+    [2, 3].into_iter().for_each(|server| answers(server, &[], &mut world));
+    assert!(!world.hub.is_handed_over(world.now), "3 has not got it");
+    [2, 3]
+        .into_iter()
+        .for_each(|server| answers(server, &[Span { stream: CAT, first: 1, last: 1 }], &mut world));
     assert!(world.hub.is_handed_over(world.now));
 }
 

@@ -71,6 +71,11 @@ mutants! {
     PlacesNotSent,
     LearnTheForgotten,
     OnlyTheRingKnows,
+    FirstExpiryDecides,
+    PassOverUnsettled,
+    BeginAtArrival,
+    TakeoverUnread,
+    RetriesStay,
 }
 
 #[cfg(not(test))]

@@ -18,8 +18,6 @@ struct Remote {
     version: u64,
     /// It keeps the room, with users or without.
     is_held: bool,
-    /// It has told its users, as it does once it has fetched the room.
-    has_opened: bool,
     users: usize,
     names: Option<Arc<[Arc<str>]>>,
 }
@@ -102,11 +100,11 @@ impl Presence {
             Some(known) if known.version >= version && !is_on(Mutant::PresenceUnordered) => false,
             Some(known) => {
                 let is_news = known.users != users || known.names != names;
-                *known = Remote { origin, version, is_held, has_opened: is_held, users, names };
+                *known = Remote { origin, version, is_held, users, names };
                 is_news
             }
             None => {
-                self.remote.push(Remote { origin, version, is_held, has_opened: is_held, users, names });
+                self.remote.push(Remote { origin, version, is_held, users, names });
                 users > 0
             }
         }
@@ -115,14 +113,10 @@ impl Presence {
     /// Another server says that it keeps the room, or that it does not, and nothing of its users.
     pub fn hear_held(&mut self, origin: u64, is_held: bool) {
         match self.remote.iter_mut().find(|remote| remote.origin == origin) {
-            Some(known) => {
-                known.is_held = is_held;
-                known.has_opened &= is_held;
-            }
+            Some(known) => known.is_held = is_held,
             None if is_held => {
                 let names = Some(Arc::new([]) as Arc<[Arc<str>]>);
-                let has_opened = false;
-                self.remote.push(Remote { origin, version: 0, is_held, has_opened, users: 0, names });
+                self.remote.push(Remote { origin, version: 0, is_held, users: 0, names });
             }
             None => {}
         }
@@ -131,11 +125,6 @@ impl Presence {
     /// Other servers that keep the room.
     pub fn holders(&self) -> impl Iterator<Item = u64> {
         self.remote.iter().filter(|remote| remote.is_held).map(|remote| remote.origin)
-    }
-
-    /// Whether a server keeps the room and has fetched it.
-    pub fn has_opened(&self, origin: u64) -> bool {
-        self.remote.iter().any(|remote| remote.origin == origin && remote.has_opened)
     }
 
     /// Whether another server has users in the room.

@@ -7,6 +7,7 @@ mod history;
 mod holes;
 mod identity;
 mod places;
+mod takeover;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -32,6 +33,7 @@ pub use holes::Supply;
 
 use clock::Clock;
 use places::Places;
+use takeover::Takeover;
 
 /// The hub's side of a room.
 #[derive(Debug)]
@@ -83,6 +85,8 @@ pub struct Room {
     frames: Vec<u8>,
     frames_messages: u32,
     outgoing: Vec<Arc<Message>>,
+    /// While this server leaves.
+    takeover: Option<Box<Takeover>>,
 }
 
 /// Where a stream begins of which another server tells.
@@ -148,6 +152,7 @@ impl Room {
             frames: Vec::new(),
             frames_messages: 0,
             outgoing: Vec::new(),
+            takeover: None,
         }
     }
 
@@ -215,6 +220,7 @@ impl Room {
         let offer = stream.offer(seq, &message, own.origin, now.instant, &limits);
         debug_assert_eq!(offer, Offer::Next, "our own stream has no holes");
         self.outgoing.push(Arc::clone(&message));
+        self.reopen_takeover(None);
         self.unconfirmed.push(seq, Arc::clone(&message), senders, now.instant);
         if is_repeat {
             self.unconfirmed.supersede(seq);
@@ -303,6 +309,16 @@ impl Room {
         known.announce(last, teller, now.instant, patience);
         self.take_waiting(stream, &mut heard, now);
         heard
+    }
+
+    /// Whether anything was received of that stream, or it was forgotten.
+    pub fn has_heard_of(&self, stream: StreamId) -> bool {
+        self.streams.iter().any(|known| known.id == stream) || self.has_forgotten(stream)
+    }
+
+    /// A stream of which nothing was received yet begins at 1: its origin began it while this server knew all of the room.
+    pub fn begin_at_one(&mut self, stream: StreamId, now: Now) {
+        self.stream(stream, now.instant).begin_at_one();
     }
 
     /// Whether clients are let in.

@@ -177,6 +177,25 @@ pub fn whoever_lacked_it_before_retention_took_it_elsewhere_is_asked_once_more()
 }
 
 #[test]
+pub fn whoever_lacked_it_before_any_servers_first_expiry_is_asked_once_more() {
+    let mut world = World::new();
+    world.offer(1);
+    world.offer(3);
+    world.now += PATIENCE;
+    let first = world.stream.want(Duration::ZERO, world.now, &world.limits).unwrap().number;
+    world.answer(2, 2, 5, true, first);
+    let second = world.stream.want(Duration::ZERO, world.now, &world.limits).unwrap().number;
+    world.answer(2, 2, 6, false, second);
+    world.answer(2, 2, 7, true, second);
+    assert_eq!(world.judge(&[5, 6, 7]), Verdict::Ask, "6 may have it from 7 by now");
+    let third = world.stream.want(Duration::ZERO, world.now, &world.limits).unwrap().number;
+    world.answer(2, 2, 7, true, third);
+    world.answer(2, 2, 6, false, third);
+    let verdict = world.judge(&[5, 6, 7]);
+    assert_eq!(verdict, Verdict::Expired { first: 2, last: 2, is_told: true }, "only first expiries count");
+}
+
+#[test]
 fn a_server_that_is_away_is_waited_for_before_a_number_is_passed_over() {
     let mut world = World::new();
     world.offer(1);

@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 
 use super::branches::{Branch, entered};
 use super::limits::Limits;
+use super::mutants::{Mutant, is_on};
 use super::ring::Stamp;
 use super::{Member, Message};
 use crate::wire::StreamId;
@@ -260,7 +261,10 @@ impl Unconfirmed {
     /// Retries that have waited for too long are given up: the client sends once more.
     pub fn forget_retries(&mut self, now: Instant, limits: &Limits) {
         let count = self.retries.len();
-        self.retries.retain(|retry| now.saturating_duration_since(retry.since) < limits.retry_max);
+        let is_kept = |retry: &Retry| {
+            now.saturating_duration_since(retry.since) < limits.retry_max || is_on(Mutant::RetriesStay)
+        };
+        self.retries.retain(is_kept);
         if self.retries.len() < count {
             entered(Branch::RetryGivenUp);
         }

@@ -87,16 +87,28 @@ struct State {
     /// By number, until everything is done.
     open: BTreeMap<u64, Open>,
     places: HashMap<(String, u64), u64>,
-    /// By number, less one: its room, and what had been said there when it was said, in bytes.
-    said: Vec<(usize, u64)>,
+    /// By number, less one.
+    said: Vec<Said>,
     /// What was said in each room, in bytes.
     spoken: HashMap<usize, u64>,
+    /// And what of it has been acknowledged.
+    settled: HashMap<usize, u64>,
     holes: Vec<Hole>,
     silences: Vec<Silence>,
     waits: Vec<Silence>,
     namings: Namings,
     breaches: BTreeMap<Breach, Vec<String>>,
     sums: Sums,
+}
+
+/// A message, by what had been said in its room.
+#[derive(Clone, Copy)]
+struct Said {
+    room: usize,
+    /// Bytes that stood before it for certain: they had been acknowledged. Others may wait in the socket of a server that
+    /// stands still, and are appended when it goes on.
+    before: u64,
+    weight: u64,
 }
 
 struct Member {
@@ -156,14 +168,15 @@ impl Ledger {
 
     /// The member came back and was not told all. That is as it must be if servers need not have kept what it lacks, or if it
     /// lacks nothing: numbers that it need not be shown, since it knows the messages, are forgotten as all others are.
-    pub fn resumed_with_a_hole(&self, member: usize, words: String) {
+    pub fn resumed_with_a_hole(&self, member: usize, words: &str) {
         let mut state = self.state();
         let spoken = state.spoken_where(member);
         let is_owed = |(number, open): (&u64, &Open)| open.owed.contains(&member).then_some(*number);
         let owed: Vec<_> = state.open.iter().filter_map(is_owed).collect();
         let is_lawful = owed.first().is_none_or(|oldest| state.is_forgotten(*oldest, spoken));
         if !self.is_memory_short || !is_lawful {
-            state.breach(Breach::Incomplete, words);
+            let after = owed.first().map(|oldest| (oldest, spoken - state.said[*oldest as usize - 1].before));
+            state.breach(Breach::Incomplete, format!("{words}; (oldest owed, bytes after): {after:?}"));
             return;
         }
         state.sums.cut_short += 1;
@@ -199,10 +212,10 @@ impl Ledger {
             .collect();
         let number = state.sums.said;
         state.sums.owed += owed.len() as u64;
-        let spoken = state.spoken.entry(room).or_default();
-        *spoken += text(number, self.is_memory_short).1;
-        let spoken = *spoken;
-        state.said.push((room, spoken));
+        let (_, weight) = text(number, self.is_memory_short);
+        *state.spoken.entry(room).or_default() += weight;
+        let before = state.settled.get(&room).copied().unwrap_or_default();
+        state.said.push(Said { room, before, weight });
         state.open.insert(number, Open { is_acknowledged: false, owed });
         number
     }
@@ -217,6 +230,8 @@ impl Ledger {
         state.place(number, place, self.is_memory_short);
         if let Some(open) = state.open.get_mut(&number).filter(|open| !open.is_acknowledged) {
             open.is_acknowledged = true;
+            let Said { room, weight, .. } = state.said[number as usize - 1];
+            *state.settled.entry(room).or_default() += weight;
             state.sums.acknowledged += 1;
             state.close(number);
         }
@@ -365,8 +380,8 @@ impl State {
 
     /// Whether no server need have kept it by the time when so much had been said in its room.
     fn is_forgotten(&self, number: u64, spoken: u64) -> bool {
-        let (_, before) = self.said[number as usize - 1];
-        spoken >= before + KEPT_MIN
+        let Said { before, weight, .. } = self.said[number as usize - 1];
+        spoken >= before + weight + KEPT_MIN
     }
 
     /// The gap kept the member from that message, as it must where no server keeps it.

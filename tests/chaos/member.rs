@@ -263,7 +263,7 @@ impl Member {
             *position = (*position).max(*last);
         }
         if let Some(words) = incomplete {
-            self.shared.ledger.resumed_with_a_hole(self.number, words);
+            self.shared.ledger.resumed_with_a_hole(self.number, &words);
         }
         self.shared.ledger.entered(self.number, self.left.take().map(|left| left.elapsed()));
         let now = Instant::now();

@@ -224,7 +224,7 @@ impl Hub {
             self.acknowledge(id, sender, &message.id, stamp);
         }
         // A server that is away may hold it, and have shown it.
-        if !self.peers.may_come_back(now.instant, self.limits()) {
+        if !self.may_any_come(now) {
             self.with_ring(id, |room| room.append_rejected(&replicas, now));
         }
         self.mark_dirty(id);

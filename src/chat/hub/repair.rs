@@ -102,6 +102,7 @@ impl Hub {
         // Before the messages: a ring that is full forgets the places of what it evicts.
         places.iter().for_each(|same| self.room_mut(id).note_places(*same));
         for Entry { stream, seq, message } in entries.iter().filter(|entry| entry.stream != own) {
+            self.begin_if_new(id, *stream, origin, now);
             let heard = self.with_ring(id, |room| room.hear(*stream, *seq, message, origin, now));
             self.gather_heard(id, heard);
             // It may be the one that waits for a replica's ack.
@@ -124,7 +125,7 @@ impl Hub {
     /// told of the latter.
     pub(super) fn judge_gaps(&mut self, id: RoomId, streams: Vec<StreamId>, now: Now) {
         let live: Vec<_> = self.peers.live().collect();
-        let may_come = self.peers.may_come_back(now.instant, self.limits());
+        let may_come = self.may_any_come(now);
         for stream in streams {
             // Servers answer for all that is missing, so one hole after the other may be decided.
             loop {

@@ -215,9 +215,7 @@ impl Hub {
 
     fn look_at_unconfirmed(&mut self, id: RoomId, now: Now) {
         let limits = Arc::clone(&self.settings.limits);
-        let room = self.room_mut(id);
-        room.unconfirmed.forget_retries(now.instant, &limits);
-        if room.unconfirmed.publish_due(&limits).is_some_and(|due| due <= now.instant) {
+        if self.room(id).unconfirmed.publish_due(&limits).is_some_and(|due| due <= now.instant) {
             self.repeat_unconfirmed(id, now);
         }
     }
@@ -240,7 +238,13 @@ impl Hub {
             return;
         }
         let limits = Arc::clone(&self.settings.limits);
-        let tries = self.room_mut(id).unconfirmed.publish_again(now.instant, &limits);
+        let unconfirmed = &mut self.room_mut(id).unconfirmed;
+        // Here, since repeats that others' lateness causes put off the next one, again and again.
+        unconfirmed.forget_retries(now.instant, &limits);
+        if unconfirmed.is_empty() {
+            return;
+        }
+        let tries = unconfirmed.publish_again(now.instant, &limits);
         if self.bus == BusState::Broken {
             return;
         }

@@ -101,6 +101,13 @@ impl Hub {
         has_carried && !self.peers.is_any_new(now.instant, self.limits())
     }
 
+    /// Whether a server that is not heard now may be heard soon, with what nobody else has: its lease has just ended, or lanes
+    /// have just returned.
+    pub(super) fn may_any_come(&self, now: Now) -> bool {
+        let is_settled = self.is_settled(now) || is_on(Mutant::PassOverUnsettled);
+        self.peers.may_come_back(now.instant, self.limits()) || !is_settled
+    }
+
     /// How long others are waited for: longer where their answers take long.
     pub(super) fn fetch_patience(&self) -> Duration {
         self.limits().fetch_max.max(self.peers.round_trip() * 4)

@@ -136,6 +136,7 @@ impl Hub {
         let Some(id) = self.held(room) else { return };
         // A client's retry at another server brings back what this one appended: it is asked to confirm that, as any replica.
         let foreign = if stream == self.room(id).own() { &[] } else { messages };
+        self.begin_if_new(id, stream, origin, now);
         for (seq, message) in (first_seq..).zip(foreign) {
             let heard = self.with_ring(id, |room| room.hear(stream, seq, message, origin, now));
             self.gather_heard(id, heard);
@@ -194,6 +195,9 @@ impl Hub {
         if is_answer || digest.is_held {
             room.presence.hear_held(origin, digest.is_held);
         }
+        if is_answer && digest.is_held {
+            room.note_takeover(origin, &digest.spans);
+        }
         self.room_mut(id).note_time(digest.time);
         for span in &digest.spans {
             let begin = self.beginning_of(id, span.stream, origin);
@@ -223,6 +227,15 @@ impl Hub {
             Begin::AtTold
         } else {
             Begin::Later
+        }
+    }
+
+    /// What arrives first of a stream that its origin began meanwhile may be any message of it.
+    pub(super) fn begin_if_new(&mut self, id: RoomId, stream: StreamId, teller: u64, now: Now) {
+        let is_new = !self.room(id).has_heard_of(stream);
+        let is_new = is_new && !is_on(Mutant::BeginAtArrival);
+        if is_new && self.beginning_of(id, stream, teller) == Begin::AtOne {
+            self.room_mut(id).begin_at_one(stream, now);
         }
     }
 

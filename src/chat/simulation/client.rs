@@ -192,7 +192,11 @@ impl Client {
                 self.advance(line, *stream, *first, *last, &mut told);
                 let position = self.positions.entry(*stream).or_default();
                 if *last > *position {
-                    let first = (*first).max(*position + 1);
+                    let next = *position + 1;
+                    if *first > next {
+                        told.push(Told::Hole { stream: *stream, first: next, last: *first - 1 });
+                    }
+                    let first = next.max(*first);
                     *position = *last;
                     told.push(Told::Gap { stream: *stream, first, last: *last });
                 }

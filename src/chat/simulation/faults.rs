@@ -178,7 +178,9 @@ impl World {
             return;
         }
         let is_handed_over = self.servers[server].may_end(self.now);
-        let must_end = is_handed_over || by <= self.now;
+        // One that is killed by who started it, since it takes too long, is a death as any: not soon after another one.
+        let may_be_killed = by <= self.now && self.reach.may_one_die(self.plan.leg_max(), self.now);
+        let must_end = is_handed_over || may_be_killed;
         if self.servers[server].stalled_since.is_some() || !must_end {
             return self.plan_in(100, Event::End { server, by });
         }

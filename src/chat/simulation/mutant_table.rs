@@ -119,7 +119,7 @@ fn row_of(mutant: Mutant) -> Row {
         JoinBeforeFrames => {
             row("a join is answered before the frames that wait for the members", &[Worlds("old", 19), test!(hub::tests::a_newcomer_has_in_its_history_what_it_is_not_sent)])
         }
-        NoHandover => row("a server that leaves hands nothing over", &[test!(hub::tests::a_server_that_leaves_waits_until_two_others_hold_its_rooms)]),
+        NoHandover => row("a server that leaves hands nothing over", &[test!(hub::tests::a_server_that_leaves_waits_until_two_others_have_all_of_its_rooms)]),
         WallClock => row("stamps are the wall clock's, whatever was seen", &[test!(hub::tests::who_answers_what_it_has_seen_stands_below_it_whatever_the_clocks)]),
         ForgetLiveStreams => row("streams of servers that live are forgotten", &[Worlds("old", 9), test!(room::tests::streams_of_servers_that_are_gone_are_forgotten_and_never_one_of_a_server_that_lives)]),
         BelieveTheDead => row("words of servers that do not live are believed", &[test!(hub::tests::a_word_of_somebody_who_does_not_live_counts_for_nothing)]),
@@ -135,8 +135,8 @@ fn row_of(mutant: Mutant) -> Row {
             &[test!(room::tests::a_stream_that_began_while_this_server_was_cut_off_begins_here_at_one)],
         ),
         LeaveUnfetched => row(
-            "a server that leaves does not wait until others have fetched what it confirmed",
-            &[test!(hub::tests::a_server_that_leaves_and_is_still_a_replica_waits_until_others_have_fetched_what_it_confirmed)],
+            "a server that leaves does not wait until others have fetched what it holds",
+            &[test!(hub::tests::a_server_that_leaves_and_is_still_a_replica_waits_until_others_have_what_it_confirmed)],
         ),
         OnlyTheRingKnows => row(
             "a retry of what waits for a replica, or behind a hole, is new once the ring has dropped it",
@@ -149,6 +149,26 @@ fn row_of(mutant: Mutant) -> Row {
         PlacesNotSent => {
             row("who fetches a message is not told of its other places", &[test!(room::tests::a_server_that_fetches_a_message_is_told_of_its_other_places)])
         }
+        FirstExpiryDecides => row(
+            "who lacked a number before a second one said that it expired is not asked once more",
+            &[test!(stream::tests::whoever_lacked_it_before_any_servers_first_expiry_is_asked_once_more)],
+        ),
+        PassOverUnsettled => row(
+            "a number is passed over before lanes that return have brought a word of every server",
+            &[test!(hub::tests::again::nothing_is_passed_over_until_lanes_that_return_have_brought_a_word_of_everybody)],
+        ),
+        BeginAtArrival => row(
+            "a stream that began meanwhile begins at the message that arrives first",
+            &[test!(hub::tests::again::what_rings_dropped_of_a_stream_that_began_meanwhile_is_a_gap)],
+        ),
+        TakeoverUnread => row(
+            "a server that leaves counts as a replica whoever answers, whatever that one has",
+            &[test!(hub::tests::a_server_that_leaves_waits_until_two_others_have_all_of_its_rooms)],
+        ),
+        RetriesStay => row(
+            "a retry that nobody confirms is published for ever",
+            &[test!(hub::tests::again::a_retry_is_given_up_though_others_are_late_again_and_again)],
+        ),
         RetriesNotRepeated => {
             row("a retry that its witness did not confirm is not published again", &[test!(hub::tests::again::a_retry_of_what_another_server_said_is_published_until_somebody_confirms_it)])
         }

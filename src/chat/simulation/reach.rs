@@ -12,6 +12,8 @@ const BETWEEN_DEATHS: Ms = 6000;
 const RESTORED_AFTER: Ms = 4000;
 /// A server that was silent for so long may be taken for gone: a lease less one sign of life, and some time to spare.
 const GONE_AFTER: Ms = 2400;
+/// What only a server has that is gone is waited for so long.
+const EXPIRY_PATIENCE: Ms = 2000;
 /// And for so long after it can be heard again.
 const HEARD_WITHIN: Ms = 1500;
 /// A server that has just started need not be known.
@@ -91,18 +93,36 @@ impl Reach {
     /// Whether a server may rightly think that no other is there.
     pub fn may_be_alone(&self, one: usize, servers: &[Server], leg: Ms, now: Ms) -> bool {
         let is_gone = |other: usize| {
-            if now < servers[other].started + YOUNG + 4 * leg || servers[other].is_draining {
-                return true;
-            }
-            let Some(pair) = self.pairs.get(&(one, other)) else { return false };
-            let is_long = |since: Ms, end: Ms| since + GONE_AFTER <= end;
-            // It counts by its own running time.
-            let is_fresh = |heard: Ms| now < heard.max(servers[one].thawed) + HEARD_WITHIN + 4 * leg;
-            pair.met.is_none_or(is_fresh)
-                || pair.cut_since.is_some_and(|since| is_long(since, now))
-                || pair.last_cut.is_some_and(|(since, end)| is_long(since, end) && is_fresh(end))
+            servers[other].is_draining || self.may_be_gone(one, other, GONE_AFTER, servers, leg, now)
         };
         (0..servers.len()).filter(|other| *other != one && servers[*other].is_alive()).all(is_gone)
+    }
+
+    /// Whether a server need not ask another one any more for what it misses: the lease has ended, and the patience after.
+    pub fn may_be_passed_over(&self, one: usize, other: usize, servers: &[Server], leg: Ms, now: Ms) -> bool {
+        one != other && self.may_be_gone(one, other, GONE_AFTER + EXPIRY_PATIENCE, servers, leg, now)
+    }
+
+    /// Whether a server may rightly think that the other one is gone that was silent for so long.
+    fn may_be_gone(
+        &self,
+        one: usize,
+        other: usize,
+        silence: Ms,
+        servers: &[Server],
+        leg: Ms,
+        now: Ms,
+    ) -> bool {
+        if now < servers[other].started + YOUNG + 4 * leg {
+            return true;
+        }
+        let Some(pair) = self.pairs.get(&(one, other)) else { return false };
+        let is_long = |since: Ms, end: Ms| since + silence <= end;
+        // It counts by its own running time.
+        let is_fresh = |heard: Ms| now < heard.max(servers[one].thawed) + HEARD_WITHIN + 4 * leg;
+        pair.met.is_none_or(is_fresh)
+            || pair.cut_since.is_some_and(|since| is_long(since, now))
+            || pair.last_cut.is_some_and(|(since, end)| is_long(since, end) && is_fresh(end))
     }
 
     /// Whether a server has, or lately had, no lane in common with another.

@@ -22,7 +22,9 @@ pub fn run(plan: &Plan, mutant: Option<Mutant>, is_told: bool) -> (Result<(), Fa
         Err(Failure { at: world.now, check: Check::Panic, what, text: None })
     });
     switch(None);
-    let about = outcome.as_ref().err().and_then(|failure| failure.text);
+    // `SIMULATION_STORY=all` tells of every message, not only of the one that the failure is about.
+    let is_about_all = std::env::var("SIMULATION_STORY").is_ok_and(|what| what == "all");
+    let about = outcome.as_ref().err().and_then(|failure| failure.text).filter(|_| !is_about_all);
     let story = if is_told { world.story.about(about) } else { String::new() };
     (outcome, story)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::client::Told;
-use super::frame::{self, Frame};
+use super::frame::{self, Frame, Place};
 use super::oracle::Said;
 use super::story::Check;
 use super::world::{Event, World};
@@ -267,12 +267,24 @@ impl World {
                 self.story.tell(self.now, None, || {
                     format!("client {client} is told a gap: {stream} {first}..{last}")
                 });
-                (first..=last).for_each(|seq| self.check_gap(client, (stream, seq)));
+                (first..=last).for_each(|seq| self.check_gap(client, connection, (stream, seq)));
             }
             Told::Hole { stream, first, last } => {
+                if !self.clients[&client].is_told_all && !self.plan.is_roomy() {
+                    // It knows that it misses something: the server did not know the stream when it came in.
+                    self.not_owed(client, (first..=last).map(|seq| (stream, seq)));
+                }
                 self.oracle.holes.extend((first..=last).map(|seq| (client, (stream, seq))));
             }
             Told::Broken(check, what) => self.check_broken(client, connection, check, &what),
+        }
+    }
+
+    fn not_owed(&mut self, client: usize, places: impl Iterator<Item = Place>) {
+        for place in places {
+            if let Some(text) = self.oracle.text_at(place) {
+                self.oracle.get_mut(text).audience.remove(&client);
+            }
         }
     }
 
