@@ -13,8 +13,12 @@ use super::scene::Scene;
 
 /// What a client writes in one turn, so that each has its own.
 const WRITES_PER_TURN: usize = 4;
-/// Connections that one attack opens, with those that come back.
+/// Connections that one attack opens, with those that come back: each takes a port, for a minute.
 const OPENED_MAX: usize = 15_000;
+/// Between two that come back, so that they last for the whole attack.
+const RETURN_INTERVAL: Duration = Duration::from_micros(600);
+/// A turn of the attackers is hardly ever longer.
+const TURN_MAX: Duration = Duration::from_millis(20);
 const READ_BYTES: usize = 256 * 1024;
 /// Whatever an attack needs before it can begin takes less.
 const PREPARED_WITHIN: Duration = Duration::from_secs(30);
@@ -22,8 +26,9 @@ const PREPARED_WITHIN: Duration = Duration::from_secs(30);
 /// Connections to one address.
 pub struct Crowd {
     address: SocketAddr,
-    greeting: &'static [u8],
-    comes_back: bool,
+    greeting: Vec<u8>,
+    /// When the next one may come back, if they do.
+    next_return: Option<Instant>,
     poll: Poll,
     events: Events,
     buffer: Vec<u8>,
@@ -49,15 +54,15 @@ struct Client {
 impl Crowd {
     /// Clients that become WebSockets.
     pub fn new(address: SocketAddr) -> Self {
-        Self::greeting(address, UPGRADE)
+        Self::greeting(address, UPGRADE.to_vec())
     }
 
     /// Clients that say this first.
-    pub fn greeting(address: SocketAddr, greeting: &'static [u8]) -> Self {
+    pub fn greeting(address: SocketAddr, greeting: Vec<u8>) -> Self {
         Self {
             address,
             greeting,
-            comes_back: false,
+            next_return: None,
             poll: Poll::new().unwrap(),
             events: Events::with_capacity(4096),
             buffer: vec![0; READ_BYTES],
@@ -67,9 +72,9 @@ impl Crowd {
         }
     }
 
-    /// Whoever is refused or closed comes again at once.
+    /// Whoever is refused or closed comes again.
     pub fn coming_back(self) -> Self {
-        Self { comes_back: true, ..self }
+        Self { next_return: Some(Instant::now()), ..self }
     }
 
     /// More connections.
@@ -87,7 +92,7 @@ impl Crowd {
         self.poll.registry().register(&mut stream, Token(index), interest).unwrap();
         Client {
             stream,
-            out: self.greeting.to_vec(),
+            out: self.greeting.clone(),
             flood: None,
             written: 0,
             is_connected: false,
@@ -167,18 +172,20 @@ impl Crowd {
             client.is_writable |= event.is_writable();
             client.is_readable |= event.is_readable() || event.is_error();
         }
+        let now = Instant::now();
         for index in 0..self.clients.len() {
             let client = &mut self.clients[index];
-            if client.has_ended {
-                continue;
-            }
-            client.write();
-            client.read(&mut self.buffer, &mut self.seen);
-            if client.has_ended {
-                *self.seen.entry("ended".into()).or_default() += 1;
-                if self.comes_back {
-                    self.replace(index);
+            if !client.has_ended {
+                client.write();
+                client.read(&mut self.buffer, &mut self.seen);
+                if client.has_ended {
+                    *self.seen.entry("ended".into()).or_default() += 1;
                 }
+            } else if self.next_return.is_some_and(|next| next <= now) {
+                // Those of a turn, which may last for some milliseconds, come back together.
+                self.next_return =
+                    self.next_return.max(now.checked_sub(TURN_MAX)).map(|next| next + RETURN_INTERVAL);
+                self.replace(index);
             }
         }
     }

@@ -9,7 +9,7 @@ use super::scene::Scene;
 /// More silent connections than the server has descriptors.
 pub fn silent(scene: &mut Scene<'_>) -> Seen {
     const CONNECTIONS: usize = 400;
-    let mut crowd = Crowd::greeting(scene.world.servers[0].address, b"").coming_back();
+    let mut crowd = Crowd::greeting(scene.world.servers[0].address, Vec::new()).coming_back();
     scene.begin();
     crowd.open(CONNECTIONS);
     crowd.until_over(scene);
@@ -20,7 +20,8 @@ pub fn silent(scene: &mut Scene<'_>) -> Seen {
 pub fn half_heads(scene: &mut Scene<'_>) -> Seen {
     const CONNECTIONS: usize = 3000;
     const INTERVAL: Duration = Duration::from_millis(250);
-    let mut crowd = Crowd::greeting(scene.world.servers[0].address, b"GET /ws HTTP/1.1\r\nX: ").coming_back();
+    let mut crowd =
+        Crowd::greeting(scene.world.servers[0].address, b"GET /ws HTTP/1.1\r\nX: ".to_vec()).coming_back();
     scene.begin();
     crowd.open(CONNECTIONS);
     let mut next = Instant::now();

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::crowd::Crowd;
-use super::frames::{Seen, in_single_bytes, masked, text};
+use super::frames::{Seen, UPGRADE, in_single_bytes, masked, text};
 use super::scene::Scene;
 
 const CLIENTS: usize = 20;
@@ -34,13 +34,10 @@ pub fn garbage(scene: &mut Scene<'_>) -> Seen {
 }
 
 fn flood(scene: &mut Scene<'_>, first: &[u8], frame: &[u8]) -> Seen {
-    let mut crowd = Crowd::new(scene.world.servers[0].address).coming_back();
+    let mut crowd = Crowd::greeting(scene.world.servers[0].address, [UPGRADE, first].concat()).coming_back();
     crowd.open(CLIENTS);
     crowd.await_seen("welcome", CLIENTS as u64);
     scene.begin();
-    for index in 0..CLIENTS {
-        crowd.say(index, first);
-    }
     crowd.flood(frame.repeat(CHUNK_BYTES.div_ceil(frame.len())));
     crowd.until_over(scene);
     crowd.into_seen()
@@ -63,7 +60,7 @@ pub fn metrics(scene: &mut Scene<'_>) -> Seen {
 
 /// The same request again and again, many at a time in each connection.
 fn requests(scene: &mut Scene<'_>, node: SocketAddr, request: &'static [u8]) -> Seen {
-    let mut crowd = Crowd::greeting(node, request).coming_back();
+    let mut crowd = Crowd::greeting(node, request.to_vec()).coming_back();
     crowd.open(CLIENTS);
     scene.begin();
     crowd.flood(request.repeat(CHUNK_BYTES / request.len()));

@@ -1,7 +1,7 @@
 //! What one client can cost the others: `make attacks`. Each attack meets two servers, a balancer and three Redis nodes of its
 //! own, at which fifty bystanders chat in a room of theirs. docs/security.md says what the figures mean.
 //!
-//! Exits with 1 when one was not withstood. `--only joins` runs those whose names have that in them, `--json` prints JSON.
+//! Exits with 1 when one was not withstood, or could not be carried out. `--only joins` runs those whose names have that in them, `--json` prints JSON.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot be set up has nothing to tell")]
 
@@ -34,7 +34,7 @@ use bystanders::Bystanders;
 use frames::Seen;
 use meter::Meter;
 use probe::Probe;
-use row::Row;
+use row::{Row, Verdict};
 use scene::Scene;
 use world::{Setting, World};
 
@@ -42,6 +42,8 @@ use world::{Setting, World};
 const DESCRIPTORS: u64 = 20_000;
 /// The kernel gives attackers less of a core than those whom they attack: in the field they bring machines of their own.
 const ATTACKERS_NICE: i32 = 10;
+/// How often an attack is met while the machine is too busy for a verdict.
+const TRIES: usize = 3;
 
 /// Something that one client, or one server that lies, does to all.
 struct Attack {
@@ -50,11 +52,14 @@ struct Attack {
     run: fn(&mut Scene<'_>) -> Seen,
 }
 
-const ATTACKS: [Attack; 20] = [
+const ATTACKS: [Attack; 23] = [
     attack("joins-40", rooms::joins_from_40),
     attack("joins-804", rooms::joins_from_804),
     attack("joins-once", rooms::joins_once),
+    attack("joins-again", rooms::joins_again),
+    attack("joins-gone", rooms::joins_and_gone),
     attack("new-rooms", rooms::new_rooms),
+    attack("new-rooms-again", rooms::new_rooms_again),
     attack("slow-readers", readers::slow_readers),
     attack("slow-readers-proxied", readers::slow_proxied_readers),
     attack("large-texts", readers::large_texts),
@@ -111,12 +116,18 @@ fn main() -> ExitCode {
     }
     let (mut rows, mut failed) = (Vec::new(), false);
     for attack in wanted {
-        let row = meet(attack);
+        let mut row = meet(attack);
+        for _ in 1..TRIES {
+            if row.verdict() != Verdict::Noisy {
+                break;
+            }
+            row = meet(attack);
+        }
         match json {
             true => rows.push(row.json()),
             false => row.print(),
         }
-        failed |= !row.faults().is_empty();
+        failed |= row.verdict() != Verdict::Withstood;
     }
     if json {
         println!("{:#}", serde_json::Value::from(rows));
@@ -137,7 +148,8 @@ fn meet(attack: &Attack) -> Row {
         let _ = rustix::process::setpriority_process(None, ATTACKERS_NICE);
         (attack.run)(&mut scene)
     };
-    let seen = thread::scope(|scope| scope.spawn(attackers).join().expect("the attack has not failed"));
+    // What it failed with was printed. The others are met all the same.
+    let seen = thread::scope(|scope| scope.spawn(attackers).join()).ok();
     let acts = scene.end();
     let probed = probe.end(&acts);
     let heard = bystanders.end();

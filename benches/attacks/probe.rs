@@ -18,8 +18,19 @@ const CHECK_MAX: Duration = Duration::from_secs(1);
 const JOIN_MAX: Duration = Duration::from_secs(5);
 const INTERVAL: Duration = Duration::from_millis(250);
 /// A counter whose name has one of these says that something was refused.
-const REFUSALS: [&str; 8] =
-    ["refused", "errors", "error_answers", "closed", "dropped", "turned_away", "limited", "timeouts"];
+const REFUSALS: [&str; 11] = [
+    "refused",
+    "errors",
+    "error_answers",
+    "closed",
+    "dropped",
+    "turned_away",
+    "limited",
+    "timeouts",
+    "floods",
+    "evicted",
+    "stalls",
+];
 
 /// Asks until [`Probe::end`].
 pub struct Probe {

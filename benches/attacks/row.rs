@@ -27,10 +27,29 @@ pub struct Row {
     pub heard: Heard,
     pub cost: Cost,
     pub probed: Probed,
-    /// What attackers were told.
-    pub seen: Seen,
+    /// What attackers were told; `None`: it could not be carried out.
+    pub seen: Option<Seen>,
     /// By how much counters rose.
     pub refusals: BTreeMap<String, u64>,
+}
+
+/// The end of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    Withstood,
+    Fell,
+    /// The machine is too busy for a verdict about delays.
+    Noisy,
+}
+
+impl Verdict {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Withstood => "withstood",
+            Self::Fell => "NOT WITHSTOOD",
+            Self::Noisy => "noisy",
+        }
+    }
 }
 
 /// Of the bystanders, in each act.
@@ -55,11 +74,25 @@ impl Row {
         }
     }
 
-    /// Why the attack was not withstood.
-    pub fn faults(&self) -> Vec<String> {
+    /// Whether the attack was withstood.
+    pub fn verdict(&self) -> Verdict {
+        match &*self.faults() {
+            [] if self.is_noisy() => Verdict::Noisy,
+            [] => Verdict::Withstood,
+            _ => Verdict::Fell,
+        }
+    }
+
+    /// Why it was not withstood.
+    fn faults(&self) -> Vec<String> {
         let (delays, mut faults) = (self.delays(), Vec::new());
-        if delays.attacked > P99_MAX && delays.quiet <= P99_MAX {
-            faults.push(format!("bystanders' p99 {:.0} ms", ms(delays.attacked)));
+        if self.seen.is_none() {
+            faults.push("it could not be carried out".into());
+        }
+        for (when, p99) in [("", delays.attacked), (" after it", delays.after)] {
+            if p99 > P99_MAX && !self.is_noisy() {
+                faults.push(format!("bystanders' p99{when} {:.0} ms", ms(p99)));
+            }
         }
         let Amounts { before, after, .. } = self.cost.resident;
         if after > before * LEFT_PERCENT / 100 + LEFT_BYTES {
@@ -80,7 +113,6 @@ impl Row {
         faults
     }
 
-    /// The machine is too busy for a verdict about delays.
     fn is_noisy(&self) -> bool {
         self.delays().quiet > P99_MAX
     }
@@ -114,7 +146,7 @@ impl Row {
             ms(during),
             ms(after),
         );
-        println!("    attackers: {}", list(&self.seen));
+        println!("    attackers: {}", self.seen.as_ref().map_or_else(|| "-".into(), list));
         println!("    counters: {}", list(&self.refusals));
         if !self.heard.complaints.is_empty() {
             println!("    bystanders: {}", list(&self.heard.complaints));
@@ -124,14 +156,13 @@ impl Row {
         }
         if self.is_noisy() {
             println!(
-                "    noisy: the quiet p99 is above {} ms by itself, so delays say nothing",
+                "    the quiet p99 is above {} ms by itself, so delays say nothing",
                 P99_MAX.as_millis()
             );
         }
-        match &*self.faults() {
-            [] => println!("    withstood"),
-            faults => println!("    NOT WITHSTOOD: {}", faults.join("; ")),
-        }
+        let faults = self.faults();
+        let separator = if faults.is_empty() { "" } else { ": " };
+        println!("    {}{separator}{}", self.verdict().name(), faults.join("; "));
     }
 
     /// The same for programs.
@@ -152,8 +183,7 @@ impl Row {
             "live": {"checks": self.probed.checks, "unanswered": self.probed.unanswered, "not_ready": self.probed.not_ready},
             "attackers": self.seen,
             "counters": self.refusals,
-            "noisy": self.is_noisy(),
-            "withstood": faults.is_empty(),
+            "verdict": self.verdict().name(),
             "faults": faults,
         })
     }
