@@ -37,13 +37,17 @@ fn the_busiest_rooms_are_listed_and_all_are_counted() {
     let server = support::app();
     let mut clients: Vec<_> = (0..CLIENTS).map(|_| Client::connect(server.address())).collect();
     for (index, client) in clients.iter_mut().enumerate() {
-        (0..ROOMS).for_each(|room| client.join(&format!("room-{index}-{room}"), "ann"));
+        for room in 0..ROOMS {
+            client.join(&format!("room-{index}-{room}"), "ann");
+        }
     }
     // The last ones by name are the busiest, so that nothing but users brings them to the top.
     let busy = ["room-9-8", "room-9-9"];
     for (user, rooms) in [("bob", &busy[..]), ("cat", &busy[1..])] {
         let mut client = Client::connect(server.address());
-        rooms.iter().for_each(|room| client.join(room, user));
+        for room in rooms {
+            client.join(room, user);
+        }
         clients.push(client);
     }
     let mut told = Value::Null;
