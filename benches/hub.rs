@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use distr_chat::chat::hub::{Effect, Settings};
-use distr_chat::chat::{Ask, BusEvent, Carrying, Hub, Member, Now};
+use distr_chat::chat::{Ask, BusEvent, Carrying, Hub, Member, Notice, Now};
 use distr_chat::wire::ClientNonce;
 use divan::{Bencher, black_box, counter::ItemsCount};
 
@@ -41,14 +41,19 @@ fn hub(now: Now, incarnation: u64, rooms: usize) -> Hub {
 /// Ends a turn, and confirms subscriptions as a bus does.
 fn finish(hub: &mut Hub, now: Now) {
     hub.finish_turn(now);
-    let mut subscribed = Vec::new();
+    let (mut subscribed, mut is_over) = (Vec::new(), true);
     while let Some(effect) = hub.poll_effect() {
         match effect {
             Effect::Subscribe(room) => subscribed.push(room),
+            Effect::Tell(reactor, Notice::Entered { frame, .. }) => {
+                hub.handle_answers_taken(reactor, frame.iter().map(bytes::Bytes::len).sum());
+                hub.handle_ask(MEMBER, Ask::Received, now);
+                is_over = false;
+            }
             effect => drop(black_box(effect)),
         }
     }
-    if !subscribed.is_empty() {
+    if !is_over || !subscribed.is_empty() {
         subscribed.into_iter().for_each(|room| hub.handle_bus(BusEvent::Subscribed(room), now));
         finish(hub, now);
     }

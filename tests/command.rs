@@ -193,7 +193,7 @@ fn a_balancer_logs_states_one_by_one_and_clients_by_the_second() {
     for line in [
         "INFO  distr_chat::lb::ear] lb-9: good is draining",
         "INFO  distr_chat::lb::ear] lb-9: good is no longer draining",
-        "WARN  distr_chat::lb::ear] lb-9: good is deaf: its backplane does not carry",
+        "WARN  distr_chat::lb::ear] lb-9: good is deaf: its backplane does not carry, or a thread of it hangs",
         "INFO  distr_chat::lb::ear] lb-9: good is no longer deaf",
         "WARN  distr_chat::lb::ear] lb-9: good is gone",
     ] {

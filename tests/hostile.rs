@@ -362,7 +362,7 @@ fn each_ping_is_answered_in_its_place_among_the_messages() {
 
 #[test]
 fn of_a_flood_of_pings_some_are_answered_and_the_latest() {
-    let app = app();
+    let app = start_app(&Options { rate: UNLIMITED, ..options("app-1") });
     let mut raw = Raw::open(app.address());
     let flood: Vec<_> = (0..5000_u16).flat_map(|number| raw::frame(0x89, &number.to_be_bytes())).collect();
     raw.write(&flood);

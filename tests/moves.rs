@@ -8,7 +8,7 @@ mod support;
 use std::net::SocketAddr;
 use std::process::Command;
 
-use loadgen::exposition::Counters;
+use loadgen::results::exposition::Counters;
 use serde_json::Value;
 use support::fleet::{Fleet, Kind};
 use support::load::{Load, Way};

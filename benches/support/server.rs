@@ -9,7 +9,7 @@ use distr_chat::app::bus::Bus;
 use distr_chat::app::clock;
 use distr_chat::app::redis::{Options, RedisBus};
 use distr_chat::chat::hub::{Effect, Settings};
-use distr_chat::chat::{Ask, Hub, Member, Notice};
+use distr_chat::chat::{Ask, Hub, Member, Notice, Now};
 use distr_chat::net::Poller;
 use distr_chat::wire::ClientNonce;
 
@@ -114,15 +114,19 @@ impl Server {
                 Effect::Publish(envelope) => self.bus.publish(envelope),
                 Effect::Subscribe(room) => self.bus.subscribe(&room),
                 Effect::Unsubscribe(room) => self.bus.unsubscribe(&room),
-                Effect::Tell(_, notice) => self.take(&notice),
+                Effect::Tell(_, notice) => self.take(&notice, now),
             }
         }
         self.more |= self.bus.flush(&self.poller, now.instant);
     }
 
-    fn take(&mut self, notice: &Notice) {
+    fn take(&mut self, notice: &Notice, now: Now) {
         match notice {
-            Notice::Entered { .. } => self.joined += 1,
+            Notice::Entered { frame, .. } => {
+                self.joined += 1;
+                self.hub.handle_answers_taken(0, frame.iter().map(bytes::Bytes::len).sum());
+                self.hub.handle_ask(MEMBER, Ask::Received, now);
+            }
             Notice::Reply { frame, .. } => {
                 assert!(
                     frame[..].windows(5).any(|word| word == b"\"ack\""),
@@ -137,7 +141,7 @@ impl Server {
                     heard_by.send(Heard { id, at: Instant::now() }).unwrap();
                 }
             }
-            Notice::Refused { .. } | Notice::Everyone { .. } => {}
+            Notice::Refused { .. } | Notice::RoomMade { .. } | Notice::Everyone { .. } => {}
         }
     }
 }

@@ -13,10 +13,10 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use std::{fs, io};
 
-use loadgen::assigner::Entrance;
-use loadgen::plan::Plan;
-use loadgen::run::{self, Options, Phase};
-use loadgen::url::Url;
+use loadgen::load::plan::Plan;
+use loadgen::runner::assigner::Entrance;
+use loadgen::runner::run::{self, Options, Phase};
+use loadgen::wire::url::Url;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

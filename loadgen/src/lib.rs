@@ -4,68 +4,30 @@
 //! comes from the server's crate, so that the two check each other.
 //!
 //! ```text
-//!  cli ─▶ run ─ phases ─▶ team ─ orders ─▶ worker: poll, mail, timers, sends ─▶ crowd: its clients ─▶ ledger, tally
-//!          │               │ ▲ news           ▲ answers                           └▶ client ─▶ socket: one connection
-//!          │               ▼ │             assigner ─ GET /assign ─▶ balancers
-//!          │              process: the same team in another process, over a pipe
+//!  cli ─▶ runner::run ─ phases ─▶ worker_pool ─ orders ─▶ worker: poll, mail, timers ─▶ fleet: its clients ─▶ ledger, stats
+//!          │                       │ ▲ news               ▲ answers                    └▶ client ─▶ socket: one connection
+//!          │                       ▼ │                 assigner ─ GET /assign ─▶ balancers
+//!          │                      process ═ pipe ═ worker_process: a worker_pool in another process
 //!          └─▶ observer ─ GET /metrics ─▶ servers
 //! ```
-//! Pure, without sockets and clocks: [`plan`], [`layout`], [`schedule`], [`script`], [`share`], [`mischief`],
-//! [`sources`], [`text`], [`client_message`], [`server_message`], [`ledger`], [`account`], [`latency`], [`storm`],
-//! [`tally`], [`film`], [`backoff`], [`url`], [`http`], [`refusal`], [`rotation`], [`handshake`], [`report`], [`chart`], [`plot`],
-//! [`page`], [`exposition`], [`usage`], [`frames`], [`recall`].
+//! Layers, of which each may import only those above it:
+//!
+//! - [`wire`]: protocol, handshake and HTTP as bytes and values (pure)
+//! - [`load`]: what is to be done, fixed from the seed (pure)
+//! - [`measure`]: ledger, latencies, counters (pure)
+//! - [`clients`]: connections, and what clients do with them
+//! - [`results`]: report, page and plots (pure)
+//! - [`runner`]: threads and processes
+//! - [`cli`]: flags, scenario files, screen
 //!
 //! All workers know the whole plan, so they need not talk to each other: which client says message 17, to which room,
 //! and when, follows from the plan in each of them. What one counts is added to what others count, and only what was
 //! lost has to wait for the end ([`account`]).
 
-pub mod account;
-pub mod assigner;
-pub mod backoff;
-pub mod capacity;
-pub mod chart;
 pub mod cli;
-pub mod client;
-pub mod client_message;
-pub mod clock;
-pub mod crowd;
-pub mod dialect;
-pub mod exposition;
-pub mod film;
-pub mod flags;
-pub mod frames;
-pub mod handshake;
-pub mod http;
-pub mod latency;
-pub mod layout;
-pub mod ledger;
-pub mod mail;
-pub mod mischief;
-pub mod number;
-pub mod observer;
-pub mod outcome;
-pub mod page;
-pub mod plan;
-pub mod plot;
-pub mod process;
-pub mod progress;
-pub mod recall;
-pub mod refusal;
-pub mod report;
-pub mod rotation;
-pub mod run;
-pub mod scenario;
-pub mod schedule;
-pub mod screen;
-pub mod script;
-pub mod server_message;
-pub mod share;
-pub mod socket;
-pub mod sources;
-pub mod storm;
-pub mod tally;
-pub mod team;
-pub mod text;
-pub mod url;
-pub mod usage;
-pub mod worker;
+pub mod clients;
+pub mod load;
+pub mod measure;
+pub mod results;
+pub mod runner;
+pub mod wire;

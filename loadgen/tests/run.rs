@@ -10,12 +10,12 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Duration;
 
-use loadgen::assigner::Entrance;
-use loadgen::dialect::Dialect;
-use loadgen::plan::{Mischief, Plan};
-use loadgen::report::Report;
-use loadgen::run::{Failure, Options, Patience, Phase, Processes, run};
-use loadgen::url::Url;
+use loadgen::load::plan::{Faults, Plan};
+use loadgen::results::report::Report;
+use loadgen::runner::assigner::Entrance;
+use loadgen::runner::run::{Failure, Options, Patience, Phase, Processes, run};
+use loadgen::wire::protocol::Protocol;
+use loadgen::wire::url::Url;
 use support::{Server, Slip};
 
 /// 3 clients in one room say 20 messages in 0.2 s.
@@ -201,7 +201,7 @@ fn a_process_that_is_no_worker_is_an_error() {
 fn clients_that_drop_their_connections_and_read_slowly_have_everything() {
     let server = Server::start(Slip::None);
     let mut options = options(direct(&[&server.url]));
-    let mischief = Mischief { churn: 1.0, slow: 0.5, storm: 0.5, storm_at: Duration::from_millis(300) };
+    let mischief = Faults { churn: 1.0, slow: 0.5, storm: 0.5, storm_at: Duration::from_millis(300) };
     let duration = Duration::from_secs(1);
     options.plan = Plan { clients: 10, ramp: Some(100), duration, mischief, ..options.plan };
     let report = run_to_end(&options).unwrap();
@@ -215,7 +215,7 @@ fn a_server_of_another_protocol_is_spoken_to_in_templates() {
     let url = support::start_echo();
     let mut options = options(direct(&[&url]));
     let send = "say {room} {user} <{text}>".parse().unwrap();
-    options.plan.dialect = Dialect::Foreign { join: Some("in {room}".parse().unwrap()), send };
+    options.plan.dialect = Protocol::Foreign { join: Some("in {room}".parse().unwrap()), send };
     // It echoes, so that each client is alone with itself.
     options.plan.rooms = 3;
     let report = run_to_end(&options).unwrap();

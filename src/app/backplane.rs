@@ -5,10 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::balance::rebalance;
-use crate::chat::hub::{Effect, Hub};
+use crate::chat::hub::{Effect, Hub, Refused};
+use crate::chat::limits::PEERS_MAX;
 use crate::chat::{Member, Now};
 use crate::net::mailbox::{Mailbox, Post, Undelivered};
 use crate::net::poller::Poller;
+use crate::serve::loops::Stage;
 use crate::serve::stopwatch::Stopwatch;
 use crate::wire::Response;
 
@@ -26,6 +28,8 @@ const BATCHES_PER_TURN: usize = 64;
 const STATUS_AGE_MAX: Duration = Duration::from_millis(200);
 /// How often what the lanes count is made known.
 const COUNT_INTERVAL: Duration = Duration::from_millis(250);
+/// One line in the log for all words of other servers that are refused in this time.
+const WARN_INTERVAL: Duration = Duration::from_secs(10);
 /// A server that ends waits for so long until others hold its rooms.
 const HANDOVER_MAX: Duration = Duration::from_secs(2);
 /// How soon a mailbox or bus that was full is tried again.
@@ -43,6 +47,8 @@ pub struct Backplane<B> {
     /// The last answer to `/status`, and when it was made.
     status: Option<(Instant, Response)>,
     counted: Instant,
+    /// When words of other servers were last said to be refused.
+    warned: Option<Instant>,
     compared: Instant,
     pulse: Pulse,
     watch: Stopwatch,
@@ -102,7 +108,10 @@ impl<B: Bus> Backplane<B> {
         let Ways { asked, outlets, pulse } = ways;
         let (counted, compared) = (node.started, node.started);
         let (pace, status) = (Pace::Again, None);
-        let (watch, seconds) = (Stopwatch::start(Instant::now()), node.metrics.hub_turn_seconds());
+        let (watch, seconds) = (
+            Stopwatch::start(Instant::now(), node.serving.loops.add(format!("{}/hub", node.options.name))),
+            node.metrics.hub_turn_seconds(),
+        );
         Self {
             node,
             poller,
@@ -113,6 +122,7 @@ impl<B: Bus> Backplane<B> {
             pace,
             status,
             counted,
+            warned: None,
             compared,
             pulse,
             watch,
@@ -153,22 +163,38 @@ impl<B: Bus> Backplane<B> {
         self.take_in(now);
         self.hub.handle_timeout(now);
         self.hub.finish_turn(now);
-        self.watch.lap(&self.seconds.finish);
+        self.watch.lap(&self.seconds.finish, Stage::CarryOut);
         self.carry_out();
-        self.watch.lap(&self.seconds.carry_out);
+        self.watch.lap(&self.seconds.carry_out, Stage::HandOn);
         self.hand_on(now);
         self.compare_loads(now);
         let is_ready = self.bus.is_ready();
         if self.node.is_ready.swap(is_ready, Ordering::Relaxed) != is_ready {
             self.pulse.changed();
         }
-        self.node.metrics.add(self.hub.take_counts(), self.hub.rooms().len());
+        let counts = self.hub.take_counts();
+        self.node.metrics.add(counts, self.hub.rooms().len());
+        self.warn_of_refused(counts.refused, now);
         if now.instant >= self.counted + COUNT_INTERVAL {
             self.counted = now.instant;
             self.node.lanes.set(self.bus.lanes(), self.bus.totals());
         }
-        let end = self.watch.lap(&self.seconds.hand_on);
+        let end = self.watch.lap(&self.seconds.hand_on, Stage::Wait);
         self.node.serving.turned(end.duration_since(now.instant));
+    }
+
+    /// Somebody on the bus says what no server of this release says.
+    fn warn_of_refused(&mut self, refused: Refused, now: Now) {
+        if refused == Refused::default() || self.warned.is_some_and(|at| now.instant < at + WARN_INTERVAL) {
+            return;
+        }
+        self.warned = Some(now.instant);
+        let (name, limit) = (&self.node.options.name, PEERS_MAX);
+        log::warn!(
+            "{name}: words of other servers are refused ({refused:?} in this turn): at most {limit} servers are met, \
+             and no stream jumps further than its server can have said. See distr_bus_words_refused_total, and who \
+             else uses these Redis nodes"
+        );
     }
 
     /// Has the reactors move clients, each by its part, where this server has clearly more than others.
@@ -202,7 +228,7 @@ impl<B: Bus> Backplane<B> {
         self.poller
             .wait(Some(timeout))
             .expect("epoll_wait fails only for arguments that are never wrong here");
-        clock::at(self.watch.lap(&self.seconds.wait))
+        clock::at(self.watch.lap(&self.seconds.wait, Stage::Asks))
     }
 
     /// Nothing is taken in while a reactor does not take what it led to before.
@@ -217,14 +243,15 @@ impl<B: Bus> Backplane<B> {
             for mail in batch {
                 match mail {
                     ToHub::Ask(member, ask) => hub.handle_ask(member, ask, now),
+                    ToHub::AnswersTaken { reactor, bytes } => hub.handle_answers_taken(reactor, bytes),
                     ToHub::Status(member) => statuses.push(member),
                 }
             }
         });
-        watch.lap(&seconds.asks);
+        watch.lap(&seconds.asks, Stage::Hear);
         let mut handle = |event| hub.handle_bus(event, now);
         let more_envelopes = bus.poll(poller, now.instant, BATCHES_PER_TURN, &mut handle);
-        watch.lap(&seconds.hear);
+        watch.lap(&seconds.hear, Stage::Finish);
         if more_asks || more_envelopes {
             self.pace = Pace::Again;
         }

@@ -5,9 +5,8 @@ use std::io;
 use std::iter;
 use std::net::UdpSocket;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
@@ -148,7 +147,7 @@ impl Beat {
 
     fn send(&mut self, is_leaving: bool) {
         self.number += 1;
-        let options = &self.node.options;
+        let (options, now) = (&self.node.options, Instant::now());
         let connections = self.node.serving.websockets();
         let datagram = Heartbeat {
             name: options.name.clone(),
@@ -158,10 +157,10 @@ impl Beat {
             url: options.public_url.clone(),
             connections,
             capacity: options.limits.connections_max,
-            loop_lag_us: self.node.serving.take_longest_turn().as_micros().try_into().unwrap_or(u32::MAX),
+            loop_lag_us: self.node.serving.take_lag(now).as_micros().try_into().unwrap_or(u32::MAX),
             accepted: self.accepted.clone(),
             draining: is_leaving || self.node.is_draining(),
-            deaf: !self.node.is_ready.load(Ordering::Relaxed),
+            deaf: !self.node.is_ready(now),
             full: connections >= options.limits.connections_max,
         }
         .encode(options.cluster_key.as_ref());

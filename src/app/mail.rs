@@ -17,6 +17,13 @@ pub const NOTICES_HELD_MAX: usize = 65_536;
 pub enum ToHub {
     /// A client wants something.
     Ask(Member, Ask),
+    /// A reactor has taken answers to joins from its mailbox, of so many bytes.
+    AnswersTaken {
+        /// Which.
+        reactor: usize,
+        /// Their bytes together.
+        bytes: usize,
+    },
     /// A request for `/status` waits for its answer.
     Status(Member),
 }

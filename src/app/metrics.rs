@@ -6,7 +6,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::chat::hub::Counts;
+use crate::chat::hub::{Counts, Refused};
 use crate::serve::stopwatch::Seconds;
 use crate::wire::TicketError;
 use crate::wire::client_message::ErrorCode;
@@ -24,6 +24,7 @@ pub struct Metrics {
     repaired: Counter,
     stale: Counter,
     dropped: Counter,
+    words_refused: Family<Rule, Counter>,
     hub_turns: Counter,
     hub_turn_seconds: Family<Phase, Seconds>,
     rooms: Gauge,
@@ -79,6 +80,9 @@ impl Metrics {
         registry.register("chat_repaired", "messages sent to servers that missed them", m.repaired.clone());
         registry.register("bus_stale", "envelopes of servers that are taken to be gone", m.stale.clone());
         registry.register("bus_dropped", "envelopes dropped because a queue was full", m.dropped.clone());
+        let help = "words of other servers that are beyond a limit, by the rule";
+        registry.register("bus_words_refused", help, m.words_refused.clone());
+        m.add_refused(Refused::default());
         registry.register("hub_turns", "turns of the backplane thread", m.hub_turns.clone());
         let help = "what the backplane thread's time goes to, by phase of its turns";
         registry.register_with_unit("hub_turn", help, Unit::Seconds, m.hub_turn_seconds.clone());
@@ -127,8 +131,20 @@ impl Metrics {
         for (code, count) in refused.into_iter().filter(|(_, count)| *count > 0) {
             self.errors(code).inc_by(count);
         }
+        if counts.refused != Refused::default() {
+            self.add_refused(counts.refused);
+        }
         self.hub_turns.inc();
         self.rooms.set(rooms as i64);
+    }
+
+    fn add_refused(&self, refused: Refused) {
+        let Refused { peers, jumps, lists, rooms, questions } = refused;
+        for (rule, count) in
+            [("peer", peers), ("jump", jumps), ("list", lists), ("room", rooms), ("question", questions)]
+        {
+            self.words_refused.get_or_create(&Rule { rule }).inc_by(count);
+        }
     }
 
     /// A client was told to move.

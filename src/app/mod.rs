@@ -34,6 +34,7 @@ use prometheus_client::registry::Registry;
 use crate::chat::Limits;
 use crate::chat::hub::{Hub, Settings};
 use crate::net::{Poller, mailbox::mailbox};
+use crate::serve::work::WorkRate;
 use crate::serve::{self, ProcessMetrics, Server};
 use crate::wire;
 
@@ -75,6 +76,7 @@ impl App {
             frames_burst: options.rate.burst,
             ..wire::Limits::default()
         };
+        options.limits.work = WorkRate::beside_messages(options.rate.per_second, options.rate.burst);
         // The port may be chosen by the kernel, and the public URL names it.
         options.listen = Server::reserve(options.listen)?;
         if options.public_url.is_empty() {

@@ -91,6 +91,12 @@ impl Node {
         self.is_draining.load(Ordering::Relaxed)
     }
 
+    /// Whether clients can be served: the backplane carries, and no thread hangs.
+    pub fn is_ready(&self, now: Instant) -> bool {
+        self.is_ready.load(Ordering::Relaxed)
+            && self.serving.loops.stuck(self.options.limits.stall_max, now).is_none()
+    }
+
     /// What the other servers may compare with their own: clients that stay; `None`: it takes no more.
     pub fn load(&self) -> Option<u32> {
         let moving: u32 = self.moving.iter().map(|moving| moving.load(Ordering::Relaxed)).sum();

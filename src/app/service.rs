@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use bytes::Bytes;
 use serde::Serialize;
 
 use crate::chat::session::{Outcome, Place, Stay};
@@ -36,6 +37,8 @@ pub struct ChatService {
     noticed: Mailbox<Vec<ToReactor>>,
     pulse: Pulse,
     departures: Departures,
+    /// Bytes of answers to joins that this turn took from the mailbox.
+    answers_taken: usize,
     /// What the request that is being answered says of its way.
     forwarded: Vec<String>,
 }
@@ -58,6 +61,7 @@ impl ChatService {
             noticed,
             pulse,
             departures: Departures::default(),
+            answers_taken: 0,
             forwarded: Vec::new(),
         }
     }
@@ -72,7 +76,8 @@ impl ChatService {
 
     fn leave(&mut self, id: Key, Stay { place, ask }: Stay, clients: &mut Clients<Session>) {
         self.ask(id, ask);
-        if let Some(moved) = self.members.remove(place.room, place.index)
+        if let Some(place) = place
+            && let Some(moved) = self.members.remove(place.room, place.index)
             && let Some(session) = clients.session(moved)
         {
             session.handle_moved(place);
@@ -90,14 +95,23 @@ impl ChatService {
             Notice::Reply { connection, frame } => clients.send(Key::from_bits(connection), &frame),
             Notice::Entered { connection, visit, room, name, user, frame } => {
                 let (id, members) = (Key::from_bits(connection), &mut self.members);
+                let bytes = frame.iter().map(Bytes::len).sum();
+                self.answers_taken += bytes;
                 let has_entered = clients.session(id).is_some_and(|session| {
                     let place = || Place { room, index: members.add(room, id) };
-                    session.handle_entered(visit, Arc::clone(&name), place)
+                    session.handle_entered(visit, Arc::clone(&name), bytes, place)
                 });
                 if has_entered {
                     clients.send_answer(id, &frame);
+                    clients.note_when_sent(id);
                 } else {
                     self.ask(id, Ask::Leave { room: name, user });
+                    self.ask(id, Ask::Received);
+                }
+            }
+            Notice::RoomMade { connection } => {
+                if let Some(session) = clients.session(Key::from_bits(connection)) {
+                    session.handle_room_made();
                 }
             }
             Notice::Refused { connection, visit, frame } => {
@@ -222,12 +236,15 @@ impl Service for ChatService {
                 return Answer::Later;
             }
             "/metrics" => metrics::respond(&self.node.registry),
-            "/live" => Response::ok("text/plain", "live\n"),
+            "/live" => metrics::respond_live(&self.node.serving.loops, &self.node.options.limits),
             "/ready" if self.node.is_draining() => {
                 Response::error(Status::UNAVAILABLE, "draining", "this server is leaving")
             }
-            "/ready" if self.node.is_ready.load(Ordering::Relaxed) => Response::ok("text/plain", "ready\n"),
-            "/ready" => Response::error(Status::UNAVAILABLE, "not_ready", "the backplane does not carry"),
+            "/ready" if !self.node.is_ready.load(Ordering::Relaxed) => {
+                Response::error(Status::UNAVAILABLE, "not_ready", "the backplane does not carry")
+            }
+            "/ready" => metrics::respond_stuck(&self.node.serving.loops, &self.node.options.limits)
+                .unwrap_or_else(|| Response::ok("text/plain", "ready\n")),
             _ => assets::respond(Page::Server, request).unwrap_or_else(Response::not_found),
         })
     }
@@ -265,7 +282,7 @@ impl Service for ChatService {
             }
             Outcome::Leave { reply, stay } => {
                 clients.send(id, &reply);
-                stay.into_iter().for_each(|stay| self.leave(id, stay, clients));
+                self.leave(id, stay, clients);
             }
             Outcome::Ignore => {}
             Outcome::Close(reason, detail) => clients.close(id, reason, detail),
@@ -277,7 +294,13 @@ impl Service for ChatService {
             self.departures.note_gone(id);
         }
         session.handle_gone().for_each(|stay| self.leave(id, stay, clients));
+        // An answer may be under way that nobody takes.
+        self.ask(id, Ask::Received);
         self.pulse.closed();
+    }
+
+    fn handle_sent(&mut self, id: Key) {
+        self.ask(id, Ask::Received);
     }
 
     fn handle_turn(&mut self, clients: &mut Clients<Session>, now: Instant) -> Pace {
@@ -292,6 +315,10 @@ impl Service for ChatService {
                 }
             }
         }
+        if self.answers_taken > 0 {
+            let bytes = std::mem::take(&mut self.answers_taken);
+            self.held.push(ToHub::AnswersTaken { reactor: self.reactor, bytes });
+        }
         self.depart(clients, now);
         self.post();
         let retry = (!self.held.is_empty()).then(|| now + RETRY);
@@ -304,6 +331,10 @@ impl Service for ChatService {
 
     fn check(&self, session: &Session, now: Instant) -> Option<CloseReason> {
         session.is_idle(now).then_some(CloseReason::Idle)
+    }
+
+    fn is_established(&self, session: &Session) -> bool {
+        session.is_in_a_room()
     }
 
     fn is_congested(&self) -> bool {

@@ -1,7 +1,6 @@
 //! `GET /status` of an application server. The shape is docs/status.json's.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use serde::Serialize;
 
@@ -94,7 +93,7 @@ struct Reactor {
 /// The answer, as the backplane thread sees the server.
 pub fn respond(node: &Node, hub: &Hub, bus: &impl Bus, now: Now) -> Response {
     let options = &node.options;
-    let ready = node.is_ready.load(Ordering::Relaxed);
+    let ready = node.is_ready(now.instant);
     let peers = hub.peers().by_name().into_iter().map(|(name, up)| Peer { name, up }).collect();
     let lanes = bus.lanes().into_iter().map(Lane::from).collect();
     let mut rooms: Vec<_> = hub

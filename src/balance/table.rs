@@ -99,7 +99,7 @@ pub enum Turn {
     Restarted,
     /// It leaves, or no more.
     Drains(bool),
-    /// The bus does not carry for it, or does again.
+    /// The bus does not carry for it or a thread of it hangs, or no more.
     Deaf(bool),
 }
 
@@ -123,7 +123,9 @@ impl fmt::Display for Change {
             Turn::Restarted => write!(f, "{name} has restarted"),
             Turn::Drains(true) => write!(f, "{name} is draining"),
             Turn::Drains(false) => write!(f, "{name} is no longer draining"),
-            Turn::Deaf(true) => write!(f, "{name} is deaf: its backplane does not carry"),
+            Turn::Deaf(true) => {
+                write!(f, "{name} is deaf: its backplane does not carry, or a thread of it hangs")
+            }
             Turn::Deaf(false) => write!(f, "{name} is no longer deaf"),
         }
     }

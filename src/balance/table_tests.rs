@@ -153,7 +153,7 @@ fn draining_and_deafness_are_turns_of_their_own() {
         let changes = table.handle_heartbeat(heartbeat, HOME, now).unwrap();
         texts.extend(changes.iter().map(|change| (change.to_string(), change.is_bad())));
     }
-    let deaf = "a is deaf: its backplane does not carry";
+    let deaf = "a is deaf: its backplane does not carry, or a thread of it hangs";
     let expected = [
         ("a is up", false),
         ("a is draining", false),

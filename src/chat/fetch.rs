@@ -54,6 +54,11 @@ impl Fetch {
         self.waiting.is_some()
     }
 
+    /// Whether nobody waits for it.
+    pub fn is_unwanted(&self) -> bool {
+        self.waiting.as_ref().is_none_or(VecDeque::is_empty)
+    }
+
     /// Keeps what a client asks. Given back when too many wait.
     pub fn push(&mut self, member: Member, ask: Ask, limits: &Limits) -> Result<(), Ask> {
         match &mut self.waiting {
@@ -61,6 +66,19 @@ impl Fetch {
             _ => return Err(ask),
         }
         Ok(())
+    }
+
+    /// A join is wanted no longer, and is forgotten if it waits and nothing was said behind it.
+    pub fn withdraw(&mut self, member: Member, visit: u32) {
+        let Some(waiting) = &mut self.waiting else { return };
+        let is_it = |(by, ask): &(Member, Ask)| {
+            *by == member && matches!(ask, Ask::Join { visit: own, .. } if *own == visit)
+        };
+        let Some(index) = waiting.iter().position(is_it) else { return };
+        let mut behind = waiting.range(index + 1..).filter(|(by, _)| *by == member);
+        if behind.next().is_none_or(|(_, ask)| matches!(ask, Ask::Join { .. })) {
+            waiting.remove(index);
+        }
     }
 
     /// From now on clients do not wait: what they asked so far.

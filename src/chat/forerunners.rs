@@ -56,6 +56,14 @@ impl Forerunners {
         self.waiting.iter_mut().find(|forerunner| forerunner.member == member)
     }
 
+    /// A join is wanted no longer, and is forgotten if it waits and nothing was said behind it.
+    pub fn withdraw(&mut self, member: Member, visit: u32) {
+        self.waiting.retain(|forerunner| {
+            let is_it = matches!(forerunner.asks[..], [Ask::Join { visit: own, .. }] if own == visit);
+            forerunner.member != member || !is_it
+        });
+    }
+
     /// Whether the question has to go out, for the first time for some, or once more.
     pub fn have_to_ask(&self, now: Instant) -> bool {
         match &self.question {

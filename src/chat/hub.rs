@@ -4,20 +4,24 @@
 //! Pure. In a turn the shell calls [`Hub::handle_ask`], [`Hub::handle_bus`], [`Hub::handle_bus_state`] and
 //! [`Hub::handle_timeout`] in any order, then [`Hub::finish_turn`] once, then [`Hub::poll_effect`] until it has none.
 //!
-//! What clients want is in `asks`, who comes from another server and is ahead of this one in `arrivals`, what other
+//! What clients want is in `asks`, how they come in in `joins`, who comes from another server and is ahead of this one in `arrivals`, what other
 //! servers say in `words`, what time brings in `rounds`, what is missing in `repair`, whether this server is alone in
 //! `standing`, how it leaves in `handover`.
 
 mod arrivals;
 mod asks;
 mod handover;
+mod joins;
 mod repair;
+mod rooms;
 mod rounds;
 mod standing;
+mod sweeps;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::mem;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -27,12 +31,16 @@ use hashbrown::HashMap;
 use slab::Slab;
 use smallvec::SmallVec;
 
+use self::rooms::Paces;
+use self::sweeps::{Sweep, Task};
 use super::bus::{BusEvent, Carrying};
-use super::fetch::Fetch;
+use super::encoded::message_frame;
+use super::join_queue::JoinQueue;
 use super::limits::{ENVELOPE_BYTES_SOFT, Limits};
 use super::mutants::{Mutant, is_on};
 use super::peers::Peers;
-use super::room::{Heard, Room, message_frame};
+use super::rate::Bucket;
+use super::room::{Heard, Room};
 use super::{Ask, Member, Message, Notice, Now, RoomId};
 use crate::wire::client_message::ErrorCode;
 use crate::wire::envelope::{Position, RoomDigest, Word};
@@ -99,6 +107,23 @@ pub struct Counts {
     pub overloaded: u64,
     /// Sends behind a join that was refused.
     pub not_joined: u64,
+    /// What other servers said that is not believed, or is more than is taken of it.
+    pub refused: Refused,
+}
+
+/// Words of other servers that are beyond a limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Refused {
+    /// Signs of life of servers beyond [`super::limits::PEERS_MAX`].
+    pub peers: u64,
+    /// Numbers that a stream cannot have come to.
+    pub jumps: u64,
+    /// Lists that are longer than any server says, or out of order.
+    pub lists: u64,
+    /// Rooms that others want to be held, beyond [`super::limits::HOLDS_PER_SECOND`] or the most of rooms: they ask others.
+    pub rooms: u64,
+    /// Questions beyond [`super::limits::REPAIR_BYTES_PER_TURN`]: they come again.
+    pub questions: u64,
 }
 
 /// Whether the bus carries.
@@ -128,6 +153,10 @@ enum Standing {
 pub struct Hub {
     settings: Settings,
     rooms: Slab<Room>,
+    joins: JoinQueue,
+    /// Rooms whose history is kept encoded; it may name some twice, or that are gone.
+    encoded: VecDeque<RoomId>,
+    encoded_bytes: usize,
     by_name: HashMap<Arc<str>, RoomId, FixedState>,
     peers: Peers,
     agenda: BTreeSet<(Instant, RoomId)>,
@@ -135,6 +164,7 @@ pub struct Hub {
     empty: BTreeSet<(Instant, RoomId)>,
     started: Instant,
     alive_due: Instant,
+    beat_answers: Bucket,
     /// When it began to run, or ran again after it had stood still.
     resumed: Instant,
     bus: BusState,
@@ -146,10 +176,10 @@ pub struct Hub {
     /// When rooms are handed over next; `None`: the server stays.
     handover_due: Option<Instant>,
     /// Rooms whose subscription was confirmed, to be asked for.
-    fresh: Vec<RoomId>,
+    fresh: VecDeque<RoomId>,
     /// Rooms to be asked for because something may have been missed, whether those who have them are to tell their users
     /// too, and when the next are asked for.
-    sync: VecDeque<RoomId>,
+    sync: Range<usize>,
     sync_greets: bool,
     sync_due: Option<Instant>,
     /// Rooms for which members wait that have seen more of them, and of which something was heard since they were looked at.
@@ -161,11 +191,22 @@ pub struct Hub {
     /// Bytes that all rings hold.
     ring_bytes: usize,
     rooms_made: u32,
+    paces: Paces,
+    /// New rooms that the bus does not hear yet, in the order of their turns.
+    unheard: VecDeque<RoomId>,
+    /// Rooms that go when it is their turn.
+    ending: VecDeque<RoomId>,
+    /// What has to be done in every room.
+    sweeps: VecDeque<Sweep>,
+    /// Rooms in which that was done in this turn.
+    swept: usize,
     presence_version: u64,
     dirty: Vec<RoomId>,
     /// Rooms that owe a [`Word::Have`].
     owing: Vec<RoomId>,
     digests: Vec<RoomDigest>,
+    /// Bytes of messages that were sent in this turn to servers that miss them.
+    repair_bytes: usize,
     effects: VecDeque<Effect>,
     counts: Counts,
     scratch: Vec<u8>,
@@ -176,20 +217,24 @@ impl Hub {
     pub fn new(settings: Settings, now: Instant) -> Self {
         Self {
             rooms: Slab::new(),
+            joins: JoinQueue::new(settings.reactors, settings.seed),
+            encoded: VecDeque::new(),
+            encoded_bytes: 0,
             by_name: HashMap::with_hasher(FixedState::with_seed(settings.seed)),
             peers: Peers::default(),
             agenda: BTreeSet::new(),
             empty: BTreeSet::new(),
             started: now,
             alive_due: now,
+            beat_answers: Bucket::new(words::BEAT_ANSWERS, now),
             resumed: now,
             bus: BusState::Pausing { until: now + settings.limits.bus_start },
             standing: Standing::Among,
             majority_since: None,
             has_told_degraded: false,
             handover_due: None,
-            fresh: Vec::new(),
-            sync: VecDeque::new(),
+            fresh: VecDeque::new(),
+            sync: 0..0,
             sync_greets: false,
             sync_due: None,
             behind: BTreeSet::new(),
@@ -197,10 +242,16 @@ impl Hub {
             load: Some(0),
             ring_bytes: 0,
             rooms_made: 0,
+            paces: Paces::new(now),
+            unheard: VecDeque::new(),
+            ending: VecDeque::new(),
+            sweeps: VecDeque::new(),
+            swept: 0,
             presence_version: 0,
             dirty: Vec::new(),
             owing: Vec::new(),
             digests: Vec::new(),
+            repair_bytes: 0,
             effects: VecDeque::new(),
             counts: Counts::default(),
             scratch: Vec::new(),
@@ -211,6 +262,11 @@ impl Hub {
     /// What a client of a reactor wants.
     pub fn handle_ask(&mut self, member: Member, ask: Ask, now: Now) {
         self.carry_out(member, ask, now);
+    }
+
+    /// A reactor has taken answers to joins from its mailbox, of so many bytes together.
+    pub fn handle_answers_taken(&mut self, reactor: usize, bytes: usize) {
+        self.joins.note_mail_taken(reactor, bytes);
     }
 
     /// How many clients the server has; `None`: it takes no more, since it leaves.
@@ -229,7 +285,7 @@ impl Hub {
                 let Some(&id) = self.by_name.get(&room) else { return };
                 if let Some(fetch) = &mut self.room_mut(id).fetch {
                     fetch.note_subscribed();
-                    self.fresh.push(id);
+                    self.fresh.push_back(id);
                 }
             }
             BusEvent::Lost if is_on(Mutant::NoSyncOnLost) => {}
@@ -248,20 +304,13 @@ impl Hub {
             (BusState::Pausing { until }, false) if now.instant < until => {}
             (BusState::Carries { .. }, false) => {
                 self.bus = BusState::Pausing { until: now.instant + self.limits().bus_pause };
-                let limits = Arc::clone(&self.settings.limits);
-                for id in self.ids() {
-                    if let Some(fetch) = &mut self.room_mut(id).fetch {
-                        fetch.pause(now.instant, &limits);
-                        self.reschedule(id);
-                    }
-                }
+                self.sweep(Task::PauseFetch, now);
             }
             (_, true) => {
                 self.bus = BusState::Carries { since: now.instant };
                 self.alive_due = now.instant;
-                let is_asked_for =
-                    |id: &RoomId| self.room(*id).fetch.as_deref().is_some_and(Fetch::is_subscribed);
-                self.fresh = self.ids().filter(is_asked_for).collect();
+                self.fresh.clear();
+                self.sweep(Task::FetchAnew, now);
                 self.sync_all(true, now);
             }
             (BusState::Pausing { .. }, false) => self.bus = BusState::Broken,
@@ -276,11 +325,15 @@ impl Hub {
 
     /// Hands on what the turn gathered: one notice per room and reactor, one envelope per room.
     pub fn finish_turn(&mut self, now: Now) {
+        self.repair_bytes = 0;
+        self.make_rooms_heard(now);
         self.ask_for_rooms(now);
         self.let_forerunners_in(now);
+        self.answer_joins(now);
         let mut dirty = mem::take(&mut self.dirty);
         for id in dirty.drain(..) {
-            self.room_mut(id).is_dirty = false;
+            let Some(room) = self.rooms.get_mut(id.0 as usize) else { continue };
+            room.is_dirty = false;
             self.hand_on(id, now);
         }
         self.dirty = dirty;
@@ -303,7 +356,9 @@ impl Hub {
             _ => None,
         };
         let suspected = self.peers.suspect_due(self.limits());
-        [agenda, self.sync_due, settled, suspected, self.handover_due]
+        let joins = self.joins.is_due().then_some(self.started);
+        let sweeps = self.sweeps.front().map(|_| self.started);
+        [agenda, joins, sweeps, self.rooms_due(), self.sync_due, settled, suspected, self.handover_due]
             .into_iter()
             .flatten()
             .fold(self.alive_due, Instant::min)
@@ -334,8 +389,8 @@ impl Hub {
         &self.peers
     }
 
-    fn ids(&self) -> impl Iterator<Item = RoomId> + use<> {
-        self.rooms.iter().map(|(id, _)| RoomId(id as u32)).collect::<Vec<_>>().into_iter()
+    fn ids(&self) -> impl Iterator<Item = RoomId> {
+        self.rooms.iter().map(|(id, _)| RoomId(id as u32))
     }
 
     fn room(&self, id: RoomId) -> &Room {

@@ -7,6 +7,33 @@ use std::time::Duration;
 
 /// Rooms that one server holds.
 pub const ROOMS_MAX: usize = 100_000;
+/// New rooms that are made known to the bus and to other servers, a second. Each costs three subscriptions, a question
+/// to each other server and its answer.
+pub const ROOMS_MADE_PER_SECOND: u32 = 2000;
+/// And at once.
+pub const ROOMS_MADE_BURST: u32 = 4000;
+/// New rooms that wait for that: some five seconds. Beyond it joins are refused as `overloaded`.
+pub const ROOMS_QUEUED_MAX: usize = 10_000;
+/// Rooms that a server takes to hold for others, a second. One that leaves has two seconds to hand all of its rooms over.
+pub const HOLDS_PER_SECOND: u32 = 10_000;
+/// And at once.
+pub const HOLDS_BURST: u32 = 50_000;
+/// Rooms that are dropped, a second: all other servers that have them are told.
+pub const ROOMS_DROPPED_PER_SECOND: u32 = 2000;
+/// And at once.
+pub const ROOMS_DROPPED_BURST: u32 = 500;
+/// Rooms without members that are looked at for one that may go at once, when there are [`ROOMS_MAX`].
+pub const EMPTY_ROOMS_LOOKED_AT: usize = 64;
+/// New rooms that a client may ask for, a second; beyond it its joins are refused as `rate_limited`.
+pub const CLIENT_ROOMS_PER_SECOND: u32 = 1;
+/// And at once: as many as it may be in, twice.
+pub const CLIENT_ROOMS_BURST: u32 = 64;
+/// Rooms in which a turn does what has to be done in all: some milliseconds.
+pub const SWEPT_ROOMS_PER_TURN: usize = 1000;
+/// Rooms of which a turn does what is due.
+pub const ROOMS_DUE_PER_TURN: usize = 2000;
+/// New rooms that others are asked for in a turn.
+pub const FRESH_ROOMS_PER_TURN: usize = 400;
 /// Frames for a room that are joined before they are handed to the reactors, in bytes.
 pub const DELIVER_BYTES_MAX: usize = 64 * 1024;
 /// What one envelope on the bus carries, in bytes, where it can be split.
@@ -25,11 +52,49 @@ pub const PRESENCE_REFRESH: Duration = Duration::from_secs(30);
 /// A user's `typing` is relayed at most this often.
 pub const TYPING_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A join costs as much as so many frames: its history is encoded for one client alone.
+/// A join costs as much as so many frames: its head is encoded for one client alone, and all members are told of it.
 pub const JOIN_FRAMES: u32 = 5;
+/// Bytes of `joined` that a connection may be sent over time, in KiB a second: a full ring each. Beyond it, its joins are
+/// refused as `rate_limited`.
+pub const ANSWER_KIB_PER_SECOND: u32 = 256;
+/// And at once, in KiB: the full rings of as many rooms as it may be in.
+pub const ANSWER_KIB_BURST: u32 = 32 * 256;
+/// Bytes of `joined` on their way to one reactor. What it writes in a turn is no more than this and one answer: some
+/// milliseconds in which nobody else is served.
+pub const ANSWER_BYTES_IN_MAIL: usize = 2 * 1024 * 1024;
+/// Joins that the hub answers in a turn: to choose from a full ring what a `since` lacks takes some 100 µs.
+pub const JOINS_PER_TURN: usize = 64;
+/// Joins, and asks behind them, that wait for their turn; some 10 MB. Beyond it they are refused as `overloaded`.
+pub const ASKS_QUEUED_MAX: usize = 32 * 1024;
+/// Encoded history is kept in pieces of about so many bytes: what comes later is added without a copy of the rest.
+pub const ENCODED_CHUNK_BYTES: usize = 64 * 1024;
+/// Bytes of encoded history that all rooms keep together. Beyond it, what was used least lately is encoded anew.
+pub const ENCODED_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Encoded history is given back when nobody has come to the room for this long.
+pub const ENCODED_AGE_MAX: Duration = Duration::from_secs(2);
+/// Rooms whose encoded history is looked at in a turn.
+pub const ENCODED_LOOKS_PER_TURN: usize = 64;
 /// A client that is in no room for this long is closed.
 pub const ROOMLESS_MAX: Duration = Duration::from_secs(60);
 
+/// Other servers that are known at a time. One more is not met, unless one that never answered makes place for it.
+pub const PEERS_MAX: usize = 1024;
+/// Beats that answer other servers' at once, a second and at once, beside those that are due anyway. Each names all servers
+/// that are known.
+pub const BEAT_ANSWERS_PER_SECOND: u32 = 20;
+/// Numbers that a server may give in one stream, in a millisecond: a hub takes in less in all of its rooms.
+pub const SEQS_PER_MS_MAX: u64 = 1000;
+/// The largest number of a stream that is believed: what 10,000 messages a second reach in three years and a half.
+pub const SEQ_MAX_OF_STRANGERS: u64 = 1 << 40;
+/// The latest time of a message that the clock of a room follows, in milliseconds since the epoch: half of what JSON
+/// numbers hold, so that there is room to count on.
+pub const TIME_MAX: u64 = 1 << 52;
+/// Holes that are passed over at a time in the streams of a room; the rest is looked at again after the gap patience.
+pub const GAPS_PASSED_MAX: usize = 64;
+/// Bytes of messages that are sent in a turn to servers that miss them. Beyond it they ask again.
+pub const REPAIR_BYTES_PER_TURN: usize = 4 * 1024 * 1024;
+/// Spans of one question that are answered: [`ENVELOPE_BYTES_SOFT`] holds no more.
+pub const WANT_SPANS_MAX: usize = 512;
 /// Messages asked for at a time.
 pub const WANT_MESSAGES_MAX: u64 = 1000;
 /// Digests go out at multiples of this time, so that one envelope carries those of many rooms.

@@ -5,11 +5,14 @@
 //! Servers speak to each other through a [`bus`].
 
 pub mod answers;
+pub mod belief;
 pub mod branches;
 pub mod bus;
+pub mod encoded;
 pub mod fetch;
 pub mod forerunners;
 pub mod hub;
+pub mod join_queue;
 pub mod limits;
 pub mod members;
 pub mod mutants;
@@ -31,6 +34,7 @@ use bytes::Bytes;
 
 use crate::wire::ClientNonce;
 use crate::wire::client_message::Since;
+use crate::wire::joined::Parts;
 
 pub use crate::wire::envelope::Message;
 pub use bus::{BusEvent, Carrying};
@@ -105,6 +109,15 @@ pub enum Ask {
         /// Who goes.
         user: Arc<str>,
     },
+    /// Do not come in after all, unless the join was answered: that crosses this ask, and is left with [`Ask::Leave`].
+    Withdraw {
+        /// The room.
+        room: Arc<str>,
+        /// The stay that it asked for.
+        visit: u32,
+    },
+    /// The kernel has taken the answer to the connection's last join, or the connection is gone: it may have the next.
+    Received,
 }
 
 /// What the hub tells a reactor.
@@ -123,8 +136,8 @@ pub enum Notice {
         name: Arc<str>,
         /// The name that the member is known by.
         user: Arc<str>,
-        /// `joined`.
-        frame: Bytes,
+        /// `joined`. The connection gets no other one before [`Ask::Received`].
+        frame: Parts,
     },
     /// The stay was refused.
     Refused {
@@ -134,6 +147,11 @@ pub enum Notice {
         visit: u32,
         /// `error`.
         frame: Bytes,
+    },
+    /// The room that a connection asked for was new here, which counts against its rate.
+    RoomMade {
+        /// Whose.
+        connection: u64,
     },
     /// Frames for every member of a room.
     Deliver {

@@ -76,6 +76,7 @@ mutants! {
     BeginAtArrival,
     TakeoverUnread,
     RetriesStay,
+    OnlyIdsTellRepeats,
 }
 
 #[cfg(not(test))]

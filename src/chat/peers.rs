@@ -8,12 +8,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::limits::Limits;
+use super::limits::{Limits, PEERS_MAX};
 use super::mutants::{Mutant, is_on};
 use crate::wire::envelope::Echo;
-
-/// Most servers that are known at a time; one more is not met.
-const PEERS_MAX: usize = 1024;
 
 #[derive(Debug)]
 struct Peer {
@@ -51,6 +48,8 @@ pub struct Peers {
     beat: u64,
     /// When our beats of the last lease were sent.
     sent: VecDeque<(u64, Instant)>,
+    /// All are wanted until then.
+    full_until: Option<Instant>,
 }
 
 /// A sign of life.
@@ -89,6 +88,8 @@ pub enum News {
     Left,
     /// A copy from another lane, or one that a newer sign has overtaken.
     Old,
+    /// It is not known, and more than [`PEERS_MAX`] are not met.
+    Refused,
     /// It was under way for long: it answers nothing that was sent lately, or comes after the server left.
     Stale,
 }
@@ -114,13 +115,8 @@ impl Peers {
         let sent = self.sent(sign.echo);
         let age = sent.map_or(Duration::MAX, |sent| now.saturating_duration_since(sent));
         let is_proof = age < limits.lease || is_on(Mutant::LeaseWithoutEcho);
-        let is_full = self.peers.len() >= PEERS_MAX;
         let Some(peer) = self.peers.get_mut(&sign.origin) else {
-            if !is_full && !sign.is_leaving {
-                let state = if is_proof { State::Live } else { State::Met };
-                self.peers.insert(sign.origin, Peer::new(&sign, state, now));
-            }
-            return if is_proof && !sign.is_leaving { News::New } else { News::Met };
+            return self.meet(&sign, is_proof, now, limits);
         };
         if sign.beat <= peer.beat {
             return News::Old;
@@ -149,6 +145,32 @@ impl Peers {
             State::Met => News::New,
             State::Gone | State::Left => News::Returned,
         }
+    }
+
+    /// A server that was not known.
+    fn meet(&mut self, sign: &Beat<'_>, is_proof: bool, now: Instant, limits: &Limits) -> News {
+        if sign.is_leaving {
+            return News::Met;
+        }
+        if self.peers.len() >= PEERS_MAX && !self.make_place(now, limits) {
+            return News::Refused;
+        }
+        let state = if is_proof { State::Live } else { State::Met };
+        self.peers.insert(sign.origin, Peer::new(sign, state, now));
+        if is_proof { News::New } else { News::Met }
+    }
+
+    /// Forgets one that has not answered within a lease. Looked for now and then: there may be very many newcomers.
+    fn make_place(&mut self, now: Instant, limits: &Limits) -> bool {
+        if self.full_until.is_some_and(|until| now < until) {
+            return false;
+        }
+        let is_silent = |peer: &Peer| {
+            peer.state == State::Met && now.saturating_duration_since(peer.heard) >= limits.lease
+        };
+        let silent = self.peers.iter().find(|(_, peer)| is_silent(peer)).map(|(origin, _)| *origin);
+        self.full_until = silent.is_none().then(|| now + limits.alive_interval);
+        silent.and_then(|origin| self.peers.remove(&origin)).is_some()
     }
 
     /// When that beat of ours was sent, if it was lately.

@@ -1,6 +1,6 @@
 //! A token bucket (one per connection, 16 bytes).
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What a frame costs a client that sends too many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,12 +39,7 @@ impl Bucket {
 
     /// One frame.
     pub fn take(&mut self, rate: Rate, now: Instant) -> Verdict {
-        let elapsed_ms = now.saturating_duration_since(self.filled).as_millis().min(1 << 32) as i64;
-        let refill = elapsed_ms * i64::from(rate.per_second);
-        if refill > 0 {
-            self.filled = now;
-        }
-        let level = (i64::from(self.millitokens) + refill).min(i64::from(full(rate))) - MILLI;
+        let level = self.refill(rate, now) - MILLI;
         let floor = -i64::from(full(rate));
         self.millitokens = level.max(floor) as i32;
         match level {
@@ -61,14 +56,44 @@ impl Bucket {
     }
 }
 
+impl Bucket {
+    /// What is known only afterwards: it may lead into debt.
+    pub fn owe(&mut self, tokens: u32) {
+        let cost = i32::try_from(i64::from(tokens) * MILLI).unwrap_or(i32::MAX);
+        self.millitokens = self.millitokens.saturating_sub(cost);
+    }
+
+    /// When the debt is paid, if there is one.
+    pub fn debt(&mut self, rate: Rate, now: Instant) -> Option<Duration> {
+        let level = self.refill(rate, now);
+        self.millitokens = level as i32;
+        let owed = u64::try_from(-level).ok().filter(|owed| *owed > 0)?;
+        Some(Duration::from_millis(owed.div_ceil(u64::from(rate.per_second.max(1)))))
+    }
+
+    /// When the debt is paid, at the earliest some milliseconds from when it was last looked at.
+    pub fn next(&self, rate: Rate) -> Instant {
+        let owed = u64::from(self.millitokens.min(0).unsigned_abs());
+        self.filled + Duration::from_millis(owed.div_ceil(u64::from(rate.per_second.max(1))))
+    }
+
+    /// The level after what time has brought.
+    fn refill(&mut self, rate: Rate, now: Instant) -> i64 {
+        let elapsed_ms = now.saturating_duration_since(self.filled).as_millis().min(1 << 32) as i64;
+        let refill = elapsed_ms * i64::from(rate.per_second);
+        if refill > 0 {
+            self.filled = now;
+        }
+        (i64::from(self.millitokens) + refill).min(i64::from(full(rate)))
+    }
+}
+
 fn full(rate: Rate) -> i32 {
     (i64::from(rate.burst) * MILLI).min(i64::from(i32::MAX)) as i32
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const RATE: Rate = Rate { per_second: 10, burst: 5 };
@@ -101,6 +126,21 @@ mod tests {
         for _ in 0..4 {
             assert_eq!(bucket.take(RATE, start), Verdict::Limited);
         }
+    }
+
+    #[test]
+    fn what_is_owed_is_paid_with_time() {
+        let start = Instant::now();
+        let mut bucket = Bucket::new(RATE, start);
+        bucket.owe(5);
+        assert_eq!(bucket.debt(RATE, start), None, "a full bucket pays for it");
+        bucket.owe(20);
+        assert_eq!(bucket.debt(RATE, start), Some(Duration::from_secs(2)));
+        let later = start + Duration::from_millis(1500);
+        assert_eq!(bucket.debt(RATE, later), Some(Duration::from_millis(500)));
+        assert_eq!(bucket.debt(RATE, later + Duration::from_millis(500)), None);
+        bucket.owe(u32::MAX);
+        assert!(bucket.debt(RATE, later).is_some_and(|debt| debt > Duration::from_secs(100_000)));
     }
 
     #[test]

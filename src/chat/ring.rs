@@ -28,6 +28,8 @@ pub struct Ring {
     entries: VecDeque<Kept>,
     /// How many have gone: the position of `entries[0]`.
     gone: u64,
+    /// How often what is kept got other positions.
+    orders: u32,
     bytes: usize,
     /// Positions by (client, id). Two servers may have taken different texts under one of those.
     by_id: HashTable<u64>,
@@ -100,6 +102,7 @@ impl Ring {
         Self {
             entries: VecDeque::new(),
             gone: 0,
+            orders: 0,
             bytes: 0,
             by_id: HashTable::new(),
             remembered: HashTable::new(),
@@ -133,6 +136,7 @@ impl Ring {
     }
 
     fn index(&mut self) {
+        self.orders = self.orders.wrapping_add(1);
         self.by_id.clear();
         let (entries, gone) = (&self.entries, self.gone);
         let hash_at = |&position: &u64| entries[(position - gone) as usize].hash;
@@ -231,9 +235,26 @@ impl Ring {
         self.by_id.find(name, is_other).is_some() || self.remembered.find(name, is_other_gone).is_some()
     }
 
-    /// What may be shown, oldest first.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Entry> {
-        self.entries.iter().filter(|kept| !kept.is_repeat).map(|kept| &kept.entry)
+    /// What may be shown, oldest first, each with its position: that stays as long as [`Ring::orders`] does.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (u64, &Entry)> {
+        let kept = self.entries.iter().enumerate().filter(|(_, kept)| !kept.is_repeat);
+        kept.map(|(index, kept)| (self.gone + index as u64, &kept.entry))
+    }
+
+    /// How often what is kept got other positions.
+    pub fn orders(&self) -> u32 {
+        self.orders
+    }
+
+    /// The position of the oldest that is kept.
+    pub fn first(&self) -> u64 {
+        self.gone
+    }
+
+    /// What is kept at a position.
+    pub fn get(&self, position: u64) -> Option<&Entry> {
+        let index = usize::try_from(position.checked_sub(self.gone)?).ok()?;
+        self.entries.get(index).map(|kept| &kept.entry)
     }
 
     /// All that is kept, oldest first.
@@ -346,7 +367,7 @@ mod tests {
         let mut ring = Ring::new(7, &Limits::default());
         let text = "x".repeat(4096);
         (0..200).for_each(|seq| drop(push(&mut ring, entry(seq, &text))));
-        let bytes: usize = ring.iter().map(|entry| entry.message.weight()).sum();
+        let bytes: usize = ring.iter().map(|(_, entry)| entry.message.weight()).sum();
         assert!(bytes <= RING_BYTES_MAX && bytes > RING_BYTES_MAX - 5000, "{bytes}");
         assert_eq!(ring.bytes, bytes);
         let all = (RING_MESSAGES_MAX + IDS_MAX + 500) as u64;
@@ -365,7 +386,7 @@ mod tests {
         push(&mut ring, first);
         ring.give_way(ANN, "1", "x");
         push(&mut ring, again.clone());
-        assert_eq!(ring.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [9]);
+        assert_eq!(ring.iter().map(|(_, entry)| entry.seq).collect::<Vec<_>>(), [9]);
         assert_eq!((ring.kept().count(), ring.find(ANN, "1", "x").unwrap().0.seq), (2, 9));
         ring.shrink(0);
         ring.give_way(ANN, "1", "x");

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::branches::{Branch, entered};
+use super::encoded::Encoded;
 use super::fetch::Fetch;
 use super::forerunners::Forerunners;
 use super::limits::{DELIVER_BYTES_MAX, DIGEST_GRID_MS, DIGEST_REPEATS, Limits, PRESENCE_REFRESH};
@@ -48,6 +49,14 @@ pub struct Room {
     pub fetch: Option<Box<Fetch>>,
     /// Members that have seen more of it than is known here; boxed, since mostly there are none.
     pub forerunners: Option<Box<Forerunners>>,
+    /// The bus was asked to hear it.
+    pub is_heard: bool,
+    /// It is about to be dropped.
+    pub is_ending: bool,
+    /// Joins that wait for their turn to be answered.
+    pub queued_joins: u32,
+    /// When somebody was last told its history, as long as that is kept encoded.
+    pub encoded_used: Option<Instant>,
     /// What no other server has confirmed yet.
     pub unconfirmed: Unconfirmed,
     /// When the hub has to look at it.
@@ -85,6 +94,7 @@ pub struct Room {
     frames: Vec<u8>,
     frames_messages: u32,
     outgoing: Vec<Arc<Message>>,
+    encoded: Encoded,
     /// While this server leaves.
     takeover: Option<Box<Takeover>>,
 }
@@ -128,6 +138,10 @@ impl Room {
             here: SmallVec::from_elem(0, reactors),
             fetch: Some(Box::new(Fetch::new(now.instant, &limits))),
             forerunners: None,
+            is_heard: false,
+            is_ending: false,
+            queued_joins: 0,
+            encoded_used: None,
             unconfirmed: Unconfirmed::default(),
             due: None,
             presence_due: None,
@@ -152,6 +166,7 @@ impl Room {
             frames: Vec::new(),
             frames_messages: 0,
             outgoing: Vec::new(),
+            encoded: Encoded::default(),
             takeover: None,
         }
     }
@@ -278,7 +293,12 @@ impl Room {
         let limits = Arc::clone(&self.limits);
         match self.stream(stream, now.instant).offer(seq, message, teller, now.instant, &limits) {
             Offer::Known => heard.known = 1,
-            Offer::Held => {}
+            // The other place may be forgotten by the time at which the hole closes.
+            Offer::Held => {
+                if let Some(first) = self.place_of(message) {
+                    self.places.join(first.into(), Place { stream, seq });
+                }
+            }
             Offer::Next => {
                 self.take(stream, seq, Arc::clone(message), &mut heard);
                 self.take_waiting(stream, &mut heard, now);
@@ -328,7 +348,12 @@ impl Room {
 
     /// Whether nobody is in it, or is about to come.
     pub fn is_idle(&self) -> bool {
-        self.is_open() && self.members() == 0 && self.forerunners.is_none()
+        self.is_open() && self.members() == 0 && self.forerunners.is_none() && self.queued_joins == 0
+    }
+
+    /// Whether nothing was said in it, and nobody is ahead of it.
+    pub fn is_quiet(&self) -> bool {
+        self.ring.bytes() == 0 && self.unconfirmed.is_empty() && self.forerunners.is_none()
     }
 
     /// How far a stream is known here, without a hole.
@@ -379,7 +404,7 @@ impl Room {
 
     /// When it may go, if it has no members: at once if nothing was said. Its last roster is told before.
     fn end(&self) -> Option<Instant> {
-        if !self.is_idle() || self.presence_due.is_some() {
+        if !self.is_idle() || self.presence_due.is_some() || !self.is_heard {
             return None;
         }
         let linger = if self.ring.bytes() == 0 { Duration::ZERO } else { self.limits.room_linger };
@@ -392,7 +417,7 @@ impl Room {
         let refresh = self.presence_told + PRESENCE_REFRESH;
         let others = [
             self.presence_due,
-            self.end(),
+            self.end().filter(|_| !self.is_ending),
             self.digest_due,
             self.outgoing_due,
             self.unconfirmed.publish_due(&self.limits),
@@ -445,7 +470,8 @@ impl Room {
         if let Some(first) = first {
             self.places.join(first.into(), Place { stream, seq });
         }
-        let is_repeat = first.is_some() && hidden.is_none();
+        let was_shown = first.is_some() || self.was_shown_elsewhere(Place { stream, seq });
+        let is_repeat = was_shown && hidden.is_none();
         if let Some(first) = hidden {
             // Whoever sees a stream go past this place has seen the message, wherever it goes on from here: so it cannot
             // wait for our own place to be confirmed.
@@ -462,6 +488,16 @@ impl Room {
         } else {
             heard.shown.push(entry);
         }
+    }
+
+    /// Whether members here have seen the message at another place, which the ring may have dropped since.
+    fn was_shown_elsewhere(&self, place: Place) -> bool {
+        let was_shown = |other: Place| {
+            let is_held = |known: &&Stream| (known.held_from()..=known.last).contains(&other.seq);
+            let known = self.streams.iter().find(|known| known.id == other.stream).filter(is_held);
+            known.is_some() && (other.stream != self.own || other.seq <= self.shown())
+        };
+        self.places.of(place).any(was_shown) && !is_on(Mutant::OnlyIdsTellRepeats)
     }
 
     fn take_waiting(&mut self, stream: StreamId, heard: &mut Heard, now: Now) {
@@ -502,17 +538,6 @@ impl Room {
 
 fn is_kept(ring: &Ring, message: &Message) -> bool {
     ring.find(message.client, &message.id, &message.text).is_some_and(|(_, kept)| kept.is_some())
-}
-
-/// The frame of a kept message.
-pub fn message_frame<'a>(
-    room: &'a str,
-    stream: StreamId,
-    seq: u64,
-    message: &'a Message,
-) -> ServerMessage<'a> {
-    let Message { from, client: _, id, text, time } = message;
-    ServerMessage::Message { room, from, text, time: *time, stream, seq, id }
 }
 
 #[cfg(test)]

@@ -32,6 +32,13 @@ fn since(streams: &[(StreamId, u64)]) -> Since {
     Since { streams: streams.to_vec(), names_strangers: false }
 }
 
+impl Room {
+    fn history(&self, since: Option<&Since>) -> (Vec<&Entry>, bool) {
+        let (chosen, is_complete) = self.chosen(since);
+        (chosen.into_iter().map(|(_, entry)| entry).collect(), is_complete)
+    }
+}
+
 fn seqs(entries: &[&Entry]) -> Vec<(u64, u64)> {
     entries.iter().map(|entry| (entry.stream.origin, entry.seq)).collect()
 }
@@ -177,6 +184,33 @@ pub fn a_server_that_fetches_a_message_is_told_of_its_other_places() {
     assert_eq!(hear(&mut room, OTHER, 1, "twice"), [1]);
     assert_eq!(room.history(Some(&since(&[(OWN, 1)]))).0.len(), 0, "it saw the other place");
     assert_eq!(room.history(Some(&since(&[]))).0.len(), 1, "it saw neither");
+}
+
+/// In short memory the id is forgotten while the other place waits behind a hole.
+#[test]
+pub fn what_waited_behind_a_hole_is_not_shown_again_though_its_id_is_forgotten() {
+    let limits = Limits { ring_messages: 4, ids: 2, ..Limits::default() };
+    let mut room = Room::new("r".into(), OWN, 1, 7, Arc::new(limits), now());
+    room.fetch = None;
+    room.settle();
+    let twice =
+        |id: &str| Arc::new(Message { from: "ann".into(), client: ANN_CLIENT, ..(*message(id)).clone() });
+    let hear_twice = |room: &mut Room, seq, id: &str| {
+        let heard = room.hear(OTHER, seq, &twice(id), OTHER.origin, now());
+        heard.shown.iter().map(|entry| entry.seq).collect::<Vec<_>>()
+    };
+    say(&mut room, "shown");
+    assert!(hear_twice(&mut room, 2, "shown").is_empty(), "1 is missing");
+    room.say("ann".into(), ANN_CLIENT, "hidden".into(), "x".into(), ANN, now());
+    assert!(hear_twice(&mut room, 3, "hidden").is_empty());
+    let third = StreamId { origin: 3, generation: 0 };
+    (1..=9).for_each(|seq| drop(hear(&mut room, third, seq, &seq.to_string())));
+    assert!(room.ring.find(ANN_CLIENT, "shown", "x").is_none(), "forgotten");
+    assert_eq!(
+        hear_twice(&mut room, 1, "1"),
+        [1, 3],
+        "2 was shown; our own place of 3 was not, and is superseded"
+    );
 }
 
 #[test]

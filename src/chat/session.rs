@@ -6,7 +6,10 @@ use std::time::Instant;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use super::limits::{JOIN_FRAMES, ROOMLESS_MAX, TYPING_INTERVAL};
+use super::limits::{
+    ANSWER_KIB_BURST, ANSWER_KIB_PER_SECOND, CLIENT_ROOMS_BURST, CLIENT_ROOMS_PER_SECOND, JOIN_FRAMES,
+    ROOMLESS_MAX, TYPING_INTERVAL,
+};
 use super::rate::{Bucket, Rate, Verdict};
 use super::{Ask, RoomId};
 use crate::wire::client_message::{ErrorCode, Since};
@@ -15,12 +18,21 @@ use crate::wire::name::Name;
 use crate::wire::subject::Subject;
 use crate::wire::{ClientMessage, ClientNonce, CloseReason, Refusal, ServerMessage};
 
+/// What a client may be sent of history, in KiB.
+const ANSWERS: Rate = Rate { per_second: ANSWER_KIB_PER_SECOND, burst: ANSWER_KIB_BURST };
+/// New rooms that a client may have made.
+const NEW_ROOMS: Rate = Rate { per_second: CLIENT_ROOMS_PER_SECOND, burst: CLIENT_ROOMS_BURST };
+
 /// A client between its `welcome` and its end.
 #[derive(Debug)]
 pub struct Session {
     visits: SmallVec<[Visit; 1]>,
     visits_made: u32,
     bucket: Bucket,
+    /// Of [`ANSWERS`]: what a join costs is known when it is answered.
+    answers: Bucket,
+    /// Of [`NEW_ROOMS`]: only the hub knows whether a room is new.
+    new_rooms: Bucket,
     /// Makes the secret name of a client that gives none.
     seed: u128,
     roomless_since: Instant,
@@ -48,11 +60,11 @@ pub struct Place {
     pub index: u32,
 }
 
-/// A member that goes.
+/// A stay that ends.
 #[derive(Debug)]
 pub struct Stay {
-    /// Where it stood.
-    pub place: Place,
+    /// Where it stood, if it had come in.
+    pub place: Option<Place>,
     /// What the hub has to be told.
     pub ask: Ask,
 }
@@ -66,12 +78,12 @@ pub enum Outcome {
     Reply(Bytes),
     /// Answer the client, and count what it did wrong.
     Refuse(ErrorCode, Bytes),
-    /// The client leaves: answer it, take it off the list and tell the hub, if it had come in already.
+    /// The client leaves: answer it, tell the hub, and take it off the list if it had come in already.
     Leave {
         /// `left`.
         reply: Bytes,
         /// What it leaves.
-        stay: Option<Stay>,
+        stay: Stay,
     },
     /// Nothing: a hint that came too soon after the last.
     Ignore,
@@ -86,6 +98,8 @@ impl Session {
             visits: SmallVec::new(),
             visits_made: 0,
             bucket: Bucket::new(rate, now),
+            answers: Bucket::new(ANSWERS, now),
+            new_rooms: Bucket::new(NEW_ROOMS, now),
             seed,
             roomless_since: now,
             has_been_told_to_move: false,
@@ -114,7 +128,9 @@ impl Session {
             Verdict::Hopeless => return Outcome::Close(CloseReason::Policy, "far too many frames"),
         }
         match ClientMessage::parse(&ClientMessage::prepare(text)) {
-            Ok(ClientMessage::Join { room, user, client, since }) => self.join(&room, &user, client, since),
+            Ok(ClientMessage::Join { room, user, client, since }) => {
+                self.join(&room, &user, client, since, now)
+            }
             Ok(ClientMessage::Send { room, id, text }) => self.send(&room, &id, &text),
             Ok(ClientMessage::Typing { room }) => self.typing(&room, now),
             Ok(ClientMessage::Leave { room }) => self.leave(&room, now),
@@ -123,13 +139,25 @@ impl Session {
         }
     }
 
-    /// The hub let the client in. False: it has left meanwhile, and is no member.
-    pub fn handle_entered(&mut self, visit: u32, name: Arc<str>, place: impl FnOnce() -> Place) -> bool {
+    /// The hub let the client in, with an answer of so many bytes. False: it has left meanwhile, and is no member.
+    pub fn handle_entered(
+        &mut self,
+        visit: u32,
+        name: Arc<str>,
+        answer_bytes: usize,
+        place: impl FnOnce() -> Place,
+    ) -> bool {
+        self.answers.owe(u32::try_from(answer_bytes / 1024).unwrap_or(u32::MAX));
         let Some(visit) = self.visits.iter_mut().find(|known| known.number == visit) else { return false };
         debug_assert!(visit.place.is_none(), "a visit is entered once");
         visit.place = Some(place());
         visit.room = name;
         true
+    }
+
+    /// The hub made a room that the client asked for.
+    pub fn handle_room_made(&mut self) {
+        self.new_rooms.owe(1);
     }
 
     /// The hub did not let the client in.
@@ -149,14 +177,19 @@ impl Session {
         }
     }
 
-    /// The connection is gone, and leaves every room that it had come into.
+    /// The connection is gone, and leaves every room that it had come into or was about to.
     pub fn handle_gone(self) -> impl Iterator<Item = Stay> {
-        self.visits.into_iter().filter_map(Visit::leave)
+        self.visits.into_iter().map(Visit::leave)
     }
 
     /// Whether the client holds a connection for nothing.
     pub fn is_idle(&self, now: Instant) -> bool {
         self.visits.is_empty() && now.saturating_duration_since(self.roomless_since) >= ROOMLESS_MAX
+    }
+
+    /// Whether the client is in a room, or has asked to come into one.
+    pub fn is_in_a_room(&self) -> bool {
+        !self.visits.is_empty()
     }
 
     fn join(
@@ -165,6 +198,7 @@ impl Session {
         user: &Name<'_>,
         client: Option<ClientNonce>,
         since: Option<Since>,
+        now: Instant,
     ) -> Outcome {
         if self.visit(room).is_some() {
             return about(room, ErrorCode::AlreadyJoined, "this connection is in the room already");
@@ -172,6 +206,16 @@ impl Session {
         if self.visits.len() == ROOMS_MAX {
             let message = format!("a connection may be in at most {ROOMS_MAX} rooms: leave one first");
             return about(room, ErrorCode::TooManyRooms, &message);
+        }
+        if let Some(debt) = self.answers.debt(ANSWERS, now) {
+            let wait = debt.as_millis().div_ceil(1000);
+            let message = format!("the answers to the joins before were large: join again in {wait} s");
+            return about(room, ErrorCode::RateLimited, &message);
+        }
+        if let Some(debt) = self.new_rooms.debt(NEW_ROOMS, now) {
+            let wait = debt.as_millis().div_ceil(1000);
+            let message = format!("the joins before made many new rooms: join again in {wait} s");
+            return about(room, ErrorCode::RateLimited, &message);
         }
         self.bucket.charge(JOIN_FRAMES - 1);
         let (room, user): (Arc<str>, Arc<str>) = (room.as_str().into(), user.as_str().into());
@@ -234,10 +278,11 @@ impl Session {
 }
 
 impl Visit {
-    /// A visit that the hub has not answered yet is left when it does.
-    fn leave(self) -> Option<Stay> {
-        let Self { room, user, place, .. } = self;
-        place.map(|place| Stay { place, ask: Ask::Leave { room, user } })
+    /// A visit that the hub has not answered yet is withdrawn, and left if the answer is under way.
+    fn leave(self) -> Stay {
+        let Self { number: visit, room, user, place, .. } = self;
+        let ask = if place.is_some() { Ask::Leave { room, user } } else { Ask::Withdraw { room, visit } };
+        Stay { place, ask }
     }
 }
 
@@ -273,6 +318,18 @@ mod tests {
 
     fn join(session: &mut Session, room: &str, now: Instant) -> Outcome {
         session.handle_text(&format!(r#"{{"type":"join","room":"{room}","user":"ann"}}"#), RATE, now)
+    }
+
+    #[test]
+    fn who_makes_many_new_rooms_waits_before_the_next_join() {
+        let now = Instant::now();
+        let mut session = Session::new(RATE, SEED, now);
+        (0..CLIENT_ROOMS_BURST).for_each(|_| session.handle_room_made());
+        assert!(matches!(join(&mut session, "a", now), Outcome::Ask(_)), "as many as are allowed at once");
+        session.handle_room_made();
+        assert_eq!(refused(&join(&mut session, "b", now)), ErrorCode::RateLimited);
+        let later = now + Duration::from_secs(1) / CLIENT_ROOMS_PER_SECOND;
+        assert!(matches!(join(&mut session, "b", later), Outcome::Ask(_)));
     }
 
     #[test]
@@ -323,14 +380,38 @@ mod tests {
         let mut session = Session::new(RATE, SEED, now);
         join(&mut session, "r", now);
         let leave = session.handle_text(r#"{"type":"leave","room":"r"}"#, RATE, now);
-        assert!(matches!(leave, Outcome::Leave { stay: None, .. }));
+        assert!(matches!(
+            leave,
+            Outcome::Leave { stay: Stay { place: None, ask: Ask::Withdraw { visit: 0, .. } }, .. }
+        ));
         join(&mut session, "r", now);
-        assert!(!session.handle_entered(0, "r".into(), || unreachable!("no place is taken")));
+        assert!(!session.handle_entered(0, "r".into(), 0, || unreachable!("no place is taken")));
         let place = Place { room: RoomId(4), index: 2 };
-        assert!(session.handle_entered(1, "r".into(), || place));
+        assert!(session.handle_entered(1, "r".into(), 0, || place));
         session.handle_moved(Place { room: RoomId(4), index: 0 });
         let gone: Vec<_> = session.handle_gone().map(|stay| stay.place).collect();
-        assert_eq!(gone, [Place { room: RoomId(4), index: 0 }]);
+        assert_eq!(gone, [Some(Place { room: RoomId(4), index: 0 })]);
+    }
+
+    #[test]
+    fn who_was_sent_much_history_joins_again_later() {
+        let now = Instant::now();
+        let mut session = Session::new(RATE, SEED, now);
+        let leave = r#"{"type":"leave","room":"r"}"#;
+        let answer_bytes = 1024 * 1024;
+        let mut answers = 0;
+        while let Outcome::Ask(Ask::Join { visit, .. }) = join(&mut session, "r", now) {
+            // The answer counts though the client has left before it comes.
+            session.handle_text(leave, RATE, now);
+            session.handle_entered(visit, "r".into(), answer_bytes, || unreachable!("it has left"));
+            answers += 1;
+        }
+        assert_eq!(answers, ANSWER_KIB_BURST as usize / 1024 + 1);
+        let refusal = join(&mut session, "r", now);
+        let Outcome::Refuse(ErrorCode::RateLimited, frame) = &refusal else { panic!("{refusal:?}") };
+        assert!(String::from_utf8_lossy(frame).contains("join again in 4 s"), "{frame:?}");
+        let paid = now + Duration::from_secs(4);
+        assert!(matches!(join(&mut session, "r", paid), Outcome::Ask(Ask::Join { .. })));
     }
 
     #[test]

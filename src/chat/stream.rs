@@ -241,7 +241,8 @@ impl Stream {
         self.beginning == Beginning::Told
     }
 
-    fn has_begun(&self) -> bool {
+    /// Whether its beginning is settled: from there on it is shown.
+    pub fn has_begun(&self) -> bool {
         self.beginning == Beginning::Settled
     }
 
@@ -272,6 +273,11 @@ impl Stream {
             return None;
         }
         self.held.iter().find(|(_, message)| is_it(message)).map(|(seq, message)| (*seq, message))
+    }
+
+    /// The highest number that is known to have been given.
+    pub fn known(&self) -> u64 {
+        self.known.max(self.last)
     }
 
     /// Messages that wait behind a hole.

@@ -265,6 +265,7 @@ impl ServerFlags {
             "--require-ticket: without a --cluster-key no ticket can be checked"
         );
         let reactors = shared::reactors(self.reactors);
+        let sockets_max = shared::sockets_max(descriptors, servers, reactors);
         let connections_max =
             shared::connections_max(self.max_connections, descriptors, servers, reactors, 1);
         Ok(Options {
@@ -279,7 +280,7 @@ impl ServerFlags {
             flush_delay: Duration::ZERO,
             history_memory: self.history_memory,
             rate: Rate { per_second: self.frames_per_second, burst: self.frames_burst },
-            limits: Limits { connections_max, ..self.http.limits() },
+            limits: Limits { connections_max, ..self.http.limits(sockets_max) },
             cluster_key,
             is_ticket_required: self.require_ticket,
             drain_over: self.drain.over(),

@@ -23,9 +23,9 @@ pub struct HttpFlags {
 }
 
 impl HttpFlags {
-    /// The limits of connections.
-    pub fn limits(self) -> Limits {
-        Limits { keep_alive_timeout: self.keep_alive, ..Limits::default() }
+    /// The limits of connections, of which so many fit into the process.
+    pub fn limits(self, sockets_max: u32) -> Limits {
+        Limits { sockets_max, keep_alive_timeout: self.keep_alive, ..Limits::default() }
     }
 
     /// The same flags for a process of its own.

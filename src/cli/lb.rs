@@ -12,6 +12,7 @@ use super::shared;
 use super::signals::{End, Signals};
 use crate::balance::table::Weights;
 use crate::lb::{Balancer, Options};
+use crate::serve::Limits;
 use crate::wire::ClusterKey;
 
 /// With three balancers and as many servers, what a core can take in while it serves others; see docs/operations.md.
@@ -73,7 +74,7 @@ impl BalancerFlags {
         reactors: Option<NonZeroUsize>,
         proxied_max: u32,
         drain: DrainFlags,
-        http: HttpFlags,
+        limits: Limits,
         cluster_key: Option<ClusterKey>,
     ) -> Options {
         Options {
@@ -81,7 +82,7 @@ impl BalancerFlags {
             listen: SocketAddr::from(([0, 0, 0, 0], 0)),
             cors_origin: "*".into(),
             reactors: shared::reactors(reactors),
-            limits: http.limits(),
+            limits,
             proxied_max,
             drain: drain.over(),
             drain_limit: drain.limit(),
@@ -110,9 +111,12 @@ pub fn proxied_max(
 ) -> u32 {
     /// Its own, and its server's.
     const DESCRIPTORS_EACH: u64 = 2;
-    // A proxy loop has what a reactor has.
-    let loops = 2 * shared::reactors(reactors);
-    shared::connections_max(asked, descriptors, balancers, loops, DESCRIPTORS_EACH)
+    shared::connections_max(asked, descriptors, balancers, loops(reactors), DESCRIPTORS_EACH)
+}
+
+/// Threads with what a reactor has: a proxy loop for each of them.
+pub fn loops(reactors: Option<NonZeroUsize>) -> usize {
+    2 * shared::reactors(reactors)
 }
 
 /// Runs one balancer until it is told to end, and its proxied clients have moved.
@@ -122,7 +126,8 @@ pub fn run(flags: Flags, descriptors: u64, signals: &Signals) -> anyhow::Result<
     let listen = Balancer::reserve(listen).map_err(|error| shared::explain_bind("lb", listen, &error))?;
     let name = name.unwrap_or_else(|| shared::default_name("lb", listen));
     let proxied_max = proxied_max(max_connections, descriptors, 1, reactors);
-    let options = balancer.options(reactors, proxied_max, drain, http, key.key()?);
+    let limits = http.limits(shared::sockets_max(descriptors, 1, loops(reactors)));
+    let options = balancer.options(reactors, proxied_max, drain, limits, key.key()?);
     let options = Options { name, listen, cors_origin, ..options };
     let mut balancer =
         Balancer::start(options).map_err(|error| shared::explain_bind("lb", listen, &error))?;

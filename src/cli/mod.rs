@@ -97,7 +97,7 @@ fn run<B: Bus + Send + 'static>(
     match command {
         Command::App(flags) => app::run(flags, descriptors, &signals()?, wrap),
         Command::Lb(flags) => lb::run(flags, descriptors, &signals()?),
-        Command::Web(flags) => web::run(flags, &signals()?),
+        Command::Web(flags) => web::run(flags, descriptors, &signals()?),
         Command::Token(flags) => token::run(flags),
         Command::Health(flags) => health::run(&flags),
         Command::Backplane(flags) => backplane::run(&flags, log),

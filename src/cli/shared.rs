@@ -12,12 +12,13 @@ use signal_hook::iterator;
 use super::host_port::HostPort;
 use crate::net::host;
 use crate::serve::clock;
+use crate::serve::limits::NEWCOMERS_KEPT;
 use crate::wire::name::is_node_name;
 
 /// Descriptors kept for things that are not clients: pollers, UDP, logs, HTTP; for each server.
 const DESCRIPTORS_RESERVED: u64 = 64;
-/// And for each of its reactors: listener, spare, poller, waker.
-const DESCRIPTORS_PER_REACTOR: u64 = 4;
+/// And for each of its reactors: listener, spare, poller, waker, and newcomers.
+const DESCRIPTORS_PER_REACTOR: u64 = 4 + NEWCOMERS_KEPT as u64;
 /// What a default name has of a host's name, in letters.
 const HOST_LETTERS_MAX: usize = 40;
 /// Below this a server is of little use.
@@ -96,11 +97,16 @@ pub fn header_value(text: &str) -> Result<String, String> {
     }
 }
 
+/// How many connections all nodes of a process may hold together.
+pub fn sockets_max(descriptors: u64, nodes: u64, reactors: usize) -> u32 {
+    let reserved = DESCRIPTORS_RESERVED + DESCRIPTORS_PER_REACTOR * reactors as u64;
+    u32::try_from(descriptors.saturating_sub(reserved * nodes)).unwrap_or(u32::MAX)
+}
+
 /// How many clients each of the nodes of a process may hold that takes `each` descriptors for one, or fewer if it was told
 /// so.
 pub fn connections_max(asked: Option<u32>, descriptors: u64, nodes: u64, reactors: usize, each: u64) -> u32 {
-    let reserved = DESCRIPTORS_RESERVED + DESCRIPTORS_PER_REACTOR * reactors as u64;
-    let share = descriptors.saturating_sub(reserved * nodes) / nodes / each;
+    let share = u64::from(sockets_max(descriptors, nodes, reactors)) / nodes / each;
     let possible = u32::try_from(share).unwrap_or(u32::MAX);
     match asked {
         Some(asked) if asked > possible => {

@@ -58,19 +58,25 @@ fn run_embedded(
     let at = |port: &u16| SocketAddr::new(flags.bind, *port);
     let balancers = flags.lb_ports.len().max(1) as u64;
     let proxied_max = lb::proxied_max(None, descriptors, balancers, flags.server.reactors);
+    // All nodes share the descriptors: the servers, the balancers and the frontend.
+    let nodes = (flags.app_ports.len() + flags.lb_ports.len() + 1) as u64;
+    let sockets_max = shared::sockets_max(descriptors, nodes, lb::loops(flags.server.reactors));
+    let limits = flags.server.http.limits(sockets_max);
+    let mut server = flags.server.options(descriptors, flags.app_ports.len().max(1) as u64)?;
+    server.limits.sockets_max = sockets_max;
     let layout = Layout {
         frontend: at(&flags.frontend_port),
         apps: flags.app_ports.iter().map(at).collect(),
         balancers: flags.lb_ports.iter().map(at).collect(),
-        server: flags.server.options(descriptors, flags.app_ports.len().max(1) as u64)?,
+        server,
         balancer: flags.balancer.options(
             flags.server.reactors,
             proxied_max,
             flags.server.drain,
-            flags.server.http,
+            limits,
             flags.server.key.key()?,
         ),
-        limits: flags.server.http.limits(),
+        limits,
         incarnations: std::iter::repeat_with(shared::incarnation).take(flags.app_ports.len()).collect(),
     };
     let cluster = Cluster::start(&layout).map_err(|error| explain(&error))?;

@@ -38,9 +38,10 @@ pub struct Flags {
 }
 
 /// Runs the frontend server until it is told to end.
-pub fn run(flags: Flags, signals: &Signals) -> anyhow::Result<()> {
+pub fn run(flags: Flags, descriptors: u64, signals: &Signals) -> anyhow::Result<()> {
     let Flags { listen, balancers, proxy, http, base_path } = flags;
-    let options = Options { listen, balancers, proxy, base_path, limits: http.limits() };
+    let limits = http.limits(shared::sockets_max(descriptors, 1, 1));
+    let options = Options { listen, balancers, proxy, base_path, limits };
     let _web = Web::start(options).map_err(|error| shared::explain_bind("web", listen, &error))?;
     signals.wait();
     log::info!("leaving");

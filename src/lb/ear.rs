@@ -8,6 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::balance::{Refused, table::Change};
+use crate::serve::loops::{Loop, Stage};
 use crate::wire::Heartbeat;
 use crate::wire::heartbeat::DATAGRAM_BYTES_MAX;
 
@@ -35,6 +36,7 @@ struct Listener {
     node: Arc<Node>,
     resolver: Resolver,
     proxy: Bell,
+    watched: Arc<Loop>,
     stop: Arc<AtomicBool>,
 }
 
@@ -45,8 +47,9 @@ impl Ear {
         let stop = Arc::new(AtomicBool::new(false));
         let name = format!("{}/ear", node.options.name);
         let resolver = Resolver::start(Arc::clone(&node))?;
+        let watched = node.serving.loops.add(&*name);
         let listener =
-            Listener { socket: socket.try_clone()?, node, resolver, proxy, stop: Arc::clone(&stop) };
+            Listener { socket: socket.try_clone()?, node, resolver, proxy, watched, stop: Arc::clone(&stop) };
         let thread = thread::Builder::new().name(name).spawn(move || listener.run())?;
         Ok(Self { socket, stop, thread: Some(thread) })
     }
@@ -58,8 +61,11 @@ impl Listener {
         let mut buffer = [0; DATAGRAM_BYTES_MAX + 1];
         while !self.stop.load(Ordering::Acquire) {
             self.note_silence();
+            self.watched.enter(Stage::Wait, Instant::now());
             // An error is the end of the wait, or an ICMP answer to something that was sent from this port.
-            let Ok((length, from)) = self.socket.recv_from(&mut buffer) else { continue };
+            let received = self.socket.recv_from(&mut buffer);
+            self.watched.enter(Stage::Heartbeat, Instant::now());
+            let Ok((length, from)) = received else { continue };
             match Heartbeat::parse(&buffer[..length], self.node.options.cluster_key.as_ref()) {
                 Ok(heartbeat) => self.note_heartbeat(heartbeat, from),
                 Err(_) if self.stop.load(Ordering::Acquire) => return,

@@ -45,7 +45,7 @@ impl Live {
     /// Somebody watches from now on.
     pub fn add(&mut self, id: Key, clients: &mut Clients<Watcher>, now: Instant) {
         self.watchers += 1;
-        clients.send_answer(id, &self.frame(now));
+        clients.send_answer(id, &[self.frame(now)]);
     }
 
     /// Somebody watches no more.

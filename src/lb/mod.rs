@@ -58,7 +58,7 @@ impl Balancer {
         let (name, listen) = (options.name.clone(), options.listen);
         let limits = serve::Limits { connections_max: live::WATCHERS_MAX, ..options.limits };
         let reactors = options.reactors;
-        let node = Arc::new(Node::new(options, metrics, registry));
+        let node = Arc::new(Node::new(options, Arc::clone(&serving), metrics, registry));
         let proxy = Proxy::start(&node)?;
         let server = Server::start(&name, listen, reactors, limits, &serving, |index, _| {
             BalancerService::new(Arc::clone(&node), proxy.post(index))

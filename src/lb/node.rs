@@ -1,7 +1,7 @@
 //! What the threads of one balancer all know.
 
 use std::net::SocketAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use prometheus_client::registry::Registry;
@@ -47,6 +47,8 @@ pub struct Options {
 pub struct Node {
     /// The options.
     pub options: Options,
+    /// Counters of the reactors, and where all threads are.
+    pub serving: Arc<serve::Metrics>,
     /// What is counted.
     pub metrics: Metrics,
     /// All of it, to be written out.
@@ -58,12 +60,12 @@ pub struct Node {
 
 impl Node {
     /// A balancer that has heard of no server yet.
-    pub fn new(options: Options, metrics: Metrics, registry: Registry) -> Self {
+    pub fn new(options: Options, serving: Arc<serve::Metrics>, metrics: Metrics, registry: Registry) -> Self {
         let started = Instant::now();
         let table = Table::new(options.name.clone(), options.weights);
         let admission = Admission::new(options.admitted_per_second, started);
         let board = Mutex::new(Board::new(table, admission, started));
-        Self { options, metrics, registry, started, board }
+        Self { options, serving, metrics, registry, started, board }
     }
 
     /// The board, while the guard lives: a moment.

@@ -11,7 +11,7 @@ use crate::serve::service::{Answer, Pace, Service};
 use crate::serve::{Clients, metrics};
 use crate::wire::forward::Accepted;
 use crate::wire::http::Method;
-use crate::wire::{self, Forward, Request, Response, Status};
+use crate::wire::{self, CloseReason, Forward, Request, Response, Status};
 
 use super::address;
 use super::live::{Live, Watcher};
@@ -62,6 +62,10 @@ impl BalancerService {
     }
 
     fn ready(&self, now: Instant) -> Response {
+        // First of all: a thread that hangs may have the board.
+        if let Some(stuck) = metrics::respond_stuck(&self.node.serving.loops, &self.node.options.limits) {
+            return stuck;
+        }
         let ready = self.node.board().check_ready(now);
         match ready {
             Ok(()) => Response::ok("text/plain", "ready\n"),
@@ -113,7 +117,7 @@ impl Service for BalancerService {
             "/assign" => Response::only("GET, OPTIONS", "only GET assigns"),
             "/status" => status::respond(&self.node, now),
             "/metrics" => metrics::respond(&self.node.registry),
-            "/live" => Response::ok("text/plain", "live\n"),
+            "/live" => metrics::respond_live(&self.node.serving.loops, &self.node.options.limits),
             "/ready" => self.ready(now),
             _ => assets::respond(Page::Balancer, request).unwrap_or_else(Response::not_found),
         })
@@ -123,8 +127,10 @@ impl Service for BalancerService {
         self.live.add(id, clients, now);
     }
 
-    /// A page only listens.
-    fn handle_message(&mut self, _: Key, _: wire::Event<'_>, _: &mut Clients<Watcher>, _: Instant) {}
+    /// A page only listens, and nothing here would count what it says.
+    fn handle_message(&mut self, id: Key, _: wire::Event<'_>, clients: &mut Clients<Watcher>, _: Instant) {
+        clients.close(id, CloseReason::Policy, "a status page only listens");
+    }
 
     fn handle_gone(&mut self, _: Key, _: Watcher, _: &mut Clients<Watcher>) {
         self.live.remove();

@@ -6,6 +6,7 @@ use std::net::{Shutdown, SocketAddr};
 use bytes::Bytes;
 use mio::net::TcpStream;
 
+use super::descriptors::Counted;
 use super::outbox::{Flush, Outbox, Overflow};
 use super::poller::Readiness;
 
@@ -32,6 +33,7 @@ pub struct Connection {
     readable: bool,
     read_closed: bool,
     partly_sent: bool,
+    _counted: Counted,
 }
 
 impl Connection {
@@ -45,6 +47,7 @@ impl Connection {
             readable: false,
             read_closed: false,
             partly_sent: false,
+            _counted: Counted::new(),
         }
     }
 
@@ -133,8 +136,8 @@ impl Connection {
     }
 
     /// Queues something large that the peer has asked for; see [`Outbox::push_answer`].
-    pub fn queue_answer(&mut self, bytes: Bytes, answers_max: usize) -> Result<(), Overflow> {
-        self.outbox.push_answer(bytes, answers_max)
+    pub fn queue_answer(&mut self, parts: &[Bytes], answers_max: usize) -> Result<(), Overflow> {
+        self.outbox.push_answer(parts, answers_max)
     }
 
     /// Bytes that wait to be sent.

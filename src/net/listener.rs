@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use mio::net::{TcpListener, TcpStream};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::buffers;
 use super::poller::Poller;
 
 /// Connections that the kernel completes ahead of us; it caps the number at `net.core.somaxconn`.
@@ -20,10 +21,12 @@ const OUT_OF_DESCRIPTORS: [i32; 2] = [24, 23];
 pub enum Accepted {
     /// A connection.
     Stream(TcpStream),
-    /// A connection was closed at once because no descriptor was left for it, or broke while it waited.
+    /// A connection was turned away, or broke while it waited.
     Refused,
     /// None waits.
     Nothing,
+    /// No descriptor is left for it: free one and try again, or [`Listener::turn_away`].
+    OutOfDescriptors,
     /// No descriptor or memory is left, not even the spare one: try again in a while, since no event will tell.
     Exhausted,
 }
@@ -45,6 +48,7 @@ impl Listener {
         if address.is_ipv6() {
             socket.set_only_v6(false)?;
         }
+        buffers::bound(&socket)?;
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
         Ok(Self { listener: TcpListener::from_std(socket.into()), spare: spare() })
@@ -85,7 +89,7 @@ impl Listener {
             Ok(_) => Accepted::Refused,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Accepted::Nothing,
             Err(error) if error.raw_os_error().is_some_and(|code| OUT_OF_DESCRIPTORS.contains(&code)) => {
-                self.turn_away()
+                Accepted::OutOfDescriptors
             }
             // accept(2): what befell a connection while it waited is told here, and the next one may be well.
             Err(error) => match error.kind() {
@@ -95,7 +99,8 @@ impl Listener {
         }
     }
 
-    fn turn_away(&mut self) -> Accepted {
+    /// Closes the next connection at once: its client need not wait to learn that there is no place for it.
+    pub fn turn_away(&mut self) -> Accepted {
         if self.spare.take().is_none() {
             return Accepted::Exhausted;
         }

@@ -2,6 +2,7 @@
 //!
 //! Every socket belongs to one thread for life. Threads meet in [`mailbox`] only.
 
+pub mod buffers;
 pub mod connection;
 pub mod descriptors;
 pub mod dial;

@@ -26,10 +26,18 @@ pub enum Flush {
     Blocked,
 }
 
+/// A frame, or a part of one.
+#[derive(Debug)]
+struct Part {
+    bytes: Bytes,
+    /// The frame goes on in the next part.
+    goes_on: bool,
+}
+
 /// Frames to one peer, in order. No heap while at most [`INLINE`] of them wait.
 #[derive(Debug, Default)]
 pub struct Outbox {
-    frames: SmallVec<[Bytes; INLINE]>,
+    frames: SmallVec<[Part; INLINE]>,
     bytes: usize,
     /// Bytes of answers that were queued since the queue was last empty.
     answers: usize,
@@ -42,18 +50,29 @@ impl Outbox {
             return Err(Overflow);
         }
         self.bytes += frame.len();
-        self.frames.push(frame);
+        self.frames.push(Part { bytes: frame, goes_on: false });
         Ok(())
     }
 
-    /// Queues something large that the peer has asked for. It has a bound of its own, `answers_max`: a peer that
-    /// catches up after it was too slow must not be found too slow for the very answer that helps it.
-    pub fn push_answer(&mut self, frame: Bytes, answers_max: usize) -> Result<(), Overflow> {
-        if self.answers + frame.len() > answers_max {
+    /// Queues something large that the peer has asked for, in parts that are one frame. It has a bound of its own,
+    /// `answers_max`: a peer that catches up after it was too slow must not be found too slow for the very answer that
+    /// helps it.
+    pub fn push_answer(&mut self, parts: &[Bytes], answers_max: usize) -> Result<(), Overflow> {
+        let bytes: usize = parts.iter().map(Bytes::len).sum();
+        let weight = bytes + parts.len().saturating_sub(1) * FRAME_OVERHEAD;
+        if self.answers + weight > answers_max {
             return Err(Overflow);
         }
-        self.answers += frame.len();
-        self.push(frame, usize::MAX)
+        self.answers += weight;
+        self.bytes += bytes;
+        let goes_on = |index| index + 1 < parts.len();
+        self.frames.extend(
+            parts
+                .iter()
+                .enumerate()
+                .map(|(index, bytes)| Part { bytes: bytes.clone(), goes_on: goes_on(index) }),
+        );
+        Ok(())
     }
 
     fn weight(&self) -> usize {
@@ -74,9 +93,9 @@ impl Outbox {
     /// Drops every frame of which nothing was sent yet; used before a close frame to a peer that does not read. The
     /// frame that is under way stays, or the peer could not understand what follows.
     pub fn drop_unsent(&mut self, first_is_partly_sent: bool) {
-        let keep = usize::from(first_is_partly_sent).min(self.frames.len());
-        self.frames.truncate(keep);
-        self.bytes = self.frames.iter().map(Bytes::len).sum();
+        let end_of_first = self.frames.iter().position(|part| !part.goes_on).map_or(0, |last| last + 1);
+        self.frames.truncate(if first_is_partly_sent { end_of_first } else { 0 });
+        self.bytes = self.frames.iter().map(|part| part.bytes.len()).sum();
     }
 
     /// Writes with one call for up to [`SLICES_MAX`] frames. `writes` counts the calls.
@@ -107,14 +126,15 @@ impl Outbox {
 
     fn write_once(&self, writer: &mut impl Write) -> (usize, io::Result<usize>) {
         if self.frames.len() == 1 {
-            return (self.frames[0].len(), writer.write(&self.frames[0]));
+            let Part { bytes, .. } = &self.frames[0];
+            return (bytes.len(), writer.write(bytes));
         }
         let mut slices = [IoSlice::new(&[]); SLICES_MAX];
         let mut offered = 0;
         let count = self.frames.len().min(SLICES_MAX);
-        for (slice, frame) in slices.iter_mut().zip(&self.frames) {
-            *slice = IoSlice::new(frame);
-            offered += frame.len();
+        for (slice, Part { bytes, .. }) in slices.iter_mut().zip(&self.frames) {
+            *slice = IoSlice::new(bytes);
+            offered += bytes.len();
         }
         (offered, writer.write_vectored(&slices[..count]))
     }
@@ -122,12 +142,12 @@ impl Outbox {
     fn advance(&mut self, mut written: usize) {
         self.bytes -= written;
         let mut whole = 0;
-        for frame in &mut self.frames {
-            if written < frame.len() {
-                frame.advance(written);
+        for Part { bytes, .. } in &mut self.frames {
+            if written < bytes.len() {
+                bytes.advance(written);
                 break;
             }
-            written -= frame.len();
+            written -= bytes.len();
             whole += 1;
         }
         self.frames.drain(..whole);
@@ -194,8 +214,10 @@ mod tests {
     fn an_answer_has_a_bound_of_its_own() {
         let mut outbox = Outbox::default();
         assert_eq!(outbox.push(Bytes::from_static(b"1234"), 8), Ok(()));
-        assert_eq!(outbox.push_answer(Bytes::from_static(b"a long answer"), 20), Ok(()));
-        assert_eq!(outbox.push_answer(Bytes::from_static(b"a long answer"), 20), Err(Overflow));
+        let answer = [Bytes::from_static(b"a long "), Bytes::from_static(b"answer")];
+        let answers_max = 20 + FRAME_OVERHEAD;
+        assert_eq!(outbox.push_answer(&answer, answers_max), Ok(()));
+        assert_eq!(outbox.push_answer(&answer, answers_max), Err(Overflow));
         assert_eq!(
             outbox.push(Bytes::from_static(b"1234"), 8),
             Ok(()),
@@ -222,6 +244,27 @@ mod tests {
         socket.room = vec![100];
         assert_eq!(outbox.flush(&mut socket, &mut 0).unwrap(), Flush::Empty);
         assert_eq!(socket.taken, b"12345");
+    }
+
+    #[test]
+    fn a_frame_in_parts_is_dropped_or_kept_as_one() {
+        let parts = [Bytes::from_static(b"12"), Bytes::from_static(b"34"), Bytes::from_static(b"5")];
+        for (taken, kept) in [(1, "12345"), (3, "12345"), (5, "12345678"), (6, "12345678")] {
+            let mut outbox = Outbox::default();
+            outbox.push_answer(&parts, 1000).unwrap();
+            outbox.push(Bytes::from_static(b"678"), 100).unwrap();
+            outbox.push_answer(&parts, 1000).unwrap();
+            let mut socket = Socket { room: vec![taken], taken: Vec::new() };
+            assert_eq!(outbox.flush(&mut socket, &mut 0).unwrap(), Flush::Blocked);
+            outbox.drop_unsent(true);
+            socket.room = vec![100; 9];
+            assert_eq!(outbox.flush(&mut socket, &mut 0).unwrap(), Flush::Empty);
+            assert_eq!(String::from_utf8_lossy(&socket.taken), kept, "after {taken} bytes");
+        }
+        let mut outbox = Outbox::default();
+        outbox.push_answer(&parts, 1000).unwrap();
+        outbox.drop_unsent(false);
+        assert!(outbox.is_empty());
     }
 
     proptest! {

@@ -12,8 +12,10 @@ use crate::net::{Connection, Flush, Key, Poller, Slots, TimerWheel, outbox::Over
 use crate::wire::{CloseReason, Decoder, Response, Status, frame};
 
 use super::backlog::Backlog;
-use super::limits::{Limits, TICK};
+use super::limits::{Limits, NEWCOMERS_KEPT, TICK};
 use super::metrics::{Metrics, Tally};
+use super::newcomers::{Found, Look, Newcomers, Standing};
+use super::work::Work;
 
 /// Where a connection is in its life.
 #[derive(Debug)]
@@ -40,11 +42,28 @@ pub(super) struct Client<S> {
     pub(super) session: Option<S>,
     pub(super) deadline: Instant,
     pub(super) heard: Instant,
+    pub(super) work: Work,
     /// When its entry in the wheel comes round; one that comes round earlier is left over from a later deadline.
     scheduled: Instant,
     is_dirty: bool,
+    /// The service waits until all is sent.
+    is_awaited: bool,
+    /// Whether it has sent a whole request.
+    has_asked: bool,
     /// Whether it is on the reactor's list of those that have something to read.
     pub(super) is_listed: bool,
+}
+
+impl<S> Client<S> {
+    fn standing(&self) -> Option<Standing> {
+        match self.phase {
+            Phase::Head { .. } if !self.has_asked => Some(Standing::Silent),
+            Phase::Head { .. } | Phase::Waiting { .. } => Some(Standing::Asked),
+            Phase::Open { .. } => Some(Standing::Open),
+            Phase::Ending => Some(Standing::Ending),
+            Phase::Dead => None,
+        }
+    }
 }
 
 /// All connections of one reactor.
@@ -57,7 +76,9 @@ pub struct Clients<S> {
     dirty: Vec<Key>,
     backlog: Backlog,
     relieved: Vec<Key>,
+    sent: Vec<Key>,
     gone: Vec<Key>,
+    newcomers: Newcomers,
     metrics: Arc<Metrics>,
     now: Instant,
 }
@@ -72,7 +93,9 @@ impl<S> Clients<S> {
             dirty: Vec::new(),
             backlog: Backlog::default(),
             relieved: Vec::new(),
+            sent: Vec::new(),
             gone: Vec::new(),
+            newcomers: Newcomers::default(),
             metrics,
             now,
         }
@@ -98,10 +121,27 @@ impl<S> Clients<S> {
         self.queue(id, |connection| connection.queue(frame.clone(), bytes_max));
     }
 
-    /// Queues something large that the client has asked for, which has a bound of its own.
-    pub fn send_answer(&mut self, id: Key, frame: &Bytes) {
+    /// Queues something large that the client has asked for, one frame in parts, which has a bound of its own.
+    pub fn send_answer(&mut self, id: Key, parts: &[Bytes]) {
         let answers_max = self.limits.answer_bytes_max;
-        self.queue(id, |connection| connection.queue_answer(frame.clone(), answers_max));
+        self.queue(id, |connection| connection.queue_answer(parts, answers_max));
+    }
+
+    /// [`super::Service::handle_sent`] is called when the kernel has taken all that is queued now.
+    pub fn note_when_sent(&mut self, id: Key) {
+        let Some(client) = self.slots.get_mut(id) else { return };
+        client.is_awaited = true;
+        mark_dirty(client, id, &mut self.dirty);
+    }
+
+    /// Those of which all was sent that the service waits for.
+    pub(super) fn take_sent(&mut self) -> Vec<Key> {
+        mem::take(&mut self.sent)
+    }
+
+    /// Whether the service has to be told of some.
+    pub(super) fn has_sent(&self) -> bool {
+        !self.sent.is_empty()
     }
 
     fn queue(&mut self, id: Key, queue: impl Fn(&mut Connection) -> Result<(), Overflow>) {
@@ -148,6 +188,26 @@ impl<S> Clients<S> {
         self.end_websocket(id, frame::close(reason, detail));
     }
 
+    /// A client that sends far more than it may, none of which is a message.
+    pub(super) fn end_flood(&mut self, id: Key) {
+        let Some(client) = self.slots.get(id) else { return };
+        match client.phase {
+            Phase::Open { .. } => {
+                self.metrics.flooded("open");
+                self.close(id, CloseReason::Policy, "far too many pings, fragments or small segments");
+            }
+            Phase::Head { .. } | Phase::Waiting { .. } => {
+                self.metrics.flooded("waiting");
+                self.remove(id);
+            }
+            Phase::Ending => {
+                self.metrics.flooded("ending");
+                self.remove(id);
+            }
+            Phase::Dead => {}
+        }
+    }
+
     /// Answers the peer's close frame.
     pub(super) fn closed_by_peer(&mut self, id: Key, code: Option<u16>) {
         self.metrics.closed(CloseReason::Normal);
@@ -189,12 +249,79 @@ impl<S> Clients<S> {
             session: None,
             deadline,
             heard: self.now,
+            work: Work::default(),
             scheduled: deadline,
             is_dirty: false,
+            is_awaited: false,
+            has_asked: false,
             is_listed: false,
         });
         self.wheel.schedule(key, deadline);
+        self.note_standing(key);
         Ok(())
+    }
+
+    /// Connections that are no WebSockets, of which there are so many.
+    pub(super) fn newcomers(&self, websockets: usize) -> usize {
+        self.slots.len().saturating_sub(websockets)
+    }
+
+    /// Closes the connection that is missed least; tells how it stood. One that came in this turn, or of which the first
+    /// bytes are not read yet, may have something to say: those who are missed more do not go for it either.
+    pub(super) fn evict(&mut self) -> Option<&'static str> {
+        let (slots, now) = (&self.slots, self.now);
+        let is_silent = |key| slots.get(key).and_then(Client::standing) == Some(Standing::Silent);
+        let are_many = self.newcomers.are_more(Standing::Silent, NEWCOMERS_KEPT, is_silent);
+        for standing in Standing::evicted(are_many) {
+            let look = |key| match slots.get(key) {
+                Some(client) if client.standing() == Some(standing) => {
+                    let is_unread = client.is_listed && client.connection.held() == 0;
+                    if is_unread || client.heard >= now { Look::Spare } else { Look::Take }
+                }
+                _ => Look::Forget,
+            };
+            match self.newcomers.take(standing, look) {
+                Found::One(id) => {
+                    self.remove(id);
+                    return Some(standing.name());
+                }
+                Found::Spared => return None,
+                Found::None => {}
+            }
+        }
+        None
+    }
+
+    /// The WebSocket of which it was first noted that it is not used, and still is not.
+    pub(super) fn oldest_unused(&mut self, is_used: impl Fn(&S) -> bool) -> Option<Key> {
+        let slots = &self.slots;
+        let found = self.newcomers.take(Standing::Open, |key| match slots.get(key) {
+            Some(Client { phase: Phase::Open { .. }, session: Some(session), .. }) if !is_used(session) => {
+                Look::Take
+            }
+            _ => Look::Forget,
+        });
+        if let Found::One(id) = found { Some(id) } else { None }
+    }
+
+    /// A WebSocket is not used: it may be closed for another.
+    pub(super) fn note_unused(&mut self, id: Key) {
+        self.note_standing(id);
+    }
+
+    fn note_standing(&mut self, id: Key) {
+        let slots = &self.slots;
+        let Some(standing) = slots.get(id).and_then(Client::standing) else { return };
+        let is_so = |key| slots.get(key).and_then(Client::standing) == Some(standing);
+        self.newcomers.note(id, standing, is_so);
+    }
+
+    fn note_asked(&mut self, id: Key) {
+        if let Some(client) = self.slots.get_mut(id)
+            && !mem::replace(&mut client.has_asked, true)
+        {
+            self.note_standing(id);
+        }
     }
 
     /// Lets go of a connection that is no WebSocket.
@@ -282,9 +409,9 @@ impl<S> Clients<S> {
     pub(super) fn answer(&mut self, id: Key, response: &Response, head_only: bool, keep_alive: bool) {
         let Some(client) = self.slots.get_mut(id) else { return };
         let bytes_max = self.limits.answer_bytes_max;
-        let mut queued = client.connection.queue_answer(response.head(keep_alive), bytes_max);
+        let mut queued = client.connection.queue_answer(&[response.head(keep_alive)], bytes_max);
         if queued.is_ok() && !head_only && !response.body.is_empty() {
-            queued = client.connection.queue_answer(response.body.clone(), bytes_max);
+            queued = client.connection.queue_answer(std::slice::from_ref(&response.body), bytes_max);
         }
         if queued.is_err() {
             log::warn!(
@@ -299,6 +426,7 @@ impl<S> Clients<S> {
         if keep_alive {
             client.phase = Phase::Head { searched: 0 };
             mark_dirty(client, id, &mut self.dirty);
+            self.note_asked(id);
             self.set_deadline(id, self.now + self.limits.keep_alive_timeout);
         } else {
             client.phase = Phase::Ending;
@@ -310,6 +438,7 @@ impl<S> Clients<S> {
     pub(super) fn wait_for_answer(&mut self, id: Key, head_only: bool, keep_alive: bool) {
         if let Some(client) = self.slots.get_mut(id) {
             client.phase = Phase::Waiting { head_only, keep_alive };
+            self.note_asked(id);
             self.set_deadline(id, self.now + self.limits.answer_timeout);
         }
     }
@@ -321,7 +450,8 @@ impl<S> Clients<S> {
         client.session = Some(session);
         let _ = client.connection.queue(response, usize::MAX);
         mark_dirty(client, id, &mut self.dirty);
-        self.set_deadline(id, self.now + self.limits.ping_after);
+        // Then it is seen whether it is used.
+        self.set_deadline(id, self.now + self.limits.ping_after.min(self.limits.head_timeout));
     }
 
     /// Asks a silent client for a sign of life.
@@ -346,7 +476,11 @@ impl<S> Clients<S> {
             if matches!(client.phase, Phase::Dead) {
                 continue;
             }
-            match client.connection.flush(&mut self.tally.writes) {
+            let flush = client.connection.flush(&mut self.tally.writes);
+            if client.connection.is_flushed() && mem::take(&mut client.is_awaited) {
+                self.sent.push(id);
+            }
+            match flush {
                 Ok(Flush::Empty) if matches!(client.phase, Phase::Ending) => {
                     let until = client.deadline.min(self.now + self.limits.linger);
                     match client.connection.finish() {
@@ -387,7 +521,9 @@ impl<S> Clients<S> {
     /// What is queued may take `patience` to go; then the peer has [`Limits::linger`] to end its side.
     fn end(&mut self, id: Key, patience: Duration) {
         let Some(client) = self.slots.get_mut(id) else { return };
+        client.work.end(self.limits.work);
         mark_dirty(client, id, &mut self.dirty);
+        self.note_standing(id);
         self.set_deadline(id, self.now + patience);
     }
 }

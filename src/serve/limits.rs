@@ -2,15 +2,22 @@
 
 use std::time::Duration;
 
-use crate::wire::limits::FRAME_BYTES_MAX;
+use crate::wire::limits::{FRAME_BYTES_MAX, FRAMES_BURST, FRAMES_PER_SECOND};
+
+use super::work::WorkRate;
 
 /// Each has a reason in docs/operations.md.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Connections that this process holds, over all its reactors; more are answered 503 or 1013.
     pub connections_max: u32,
+    /// Connections of all kinds that fit into the descriptors of the process. When so many are open, one that has no
+    /// WebSocket is closed for each newcomer.
+    pub sockets_max: u32,
     /// Largest message from a client, in bytes.
     pub message_bytes_max: usize,
+    /// What a connection may have its reactor do beside that.
+    pub work: WorkRate,
     /// Bytes that may wait for one WebSocket client before it is closed as slow.
     pub queue_bytes_max: usize,
     /// Bytes of answers that may wait for one client, besides: an HTTP answer, or what a WebSocket client asked for.
@@ -31,6 +38,10 @@ pub struct Limits {
     pub ping_after: Duration,
     /// Silence of a client after which it is closed.
     pub silence_max: Duration,
+    /// A turn of one of the node's threads that lasts so long: it is not ready.
+    pub stall_max: Duration,
+    /// And so long: it should be ended and started again.
+    pub stall_fatal: Duration,
     /// From our close frame, or the end of an answer, to the peer's end of the connection.
     pub linger: Duration,
 }
@@ -39,7 +50,9 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections_max: 100_000,
+            sockets_max: u32::MAX,
             message_bytes_max: FRAME_BYTES_MAX,
+            work: WorkRate::beside_messages(FRAMES_PER_SECOND, FRAMES_BURST),
             queue_bytes_max: 256 * 1024,
             answer_bytes_max: 8 * 1024 * 1024,
             read_ahead_bytes_max: 64 * 1024,
@@ -49,6 +62,8 @@ impl Default for Limits {
             send_timeout: Duration::from_secs(60),
             ping_after: Duration::from_secs(25),
             silence_max: Duration::from_secs(60),
+            stall_max: Duration::from_secs(1),
+            stall_fatal: Duration::from_secs(10),
             linger: Duration::from_secs(2),
         }
     }
@@ -56,6 +71,10 @@ impl Default for Limits {
 
 /// Connections that one reactor accepts in one turn, so that a storm does not starve those it has.
 pub const ACCEPTS_PER_TURN: usize = 256;
+/// Newcomers that each reactor may have though the descriptors are in use; they are kept for them, and for health checks.
+pub const NEWCOMERS_KEPT: usize = 8;
+/// How often it is told that newcomers were closed.
+pub const EVICTIONS_LOGGED_EVERY: Duration = Duration::from_secs(10);
 /// Smallest read buffer of a reactor.
 pub const READ_BUFFER_BYTES_MIN: usize = 64 * 1024;
 /// Resolution of all deadlines, and how soon accepting is tried again when descriptors ran out.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
@@ -14,6 +14,8 @@ use crate::wire::http::HeadError;
 use crate::wire::upgrade::UpgradeError;
 use crate::wire::{CloseReason, Response, Status, Violation};
 
+use super::limits::Limits;
+use super::loops::{Loops, Turn};
 use super::stopwatch::Seconds;
 
 /// Shared by all reactors of a process; each adds what it tallied once a turn.
@@ -32,7 +34,12 @@ pub struct Metrics {
     frames_refused: Family<Rule, Counter>,
     error_answers: Family<Code, Counter>,
     closed: Family<Reason, Counter>,
+    floods: Family<Stage, Counter>,
+    evicted: Family<Standing, Counter>,
     per_reactor: Vec<AtomicU64>,
+    stalls: Family<Stall, Counter>,
+    /// Where the threads of the node are.
+    pub loops: Loops,
     /// In microseconds, since it was last asked.
     longest_turn: AtomicU64,
 }
@@ -75,6 +82,22 @@ struct Rule {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Standing {
+    standing: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Stall {
+    thread: String,
+    phase: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Stage {
+    stage: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Code {
     status: u16,
 }
@@ -82,6 +105,20 @@ struct Code {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Reason {
     reason: &'static str,
+}
+
+/// The answer to `GET /live`: whether it would help to end this process and start it again.
+pub fn respond_live(loops: &Loops, limits: &Limits) -> Response {
+    match loops.stuck(limits.stall_fatal, Instant::now()) {
+        None => Response::ok("text/plain", "live\n"),
+        Some(turn) => Response::error(Status::UNAVAILABLE, "stuck", &turn.to_string()),
+    }
+}
+
+/// The answer to `GET /ready` while a thread hangs.
+pub fn respond_stuck(loops: &Loops, limits: &Limits) -> Option<Response> {
+    let turn = loops.stuck(limits.stall_max, Instant::now())?;
+    Some(Response::error(Status::UNAVAILABLE, "stuck", &turn.to_string()))
 }
 
 /// The answer to `GET /metrics`.
@@ -125,6 +162,18 @@ impl Metrics {
         );
         registry.register("error_answers", "HTTP answers from 400, by status", m.error_answers.clone());
         registry.register("websockets_closed", "WebSockets ended with a close frame", m.closed.clone());
+        let help = "turns of a thread that lasted too long, by the phase in which that was seen";
+        registry.register("stalls", help, m.stalls.clone());
+        registry.register(
+            "connections_evicted",
+            "connections closed for newer ones, for lack of descriptors or places, by how they stood",
+            m.evicted.clone(),
+        );
+        registry.register(
+            "floods",
+            "connections ended for more reads, bytes and frames without a message than they may send",
+            m.floods.clone(),
+        );
         Arc::new(metrics)
     }
 
@@ -165,6 +214,17 @@ impl Metrics {
     /// The longest turn since this was last asked.
     pub fn take_longest_turn(&self) -> Duration {
         Duration::from_micros(self.longest_turn.swap(0, Ordering::Relaxed))
+    }
+
+    /// The longest turn since this was last asked, or one that is under way and longer.
+    pub fn take_lag(&self, now: Instant) -> Duration {
+        let under_way = self.loops.longest(now).map_or(Duration::ZERO, |turn| turn.age);
+        self.take_longest_turn().max(under_way)
+    }
+
+    pub(super) fn stalled(&self, turn: &Turn) {
+        let stall = Stall { thread: turn.name.clone(), phase: turn.stage.name() };
+        self.stalls.get_or_create(&stall).inc();
     }
 
     pub(super) fn turn_seconds(&self, reactor: usize) -> TurnSeconds {
@@ -210,6 +270,14 @@ impl Metrics {
         self.frames_refused.get_or_create(&Rule { rule: violation.name() }).inc();
     }
 
+    pub(super) fn evicted(&self, standing: &'static str) {
+        self.evicted.get_or_create(&Standing { standing }).inc();
+    }
+
+    pub(super) fn flooded(&self, stage: &'static str) {
+        self.floods.get_or_create(&Stage { stage }).inc();
+    }
+
     pub(super) fn answered_with_error(&self, status: Status) {
         self.error_answers.get_or_create(&Code { status: status.0 }).inc();
     }
@@ -222,6 +290,17 @@ impl Metrics {
         }
         self.per_reactor[reactor].fetch_add(1, Ordering::Relaxed);
         true
+    }
+
+    /// Takes the place of a WebSocket that is about to free it.
+    pub(super) fn take_over_place(&self, reactor: usize) {
+        self.websockets.inc();
+        self.per_reactor[reactor].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// WebSockets open now, of one reactor.
+    pub(super) fn websockets_of(&self, reactor: usize) -> usize {
+        self.per_reactor[reactor].load(Ordering::Relaxed) as usize
     }
 
     pub(super) fn free_place(&self, reactor: usize) {

@@ -6,13 +6,17 @@ mod backlog;
 pub mod clients;
 pub mod clock;
 pub mod limits;
+pub mod loops;
 pub mod metrics;
+mod newcomers;
 mod pongs;
 pub mod process;
 pub mod reactor;
 pub mod server;
 pub mod service;
 pub mod stopwatch;
+pub mod watchdog;
+pub mod work;
 
 pub use clients::Clients;
 pub use limits::Limits;

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use mio::Waker;
 
-use crate::net::listener::Accepted;
 use crate::net::{Key, Listener, Poller, Readiness, Received};
 use crate::wire::http::{self, Method, Request};
 use crate::wire::response::ALLOWED;
@@ -16,11 +15,14 @@ use crate::wire::upgrade::Upgrade;
 use crate::wire::{CloseReason, Event, HeadError, Response, Status, cors, frame};
 
 use super::clients::{Client, Clients, Phase};
-use super::limits::{ACCEPTS_PER_TURN, Limits, READ_BUFFER_BYTES_MIN, RETRY, TICK};
+use super::limits::{Limits, READ_BUFFER_BYTES_MIN, RETRY, TICK};
+use super::loops::Stage;
 use super::metrics::{Metrics, TurnSeconds};
 use super::pongs::Pongs;
 use super::service::{Answer, Pace, Service};
 use super::stopwatch::Stopwatch;
+
+mod accept;
 
 /// One core's share of a server.
 pub struct Reactor<S: Service> {
@@ -33,6 +35,9 @@ pub struct Reactor<S: Service> {
     ready: Vec<Key>,
     may_accept: bool,
     is_exhausted: bool,
+    /// Newcomers closed for others since that was logged, and when it was.
+    evicted: u64,
+    evictions_logged: Option<Instant>,
     pace: Pace,
     limits: Limits,
     metrics: Arc<Metrics>,
@@ -44,7 +49,7 @@ pub struct Reactor<S: Service> {
 impl<S: Service> Reactor<S> {
     /// Registers the listener; `make_service` gets the waker by which other threads reach this reactor.
     pub fn new(
-        index: usize,
+        (name, index): (&str, usize),
         mut listener: Listener,
         limits: Limits,
         metrics: Arc<Metrics>,
@@ -67,9 +72,11 @@ impl<S: Service> Reactor<S> {
             ready: Vec::new(),
             may_accept: false,
             is_exhausted: false,
+            evicted: 0,
+            evictions_logged: None,
             pace: Pace::Wait,
             limits,
-            watch: Stopwatch::start(now),
+            watch: Stopwatch::start(now, metrics.loops.add(format!("{name}/{index}"))),
             seconds: metrics.turn_seconds(index),
             metrics,
             stop,
@@ -101,14 +108,14 @@ impl<S: Service> Reactor<S> {
         let now = self.wait()?;
         self.accept();
         self.read(now);
-        self.watch.lap(&self.seconds.read);
+        self.watch.lap(&self.seconds.read, Stage::Serve);
         self.serve(now);
         self.expire(now);
-        self.watch.lap(&self.seconds.serve);
+        self.watch.lap(&self.seconds.serve, Stage::Flush);
         self.clients.flush();
         self.ready.extend(self.clients.take_relieved());
         self.metrics.add(&mut self.clients.tally);
-        let end = self.watch.lap(&self.seconds.flush);
+        let end = self.watch.lap(&self.seconds.flush, Stage::Wait);
         self.metrics.turned(end.duration_since(now));
         Ok(())
     }
@@ -116,7 +123,7 @@ impl<S: Service> Reactor<S> {
     /// Sleeps until something happens; the only place that does. The turn's present is when it woke.
     fn wait(&mut self) -> io::Result<Instant> {
         self.poller.wait(self.timeout(self.watch.at()))?;
-        let now = self.watch.lap(&self.seconds.wait);
+        let now = self.watch.lap(&self.seconds.wait, Stage::Accept);
         for readiness in self.poller.ready() {
             match readiness {
                 Readiness::Listener => self.may_accept = true,
@@ -148,7 +155,7 @@ impl<S: Service> Reactor<S> {
         if self.is_exhausted && self.ready.is_empty() && self.pace != Pace::Again {
             return Some(TICK);
         }
-        if has_work || self.pace == Pace::Again || self.clients.has_gone() {
+        if has_work || self.pace == Pace::Again || self.clients.has_gone() || self.clients.has_sent() {
             return Some(Duration::ZERO);
         }
         let paced = match self.pace {
@@ -157,33 +164,6 @@ impl<S: Service> Reactor<S> {
         };
         let deadline = [paced, self.clients.wheel.next_deadline()].into_iter().flatten().min();
         deadline.map(|at| at.saturating_duration_since(now))
-    }
-
-    fn accept(&mut self) {
-        // Who comes while the server is leaving is better off elsewhere, and is reset when the listener closes.
-        self.may_accept &= !self.stop.load(Ordering::Acquire);
-        if !self.may_accept {
-            return;
-        }
-        self.is_exhausted = false;
-        for _ in 0..ACCEPTS_PER_TURN {
-            match self.listener.accept() {
-                Accepted::Stream(stream) => match self.clients.add(stream, &self.poller) {
-                    Ok(()) => self.metrics.accepted(),
-                    Err(_) => self.metrics.turned_away(),
-                },
-                Accepted::Refused => self.metrics.turned_away(),
-                Accepted::Nothing => {
-                    self.may_accept = false;
-                    break;
-                }
-                Accepted::Exhausted => {
-                    self.is_exhausted = true;
-                    break;
-                }
-            }
-        }
-        self.watch.lap(&self.seconds.accept);
     }
 
     /// One read for each connection that has something; what is left waits for the next turn, so that nobody who
@@ -202,8 +182,14 @@ impl<S: Service> Reactor<S> {
             }
             match client.connection.receive(&mut self.buffer) {
                 Received::Bytes(filled) => {
+                    client.work.rest(now.saturating_duration_since(client.heard), self.limits.work);
                     client.heard = now;
-                    self.handle_bytes(id, filled, now);
+                    // A whole request is its service's to count: of a proxy, one connection brings those of many.
+                    let is_head = matches!(client.phase, Phase::Head { .. });
+                    match is_head || client.work.read(filled, self.limits.work) {
+                        true => self.handle_bytes(id, filled, now),
+                        false => self.clients.end_flood(id),
+                    }
                 }
                 Received::Nothing => {}
                 Received::End => self.clients.ended_by_peer(id),
@@ -244,7 +230,10 @@ impl<S: Service> Reactor<S> {
                     let is_first = *searched == 0;
                     *searched = bytes.len();
                     client.connection.hold(bytes);
-                    if is_first {
+                    if !client.work.read(bytes.len(), self.limits.work) {
+                        self.metrics.flooded("head");
+                        self.refuse_head(id, HeadError::TooSlow, false);
+                    } else if is_first {
                         // A request may begin when the wait for it is nearly over.
                         self.clients.set_deadline(id, now + self.limits.head_timeout);
                     }
@@ -262,6 +251,11 @@ impl<S: Service> Reactor<S> {
                     None
                 }
                 Ok((used, event)) => {
+                    let is_message = matches!(event, Some(Event::Text(_) | Event::Binary(_)));
+                    if !is_message && !client.work.frame(self.limits.work) {
+                        self.clients.end_flood(id);
+                        return None;
+                    }
                     match event {
                         None | Some(Event::Pong(_)) => {}
                         Some(Event::Ping(payload)) => {
@@ -346,7 +340,7 @@ impl<S: Service> Reactor<S> {
                     self.metrics.upgrade_refused(error);
                     self.clients.refuse(id, error.status(), error.code(), &error.to_string(), head_only);
                 }
-                Ok(_) if !self.metrics.take_place(self.index, self.limits.connections_max) => {
+                Ok(_) if !self.take_place() => {
                     self.metrics.full();
                     let message = "this server holds as many clients as it may: ask a balancer for another";
                     self.clients.refuse(id, Status::UNAVAILABLE, "full", message, head_only);
@@ -371,6 +365,9 @@ impl<S: Service> Reactor<S> {
 
     fn serve(&mut self, now: Instant) {
         self.bury();
+        for id in self.clients.take_sent() {
+            self.service.handle_sent(id);
+        }
         self.pace = self.service.handle_turn(&mut self.clients, now);
     }
 
@@ -401,17 +398,23 @@ impl<S: Service> Reactor<S> {
     /// A WebSocket is pinged after some silence, and ended after more, or when the service sees a reason.
     fn check(&mut self, id: Key, now: Instant) {
         let Some(Client { session: Some(session), heard, .. }) = self.clients.slots.get(id) else { return };
+        let is_used = self.service.is_established(session);
         let (silence, heard) = (now.saturating_duration_since(*heard), *heard);
         if silence >= self.limits.silence_max {
             self.clients.close(id, CloseReason::PingTimeout, "the client was silent for too long");
         } else if let Some(reason) = self.service.check(session, now) {
             self.clients.close(id, reason, "");
-        } else if silence >= self.limits.ping_after {
-            self.clients.ping(id);
-            let next = (now + self.limits.ping_after).min(heard + self.limits.silence_max);
-            self.clients.set_deadline(id, next);
         } else {
-            self.clients.set_deadline(id, heard + self.limits.ping_after);
+            if !is_used {
+                self.clients.note_unused(id);
+            }
+            let next = if silence >= self.limits.ping_after {
+                self.clients.ping(id);
+                (now + self.limits.ping_after).min(heard + self.limits.silence_max)
+            } else {
+                heard + self.limits.ping_after
+            };
+            self.clients.set_deadline(id, next);
         }
     }
 

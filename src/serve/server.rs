@@ -14,6 +14,7 @@ use super::limits::Limits;
 use super::metrics::Metrics;
 use super::reactor::Reactor;
 use super::service::Service;
+use super::watchdog::Watchdog;
 
 /// A server that runs until it is stopped or dropped.
 #[derive(Debug)]
@@ -21,6 +22,7 @@ pub struct Server {
     address: SocketAddr,
     stop: Arc<AtomicBool>,
     reactors: Vec<(Arc<Waker>, JoinHandle<()>)>,
+    _watchdog: Watchdog,
 }
 
 impl Server {
@@ -39,14 +41,15 @@ impl Server {
         metrics: &Arc<Metrics>,
         mut make_service: impl FnMut(usize, Arc<Waker>) -> S,
     ) -> io::Result<Self> {
-        let mut server = Self { address, stop: Arc::default(), reactors: Vec::new() };
+        let watchdog = Watchdog::start(name, Arc::clone(metrics), limits.stall_max)?;
+        let mut server = Self { address, stop: Arc::default(), reactors: Vec::new(), _watchdog: watchdog };
         for index in 0..reactors {
             // The first listener settles the port when 0 was asked for.
             let listener = Listener::bind(server.address)?;
             server.address = listener.local_address()?;
             let stop = Arc::clone(&server.stop);
             let make = |waker| make_service(index, waker);
-            let reactor = Reactor::new(index, listener, limits, Arc::clone(metrics), stop, make)?;
+            let reactor = Reactor::new((name, index), listener, limits, Arc::clone(metrics), stop, make)?;
             let waker = reactor.waker();
             let name = format!("{name}/{index}");
             let thread = thread::Builder::new().name(name.clone()).spawn(move || {

@@ -69,6 +69,10 @@ pub trait Service: Send + 'static {
     /// The WebSocket is gone, whoever ended it.
     fn handle_gone(&mut self, _id: Key, _session: Self::Session, _clients: &mut Clients<Self::Session>) {}
 
+    /// The kernel has taken what was queued when [`Clients::note_when_sent`] was called. A WebSocket that ends before is
+    /// only told as gone, or after that.
+    fn handle_sent(&mut self, _id: Key) {}
+
     /// Once a turn, between reading and writing: mail from other threads, and to them.
     fn handle_turn(&mut self, _clients: &mut Clients<Self::Session>, _now: Instant) -> Pace {
         Pace::Wait
@@ -77,6 +81,11 @@ pub trait Service: Send + 'static {
     /// Asked now and then for each WebSocket: a reason to end it.
     fn check(&self, _session: &Self::Session, _now: Instant) -> Option<CloseReason> {
         None
+    }
+
+    /// Whether this WebSocket is used. One that is not may have to give its place to another client.
+    fn is_established(&self, _session: &Self::Session) -> bool {
+        true
     }
 
     /// True while no more messages should be read, because what they lead to cannot be handed on.

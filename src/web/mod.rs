@@ -4,6 +4,7 @@ mod base_path;
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use prometheus_client::registry::Registry;
@@ -11,6 +12,7 @@ use serde::Serialize;
 
 use crate::net::Key;
 use crate::serve::assets::{self, Page};
+use crate::serve::metrics::respond_live;
 use crate::serve::service::{Answer, Service};
 use crate::serve::{self, Clients, Server};
 use crate::wire::{Event, Request, Response, Status};
@@ -56,6 +58,8 @@ impl Web {
             balancers: options.balancers.clone(),
             proxy: options.proxy,
             base_path: options.base_path.clone(),
+            metrics: Arc::clone(&metrics),
+            limits,
         })?;
         log::info!("web listens at {}", server.address());
         Ok(Self { server })
@@ -71,6 +75,8 @@ struct FileService {
     balancers: Vec<String>,
     proxy: bool,
     base_path: BasePath,
+    metrics: Arc<serve::Metrics>,
+    limits: serve::Limits,
 }
 
 #[derive(Serialize)]
@@ -101,7 +107,7 @@ impl Service for FileService {
                     Response::json(&Config { balancers, proxy: self.proxy })
                 }
             },
-            "/live" | "/ready" => Response::ok("text/plain", "live\n"),
+            "/live" | "/ready" => respond_live(&self.metrics.loops, &self.limits),
             _ => assets::respond(Page::Chat, request).unwrap_or_else(Response::not_found),
         })
     }

@@ -13,7 +13,7 @@ pub enum CloseReason {
     UnsupportedData,
     /// 1007: a text message was not UTF-8.
     InvalidText,
-    /// 1008: far more frames than the rate allows.
+    /// 1008: far more frames than the rate allows, or a message in too many of them.
     Policy,
     /// 1009: a message was larger than `frame_bytes`.
     TooBig,

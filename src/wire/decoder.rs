@@ -12,6 +12,7 @@ use tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 
 use super::fragments::{Fragments, Whole};
 use super::frame::CONTROL_BYTES_MAX;
+use super::limits::FRAGMENTS_MAX;
 use super::violation::Violation;
 
 /// What a complete frame, or the last fragment of a message, means.
@@ -56,6 +57,9 @@ impl Decoder {
             }
             OpCode::Data(Data::Text | Data::Binary) if self.fragments.is_some() => {
                 return Err(Violation::ExpectedContinuation);
+            }
+            OpCode::Data(_) if self.fragments.as_ref().is_some_and(|f| f.count() >= FRAGMENTS_MAX) => {
+                return Err(Violation::TooManyFragments);
             }
             OpCode::Data(_) if length > (message_bytes_max - so_far) as u64 => return Err(Violation::TooBig),
             _ => {}

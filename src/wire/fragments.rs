@@ -11,19 +11,20 @@ pub enum Whole {
     Binary(Vec<u8>),
 }
 
-/// Grows with each fragment; the caller bounds its length. Text is checked as it comes, so that a bad byte is
+/// Grows with each fragment; the caller bounds its length and its fragments. Text is checked as it comes, so that a bad byte is
 /// refused in the fragment that brings it and not at the end.
 #[derive(Debug)]
 pub struct Fragments {
     bytes: Vec<u8>,
     is_text: bool,
     valid_up_to: usize,
+    count: usize,
 }
 
 impl Fragments {
     /// An empty message.
     pub fn new(is_text: bool) -> Self {
-        Self { bytes: Vec::new(), is_text, valid_up_to: 0 }
+        Self { bytes: Vec::new(), is_text, valid_up_to: 0, count: 0 }
     }
 
     /// Bytes received so far.
@@ -36,8 +37,14 @@ impl Fragments {
         self.bytes.is_empty()
     }
 
+    /// Fragments received so far.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
     /// Adds one fragment.
     pub fn extend(&mut self, payload: &[u8]) -> Result<(), Violation> {
+        self.count += 1;
         self.bytes.extend_from_slice(payload);
         if !self.is_text {
             return Ok(());

@@ -21,6 +21,12 @@ pub fn encode(opcode: OpCode, payload: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(payload);
 }
 
+/// Appends the header of a text frame whose payload of so many bytes follows.
+pub fn encode_text_header(payload_bytes: usize, out: &mut Vec<u8>) {
+    let header = FrameHeader { opcode: OpCode::Data(Data::Text), ..FrameHeader::default() };
+    header.format(payload_bytes as u64, out).expect("writing to a Vec cannot fail");
+}
+
 /// Appends a whole text frame.
 pub fn encode_text(payload: &[u8], out: &mut Vec<u8>) {
     encode(OpCode::Data(Data::Text), payload, out);

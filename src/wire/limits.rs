@@ -4,6 +4,8 @@ use serde::Serialize;
 
 /// Largest WebSocket message from a client. JSON may escape each byte of a text as six (`\u0001`).
 pub const FRAME_BYTES_MAX: usize = 32 * 1024;
+/// Most fragments of one message. A library that cuts at 1 KiB needs 32 for the largest.
+pub const FRAGMENTS_MAX: usize = 64;
 /// Largest chat text, in bytes of UTF-8.
 pub const TEXT_BYTES_MAX: usize = 4096;
 /// Largest user name, in bytes of UTF-8.

@@ -16,6 +16,7 @@ pub mod frame;
 pub mod frame_tracker;
 pub mod heartbeat;
 pub mod http;
+pub mod joined;
 pub mod limits;
 pub mod name;
 pub mod resp;

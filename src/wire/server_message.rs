@@ -25,9 +25,10 @@ pub enum ServerMessage<'a> {
         users: usize,
         #[serde(skip_serializing_if = "Option::is_none")]
         roster: Option<&'a [&'a str]>,
-        history: &'a [ServerMessage<'a>],
         complete: bool,
         streams: Streams<'a>,
+        /// The last: [`super::joined`] puts it in its place.
+        history: &'a [ServerMessage<'a>],
     },
     Message {
         room: &'a str,
@@ -98,8 +99,13 @@ impl ServerMessage<'_> {
     /// Appends the message as one whole text frame; `scratch` is overwritten.
     pub fn encode(&self, scratch: &mut Vec<u8>, out: &mut Vec<u8>) {
         scratch.clear();
-        serde_json::to_writer(&mut *scratch, self).expect("plain data into a Vec cannot fail");
+        self.encode_json(scratch);
         frame::encode_text(scratch, out);
+    }
+
+    /// Appends the message without a frame around it.
+    pub fn encode_json(&self, out: &mut Vec<u8>) {
+        serde_json::to_writer(out, self).expect("plain data into a Vec cannot fail");
     }
 
     /// The message as one whole text frame of its own.

@@ -38,11 +38,14 @@ pub enum Violation {
     /// Our own limit.
     #[error("the message is larger than allowed")]
     TooBig,
+    /// Our own limit: [`super::limits::FRAGMENTS_MAX`].
+    #[error("the message is in more fragments than allowed")]
+    TooManyFragments,
 }
 
 impl Violation {
     /// Every violation, for the table of counters.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::ReservedBits,
         Self::ReservedOpcode,
         Self::Unmasked,
@@ -54,6 +57,7 @@ impl Violation {
         Self::CloseCode,
         Self::Utf8,
         Self::TooBig,
+        Self::TooManyFragments,
     ];
 
     /// The close code that answers it.
@@ -61,6 +65,7 @@ impl Violation {
         match self {
             Self::Utf8 => CloseReason::InvalidText,
             Self::TooBig => CloseReason::TooBig,
+            Self::TooManyFragments => CloseReason::Policy,
             _ => CloseReason::ProtocolError,
         }
     }
@@ -79,6 +84,7 @@ impl Violation {
             Self::CloseCode => "close_code",
             Self::Utf8 => "utf8",
             Self::TooBig => "too_big",
+            Self::TooManyFragments => "too_many_fragments",
         }
     }
 }

@@ -11,7 +11,7 @@ mod support;
 
 use std::time::Instant;
 
-use loadgen::report::Report;
+use loadgen::results::report::Report;
 
 use compose::Compose;
 use scenes::{SCENES, check_frontend};

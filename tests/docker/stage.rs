@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use loadgen::report::Report;
+use loadgen::results::report::Report;
 use serde_json::Value;
 
 use crate::compose::Compose;

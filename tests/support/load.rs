@@ -7,11 +7,11 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use loadgen::assigner::Entrance;
-use loadgen::plan::Plan;
-use loadgen::report::Report;
-use loadgen::run::{self, Failure, Options, Patience, Phase};
-use loadgen::url::Url;
+use loadgen::load::plan::Plan;
+use loadgen::results::report::Report;
+use loadgen::runner::assigner::Entrance;
+use loadgen::runner::run::{self, Failure, Options, Patience, Phase};
+use loadgen::wire::url::Url;
 
 /// More than any test takes.
 const ENDLESS: Duration = Duration::from_secs(3600);

@@ -67,7 +67,8 @@ impl Hub {
         for id in mem::take(&mut self.behind) {
             self.look_at_forerunners(id, now);
         }
-        let unknown = mem::take(&mut self.unknown);
+        let mut unknown = mem::take(&mut self.unknown);
+        unknown.retain(|id| self.rooms.contains(id.0 as usize));
         self.publish_sync(false, &unknown);
     }
 

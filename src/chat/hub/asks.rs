@@ -2,21 +2,18 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
-use super::{Effect, Hub, error_frame, strs};
+use super::{Effect, Hub, error_frame};
 use crate::chat::branches::{Branch, entered};
+use crate::chat::encoded::message_frame;
 use crate::chat::fetch::Fetch;
-use crate::chat::limits::{ROOMS_MAX, ROSTER_MAX};
+use crate::chat::limits::ROSTER_MAX;
 use crate::chat::mutants::{Mutant, is_on};
 use crate::chat::ring::Stamp;
-use crate::chat::room::{Room, message_frame};
 use crate::chat::unconfirmed::Retry;
 use crate::chat::{Ask, Member, Message, Notice, Now, RoomId};
-use crate::wire::client_message::{ErrorCode, Since};
+use crate::wire::ServerMessage;
+use crate::wire::client_message::ErrorCode;
 use crate::wire::envelope::{Span, Word};
-use crate::wire::server_message::Streams;
-use crate::wire::{ClientNonce, ServerMessage, StreamId};
 
 impl Hub {
     pub(super) fn carry_out(&mut self, member: Member, ask: Ask, now: Now) {
@@ -28,15 +25,16 @@ impl Hub {
     }
 
     pub(super) fn admit(&mut self, member: Member, ask: Ask, now: Now) {
+        let Some(ask) = self.wait_for_join(member, ask) else { return };
         match ask {
-            Ask::Join { room, user, client, visit, since } => {
-                self.join(member, &room, &user, &client, visit, since.as_ref(), now);
-            }
+            Ask::Join { .. } => self.line_up(member, ask, now),
             Ask::Send { room, user, client, id, text } => {
                 self.send(member, &room, user, client, id, text, now);
             }
             Ask::Typing { room, user } => self.typing(&room, user),
             Ask::Leave { room, user } => self.leave_room(member, &room, &user, now),
+            Ask::Withdraw { room, visit } => self.withdraw(member, &room, visit),
+            Ask::Received => self.joins.note_received(member),
         }
     }
 
@@ -45,14 +43,17 @@ impl Hub {
         let (name, is_join) = match &ask {
             Ask::Join { room, .. } => (Arc::clone(room), true),
             Ask::Send { room, .. } | Ask::Typing { room, .. } => (Arc::clone(room), false),
-            Ask::Leave { .. } => return Some(ask),
+            Ask::Leave { .. } | Ask::Withdraw { .. } | Ask::Received => return Some(ask),
         };
         let id = match self.by_name.get(&name) {
             Some(&id) => id,
-            None if is_join => match self.make_room(&name, now) {
-                Some(id) => id,
-                None => {
-                    let message = format!("this server holds {ROOMS_MAX} rooms, as many as it may");
+            None if is_join => match self.make_wanted_room(&name, now) {
+                Ok(id) => {
+                    let Member { reactor, connection } = member;
+                    self.effects.push_back(Effect::Tell(reactor, Notice::RoomMade { connection }));
+                    id
+                }
+                Err(message) => {
                     self.refuse(member, ask, &message);
                     return None;
                 }
@@ -79,48 +80,9 @@ impl Hub {
                 connection,
                 frame: error_frame(ErrorCode::Overloaded, message, &room, Some(&id)),
             },
-            Ask::Typing { .. } | Ask::Leave { .. } => return,
+            Ask::Typing { .. } | Ask::Leave { .. } | Ask::Withdraw { .. } | Ask::Received => return,
         };
         self.effects.push_back(Effect::Tell(reactor, notice));
-    }
-
-    #[allow(clippy::too_many_arguments, reason = "they are the fields of one ask")]
-    fn join(
-        &mut self,
-        member: Member,
-        name: &Arc<str>,
-        user: &Arc<str>,
-        client: &ClientNonce,
-        visit: u32,
-        since: Option<&Since>,
-        now: Now,
-    ) {
-        let Member { reactor, connection } = member;
-        let id = self.by_name[name];
-        // What was said before belongs to those who were here before; the newcomer has it in its history.
-        if !is_on(Mutant::JoinBeforeFrames) {
-            self.hand_on(id, now);
-        }
-        let room = self.room_mut(id);
-        room.here[reactor] += 1;
-        let was_empty_since = room.empty_since.take();
-        let is_new = room.presence.enter(user);
-        let frame = joined_frame(room, user, client, since);
-        let (name, user) = (Arc::clone(&room.name), Arc::clone(user));
-        let entered = Notice::Entered { connection, visit, room: id, name, user, frame };
-        self.effects.push_back(Effect::Tell(reactor, entered));
-        if self.has_told_degraded {
-            let frame = ServerMessage::Degraded { degraded: true }.to_frame();
-            self.effects.push_back(Effect::Tell(reactor, Notice::Reply { connection, frame }));
-        }
-        if let Some(since) = was_empty_since {
-            self.empty.remove(&(since, id));
-            self.seek_holder(id, 0);
-        }
-        if is_new {
-            self.note_presence(id, true, now);
-        }
-        self.reschedule(id);
     }
 
     #[allow(clippy::too_many_arguments, reason = "they are the fields of one ask")]
@@ -303,49 +265,6 @@ impl Hub {
         self.reschedule(id);
     }
 
-    /// A room of that name, to be fetched; `None` beyond [`ROOMS_MAX`].
-    pub(super) fn make_room(&mut self, name: &Arc<str>, now: Now) -> Option<RoomId> {
-        if self.rooms.len() == ROOMS_MAX {
-            let is_idle = |(_, id): &&_| self.room(*id).is_idle();
-            let &(_, longest_empty) = self.empty.iter().find(is_idle)?;
-            self.drop_room(longest_empty);
-        }
-        let own = StreamId { origin: self.settings.incarnation, generation: self.rooms_made };
-        self.rooms_made += 1;
-        let (reactors, seed) = (self.settings.reactors, self.settings.seed);
-        let limits = Arc::clone(&self.settings.limits);
-        let room = Room::new(Arc::clone(name), own, reactors, seed, limits, now);
-        let id = RoomId(self.rooms.insert(room) as u32);
-        self.empty.insert((now.instant, id));
-        self.by_name.insert(Arc::clone(name), id);
-        self.effects.push_back(Effect::Subscribe(Arc::clone(name)));
-        if self.is_degraded() || is_on(Mutant::NoFetch) {
-            self.go_on_alone(id, now);
-        }
-        self.reschedule(id);
-        Some(id)
-    }
-
-    pub(super) fn drop_room(&mut self, id: RoomId) {
-        self.deliver(id);
-        self.dirty.retain(|dirty| *dirty != id);
-        self.fresh.retain(|fresh| *fresh != id);
-        self.owing.retain(|owing| *owing != id);
-        self.sync.retain(|sync| *sync != id);
-        self.unknown.retain(|unknown| *unknown != id);
-        debug_assert!(!self.behind.contains(&id), "a room that somebody waits for stays");
-        let room = self.rooms.remove(id.0 as usize);
-        self.ring_bytes -= room.ring_bytes();
-        self.by_name.remove(&room.name);
-        room.due.map(|due| self.agenda.remove(&(due, id)));
-        room.empty_since.map(|since| self.empty.remove(&(since, id)));
-        self.presence_version += 1;
-        let (version, names) = (self.presence_version, Some(Arc::new([]) as Arc<[Arc<str>]>));
-        let name = Arc::clone(&room.name);
-        self.publish(Word::Presence { room: name, version, is_held: false, users: 0, names });
-        self.effects.push_back(Effect::Unsubscribe(room.name));
-    }
-
     /// Those who waited come in.
     pub(super) fn open(&mut self, id: RoomId, now: Now) {
         let released = self.room_mut(id).fetch.as_deref_mut().and_then(Fetch::release);
@@ -365,18 +284,4 @@ impl Hub {
         self.show(id, last);
         self.reschedule(id);
     }
-}
-
-fn joined_frame(room: &Room, user: &Arc<str>, client: &ClientNonce, since: Option<&Since>) -> Bytes {
-    let view = room.presence.view_for(user);
-    let roster = view.names.as_deref().map(strs);
-    let (entries, complete) = room.history(since);
-    let history: Vec<_> = entries
-        .iter()
-        .map(|entry| message_frame(&room.name, entry.stream, entry.seq, &entry.message))
-        .collect();
-    let (users, roster, positions) = (view.users, roster.as_deref(), room.positions(since));
-    let (client, streams) = (client.as_str(), Streams(&positions));
-    ServerMessage::Joined { room: &room.name, client, users, roster, history: &history, complete, streams }
-        .to_frame()
 }

@@ -26,7 +26,7 @@ impl Hub {
         }
         let (interval, away) = (self.limits().handover_interval, self.away(now));
         let mut asked = Vec::new();
-        for id in self.ids() {
+        for id in self.ids().collect::<Vec<_>>() {
             if asked.len() == SYNC_ROOMS_PER_STEP {
                 break;
             }

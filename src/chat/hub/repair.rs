@@ -1,8 +1,11 @@
 //! What is missing: NACKs for holes, answers to those of other servers, and what becomes of a hole that nobody fills.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{Hub, split};
+use crate::chat::belief::are_in_order;
+use crate::chat::limits::{GAPS_PASSED_MAX, REPAIR_BYTES_PER_TURN, WANT_SPANS_MAX};
 use crate::chat::mutants::{Mutant, is_on};
 use crate::chat::room::{Room, Supply};
 use crate::chat::stream::{Lack, Question, Verdict};
@@ -64,12 +67,21 @@ impl Hub {
 
     /// Sends what another server misses, in parts, and says what is not here either.
     pub(super) fn supply(&mut self, to: u64, room: &Arc<str>, question: u64, wanted: &[Span]) {
+        if wanted.len() > WANT_SPANS_MAX || !are_in_order(wanted) {
+            self.counts.refused.lists += 1;
+            return;
+        }
+        if self.repair_bytes > REPAIR_BYTES_PER_TURN {
+            self.counts.refused.questions += 1;
+            return;
+        }
         let supply = match self.held(room) {
             Some(id) => self.room(id).supply(wanted),
             None => Supply { lacks: wanted.to_vec(), ..Supply::default() },
         };
         let Supply { entries, lacks, expired } = supply;
         self.counts.repaired += entries.len() as u64;
+        self.repair_bytes += entries.iter().map(|entry| entry.message.weight()).sum::<usize>();
         let repair = |entries: &[Entry], places: &[SamePlaces], lacks: &[Span], expired: &[Span]| {
             let (entries, places) = (entries.into(), places.into());
             let (lacks, expired) = (lacks.into(), expired.into());
@@ -102,6 +114,9 @@ impl Hub {
         // Before the messages: a ring that is full forgets the places of what it evicts.
         places.iter().for_each(|same| self.room_mut(id).note_places(*same));
         for Entry { stream, seq, message } in entries.iter().filter(|entry| entry.stream != own) {
+            if !self.believe(id, *stream, *seq, now) {
+                continue;
+            }
             self.begin_if_new(id, *stream, origin, now);
             let heard = self.with_ring(id, |room| room.hear(*stream, *seq, message, origin, now));
             self.gather_heard(id, heard);
@@ -116,7 +131,8 @@ impl Hub {
                 self.room_mut(id).lack(stream, lack, now.instant);
             }
         }
-        self.judge_gaps(id, lacks.iter().chain(expired).map(|span| span.stream).collect(), now);
+        let streams: BTreeSet<_> = lacks.iter().chain(expired).map(|span| span.stream).collect();
+        self.judge_gaps(id, streams.into_iter().collect(), now);
         self.open_if_fetched(id, now);
         self.reschedule(id);
     }
@@ -126,9 +142,11 @@ impl Hub {
     pub(super) fn judge_gaps(&mut self, id: RoomId, streams: Vec<StreamId>, now: Now) {
         let live: Vec<_> = self.peers.live().collect();
         let may_come = self.may_any_come(now);
+        let mut left = GAPS_PASSED_MAX;
         for stream in streams {
             // Servers answer for all that is missing, so one hole after the other may be decided.
-            loop {
+            while left > 0 {
+                left -= 1;
                 let judge = |room: &mut Room| room.judge(stream, &live, may_come, now);
                 let (Verdict::Expired { first, last, is_told }, heard) = self.with_ring(id, judge) else {
                     break;

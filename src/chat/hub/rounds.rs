@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
+use super::sweeps::Task;
 use super::{BusState, Hub, split, strs};
 use crate::chat::branches::{Branch, entered};
 use crate::chat::fetch::Fetch;
 use crate::chat::limits::{
-    PRESENCE_DELIVERIES_PER_SECOND, PRESENCE_INTERVAL, PRESENCE_INTERVAL_MAX, PRESENCE_REFRESH,
-    SYNC_ROOMS_MAX, SYNC_ROOMS_PER_STEP, SYNC_STEP,
+    FRESH_ROOMS_PER_TURN, PRESENCE_DELIVERIES_PER_SECOND, PRESENCE_INTERVAL, PRESENCE_INTERVAL_MAX,
+    PRESENCE_REFRESH, ROOMS_DUE_PER_TURN, SYNC_ROOMS_MAX, SYNC_ROOMS_PER_STEP, SYNC_STEP,
 };
 use crate::chat::mutants::{Mutant, is_on};
 use crate::chat::room::Room;
@@ -32,18 +33,21 @@ impl Hub {
             self.say_alive(false, now);
             for origin in self.peers.take_ended(now.instant, &limits) {
                 entered(Branch::LeaseEnded);
-                self.end_lease(origin, now);
+                self.sweep(Task::EndLease(origin), now);
             }
             self.update_standing(now);
         }
         if self.peers.take_suspects(now.instant, &limits) && !is_on(Mutant::NoSuspicion) {
             entered(Branch::Suspect);
-            self.turn_all_to_others(now);
+            self.sweep(Task::TurnToOthers, now);
         }
         self.continue_handover(now);
-        while let Some(&(at, room)) = self.agenda.first()
-            && at <= now.instant
-        {
+        self.give_encoded_back(now);
+        self.swept = 0;
+        self.continue_sweeps(now);
+        self.drop_ended_rooms(now);
+        for _ in 0..ROOMS_DUE_PER_TURN {
+            let Some(&(_, room)) = self.agenda.first().filter(|(at, _)| *at <= now.instant) else { break };
             self.agenda.pop_first();
             self.room_mut(room).due = None;
             self.look_at(room, now);
@@ -66,9 +70,10 @@ impl Hub {
         if room.outgoing_due.take_if(|due| *due <= now.instant).is_some() {
             self.mark_dirty(id);
         }
-        if self.room(id).has_ended(now.instant) {
-            self.drop_room(id);
-        } else {
+        if self.room(id).has_ended(now.instant) && !self.room(id).is_ending {
+            self.end_room(id, now);
+        }
+        if self.rooms.contains(id.0 as usize) {
             self.reschedule(id);
             debug_assert!(self.room(id).due > Some(now.instant), "or this would go on for ever");
         }
@@ -76,11 +81,16 @@ impl Hub {
 
     fn look_at_fetch(&mut self, id: RoomId, now: Now) {
         let limits = Arc::clone(&self.settings.limits);
+        let is_heard = self.room(id).is_heard;
         let Some(fetch) = &mut self.room_mut(id).fetch else { return };
+        if !is_heard && fetch.is_over(now.instant) {
+            // Its turn to be fetched has not come.
+            fetch.pause(now.instant, &limits);
+        }
         let is_over = fetch.is_over(now.instant);
         if fetch.is_due(now.instant) {
             fetch.wait(now.instant, &limits);
-            self.fresh.push(id);
+            self.fresh.push_back(id);
         }
         if is_over {
             entered(Branch::FetchTimedOut);
@@ -122,7 +132,9 @@ impl Hub {
     /// Asks all servers for rooms that are new here, and for those of which something may have been missed.
     pub(super) fn ask_for_rooms(&mut self, now: Now) {
         if self.is_settled(now) {
-            let fresh = mem::take(&mut self.fresh);
+            let count = self.fresh.len().min(FRESH_ROOMS_PER_TURN);
+            let mut fresh: Vec<_> = self.fresh.drain(..count).collect();
+            fresh.retain(|id| self.is_asked_for(*id));
             for &id in &fresh {
                 let peers: Vec<_> = self.peers.live().collect();
                 let (patience, limits) = (self.fetch_patience(), Arc::clone(&self.settings.limits));
@@ -135,15 +147,24 @@ impl Hub {
             self.publish_sync(true, &fresh);
         }
         if self.sync_due.take_if(|due| *due <= now.instant).is_some() {
-            let step: Vec<_> = self.sync.drain(..self.sync.len().min(SYNC_ROOMS_PER_STEP)).collect();
+            let rooms = self.sync.start..self.sync.end.min(self.sync.start + SYNC_ROOMS_PER_STEP);
+            let is_there = |index: &usize| self.rooms.contains(*index);
+            let step: Vec<_> = rooms.clone().filter(is_there).map(|index| RoomId(index as u32)).collect();
+            self.sync.start = rooms.end;
             self.publish_sync(self.sync_greets, &step);
             let wait = if self.sync.is_empty() { self.limits().sync_interval } else { SYNC_STEP };
             self.sync_due = Some(now.instant + wait);
-            if step.is_empty() {
+            if rooms.is_empty() {
                 self.sync_due = None;
                 self.sync_greets = false;
             }
         }
+    }
+
+    /// Whether it is still there, and to be fetched.
+    fn is_asked_for(&self, id: RoomId) -> bool {
+        let room = self.rooms.get(id.0 as usize);
+        room.is_some_and(|room| room.fetch.as_deref().is_some_and(Fetch::is_subscribed))
     }
 
     pub(super) fn publish_sync(&mut self, is_fresh: bool, ids: &[RoomId]) {
@@ -158,7 +179,7 @@ impl Hub {
 
     /// Something may have been missed in any room.
     pub(super) fn sync_all(&mut self, is_fresh: bool, now: Now) {
-        self.sync = self.ids().collect();
+        self.sync = 0..self.rooms.iter().next_back().map_or(0, |(last, _)| last + 1);
         self.sync_greets |= is_fresh;
         // Not at once after the last time: what broke may go on breaking.
         self.sync_due.get_or_insert(now.instant);
@@ -221,14 +242,12 @@ impl Hub {
     }
 
     /// Who could confirm what is said, or hold a room, has changed: nobody waits for a server that is suspect or leaves.
-    pub(super) fn turn_all_to_others(&mut self, now: Now) {
-        for id in self.ids() {
-            self.open_if_fetched(id, now);
-            self.seek_holder(id, 0);
-            if !self.room(id).unconfirmed.is_empty() {
-                self.repeat_unconfirmed(id, now);
-                self.reschedule(id);
-            }
+    pub(super) fn turn_to_others(&mut self, id: RoomId, now: Now) {
+        self.open_if_fetched(id, now);
+        self.seek_holder(id, 0);
+        if !self.room(id).unconfirmed.is_empty() {
+            self.repeat_unconfirmed(id, now);
+            self.reschedule(id);
         }
     }
 
@@ -319,26 +338,24 @@ impl Hub {
     }
 
     /// A server is gone, and its users with it; where it was the second holder, another one is found.
-    pub(super) fn end_lease(&mut self, origin: u64, now: Now) {
-        for id in self.ids() {
-            let room = self.room_mut(id);
-            if let Some(fetch) = &mut room.fetch {
-                fetch.gone(origin);
-            }
-            if let Some(forerunners) = &mut room.forerunners {
-                forerunners.strike_off(origin);
-            }
-            // It may be what a hole waited for.
-            room.unpark(origin, now.instant);
-            if room.presence.forget(origin) {
-                self.note_presence(id, false, now);
-                self.seek_holder(id, 0);
-            }
-            if self.room(id).is_open() {
-                self.begin_streams(id, now);
-            }
-            self.open_if_fetched(id, now);
-            self.reschedule(id);
+    pub(super) fn end_lease_in(&mut self, id: RoomId, origin: u64, now: Now) {
+        let room = self.room_mut(id);
+        if let Some(fetch) = &mut room.fetch {
+            fetch.gone(origin);
         }
+        if let Some(forerunners) = &mut room.forerunners {
+            forerunners.strike_off(origin);
+        }
+        // It may be what a hole waited for.
+        room.unpark(origin, now.instant);
+        if room.presence.forget(origin) {
+            self.note_presence(id, false, now);
+            self.seek_holder(id, 0);
+        }
+        if self.room(id).is_open() {
+            self.begin_streams(id, now);
+        }
+        self.open_if_fetched(id, now);
+        self.reschedule(id);
     }
 }

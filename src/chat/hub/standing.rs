@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::sweeps::Task;
 use super::{BusState, Hub, Standing};
 use crate::chat::Now;
 use crate::chat::branches::{Branch, entered};
@@ -46,7 +47,7 @@ impl Hub {
     pub(super) fn update_standing(&mut self, now: Now) {
         let standing = self.judge_standing(now);
         if std::mem::replace(&mut self.standing, standing) != standing && standing == Standing::Alone {
-            self.ids().for_each(|id| self.confirm_all(id));
+            self.sweep(Task::ConfirmAll, now);
         }
         match self.standing {
             Standing::Alone => entered(Branch::Alone),
@@ -57,7 +58,7 @@ impl Hub {
         if std::mem::replace(&mut self.has_told_degraded, is_degraded) != is_degraded {
             self.tell_degraded(is_degraded);
             if is_degraded {
-                self.ids().for_each(|id| self.go_on_alone(id, now));
+                self.sweep(Task::GoOnAlone, now);
             }
         }
     }

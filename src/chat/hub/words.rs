@@ -4,15 +4,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Hub;
+use super::sweeps::Task;
+use crate::chat::belief::{is_credible, is_credible_at_first};
 use crate::chat::branches::{Branch, entered};
+use crate::chat::limits::{BEAT_ANSWERS_PER_SECOND, ROSTER_MAX, SYNC_ROOMS_MAX};
 use crate::chat::mutants::{Mutant, is_on};
 use crate::chat::peers::{Beat, News};
+use crate::chat::rate::{Rate, Verdict};
 use crate::chat::ring::Stamp;
 use crate::chat::room::Begin;
 use crate::chat::stream::Stream;
 use crate::chat::{Message, Now, RoomId};
 use crate::wire::envelope::{Echo, Position, RoomDigest, Span, Word};
 use crate::wire::{Envelope, StreamId};
+
+pub(super) const BEAT_ANSWERS: Rate =
+    Rate { per_second: BEAT_ANSWERS_PER_SECOND, burst: BEAT_ANSWERS_PER_SECOND };
 
 impl Hub {
     pub(super) fn hear(&mut self, envelope: Envelope, now: Now) {
@@ -38,6 +45,10 @@ impl Hub {
             }
             Word::Presence { room, version, is_held, users, names } => {
                 let Some(id) = self.held(&room) else { return };
+                let names = self
+                    .believe_list(names.as_deref().map_or(0, <[_]>::len), ROSTER_MAX)
+                    .then_some(names)
+                    .flatten();
                 if self.room_mut(id).presence.hear(origin, version, is_held, users, names) {
                     self.note_presence(id, false, now);
                 }
@@ -70,6 +81,24 @@ impl Hub {
         }
     }
 
+    /// Whether a stream can have come to that number. If not, it is counted.
+    pub(super) fn believe(&mut self, id: RoomId, stream: StreamId, seq: u64, now: Now) -> bool {
+        let known = self.room(id).gap_of(stream);
+        let is_believed = known.map_or(is_credible_at_first(seq), |known| {
+            let is_first = known.known() == 0;
+            is_first && is_credible_at_first(seq)
+                || is_credible(seq, known.known(), known.changed, now.instant, self.limits())
+        });
+        self.counts.refused.jumps += u64::from(!is_believed);
+        is_believed
+    }
+
+    /// Whether a list is as long as servers say it. If not, it is counted.
+    fn believe_list(&mut self, items: usize, max: usize) -> bool {
+        self.counts.refused.lists += u64::from(items > max);
+        items <= max
+    }
+
     fn is_for_us(&self, to: u64) -> bool {
         to == 0 || to == self.settings.incarnation
     }
@@ -83,39 +112,47 @@ impl Hub {
         let limits = Arc::clone(&self.settings.limits);
         match self.peers.hear(sign, now.instant, &limits) {
             // It learns of us at once, and not only at our next beat.
-            News::Met => self.alive_due = now.instant,
+            News::Met => self.answer_alive(now),
             News::New => {
-                self.alive_due = now.instant;
+                self.answer_alive(now);
                 if sign.age > limits.newcomer_age {
                     self.sync_all(true, now);
                 }
-                self.turn_all_to_others(now);
-                self.ids().for_each(|id| self.unpark(id, sign.origin, now));
+                self.sweep(Task::TurnToOthers, now);
+                self.sweep(Task::Unpark(sign.origin), now);
             }
             News::Returned => {
                 entered(Branch::Returned);
-                self.alive_due = now.instant;
+                self.answer_alive(now);
                 if !is_on(Mutant::NoSyncOnReturn) {
                     self.sync_all(true, now);
                 }
-                self.turn_all_to_others(now);
-                self.ids().for_each(|id| self.unpark(id, sign.origin, now));
+                self.sweep(Task::TurnToOthers, now);
+                self.sweep(Task::Unpark(sign.origin), now);
             }
             News::Drains => {
                 entered(Branch::Drained);
-                self.turn_all_to_others(now);
+                self.sweep(Task::TurnToOthers, now);
             }
             News::Left => {
                 entered(Branch::Left);
-                self.end_lease(sign.origin, now);
+                self.sweep(Task::EndLease(sign.origin), now);
             }
             News::Stale => self.counts.stale += 1,
+            News::Refused => self.counts.refused.peers += 1,
             // Every sign comes by each lane.
             News::Old | News::Renewed => {}
         }
     }
 
-    fn unpark(&mut self, id: RoomId, server: u64, now: Now) {
+    /// Another server learns of us at once, and not only at our next beat. Not each of very many.
+    fn answer_alive(&mut self, now: Now) {
+        if self.beat_answers.take(BEAT_ANSWERS, now.instant) == Verdict::Allowed {
+            self.alive_due = now.instant;
+        }
+    }
+
+    pub(super) fn unpark(&mut self, id: RoomId, server: u64, now: Now) {
         if self.room(id).has_gap() {
             self.room_mut(id).unpark(server, now.instant);
             self.reschedule(id);
@@ -134,6 +171,10 @@ impl Hub {
         now: Now,
     ) {
         let Some(id) = self.held(room) else { return };
+        let last = first_seq.saturating_add(messages.len() as u64);
+        if !self.believe(id, stream, last, now) {
+            return;
+        }
         // A client's retry at another server brings back what this one appended: it is asked to confirm that, as any replica.
         let foreign = if stream == self.room(id).own() { &[] } else { messages };
         self.begin_if_new(id, stream, origin, now);
@@ -170,6 +211,8 @@ impl Hub {
 
     /// Every room that is asked for is in the answer, also one that is not held here.
     fn answer_sync(&mut self, origin: u64, is_fresh: bool, rooms: &[Arc<str>], now: Now) {
+        self.believe_list(rooms.len(), SYNC_ROOMS_MAX);
+        let rooms = &rooms[..rooms.len().min(SYNC_ROOMS_MAX)];
         let mut digests = Vec::with_capacity(rooms.len());
         for room in rooms {
             let id = self.held(room);
@@ -200,6 +243,9 @@ impl Hub {
         }
         self.room_mut(id).note_time(digest.time);
         for span in &digest.spans {
+            if !self.believe(id, span.stream, span.last.max(span.first), now) {
+                continue;
+            }
             let begin = self.beginning_of(id, span.stream, origin);
             let heard = self.with_ring(id, |room| room.announce(*span, origin, begin, now));
             self.gather_heard(id, heard);
@@ -263,9 +309,9 @@ impl Hub {
 
     /// Another server has members in a room and nobody else to hold it.
     fn hold(&mut self, name: &Arc<str>, now: Now) {
-        let Some(id) = self.held(name).or_else(|| self.make_room(name, now)) else {
+        let Some(id) = self.held(name).or_else(|| self.make_held_room(name, now)) else {
             // It asks another one.
-            self.counts.overloaded += 1;
+            self.counts.refused.rooms += 1;
             return;
         };
         let hold_time = self.limits().hold_time;

@@ -1,5 +1,6 @@
 //! The times of messages.
 
+use crate::chat::limits::TIME_MAX;
 use crate::chat::mutants::{Mutant, is_on};
 
 /// A hybrid logical clock (Kulkarni 2014): who has seen a message and answers it stands below it, whatever the clocks say.
@@ -22,6 +23,6 @@ impl Clock {
 
     /// A message of another server is known here.
     pub fn note(&mut self, time: u64) {
-        self.others = self.others.max(time);
+        self.others = self.others.max(time.min(TIME_MAX));
     }
 }

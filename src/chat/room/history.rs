@@ -1,6 +1,7 @@
 //! What a newcomer is told.
 
 use super::Room;
+use crate::chat::encoded::{Encoded, Slices};
 use crate::chat::fetch::Fetch;
 use crate::chat::mutants::{Mutant, is_on};
 use crate::chat::ring::Entry;
@@ -17,10 +18,31 @@ impl Room {
         self.shown() < seen && seen <= last
     }
 
-    /// What a newcomer has to be told: the last messages, or all that came after `since`. False: some are missing.
-    pub fn history(&self, since: Option<&Since>) -> (Vec<&Entry>, bool) {
+    /// What a newcomer has to be told, as frames are encoded: see [`Encoded`]. False: some are missing.
+    pub fn encoded_history(&mut self, since: Option<&Since>) -> (Slices, bool) {
+        let mut encoded = std::mem::take(&mut self.encoded);
+        let (chosen, is_complete) = self.chosen(since);
+        let slices = encoded.choose(&self.ring, chosen.iter().map(|(position, _)| *position), &self.name);
+        self.encoded = encoded;
+        (slices, is_complete)
+    }
+
+    /// Bytes of history that are kept encoded.
+    pub fn encoded_bytes(&self) -> usize {
+        self.encoded.bytes()
+    }
+
+    /// It is encoded anew when somebody comes.
+    pub fn forget_encoded(&mut self) {
+        self.encoded = Encoded::default();
+        self.encoded_used = None;
+    }
+
+    /// What a newcomer has to be told: the last messages, or all that came after `since`, with their positions in the ring.
+    /// False: some are missing.
+    pub(super) fn chosen(&self, since: Option<&Since>) -> (Vec<(u64, &Entry)>, bool) {
         let shown = self.shown();
-        let is_shown = |entry: &&Entry| {
+        let is_shown = |(_, entry): &(u64, &Entry)| {
             entry.stream != self.own || entry.seq <= shown || is_on(Mutant::HistoryShowsHidden)
         };
         let Some(since) = since else {
@@ -36,7 +58,8 @@ impl Room {
             let mut others = self.places.of(entry.into()).filter(|_| !is_on(Mutant::HistoryIgnoresRepeats));
             others.any(|other| other.seq <= seen(other.stream))
         };
-        let is_news = |entry: &&Entry| entry.seq > seen(entry.stream) && !was_shown_elsewhere(entry);
+        let is_news =
+            |(_, entry): &(u64, &Entry)| entry.seq > seen(entry.stream) && !was_shown_elsewhere(entry);
         let entries = self.ring.iter().filter(is_shown).filter(is_news).collect();
         // Who names a stream that nobody here knows has been in another life of the room, and was told so when it came from
         // there: not again, once it names one of this life as well.
@@ -57,7 +80,9 @@ impl Room {
         let position = |known: &Stream| {
             (known.id, if known.id == self.own { known.last.min(shown) } else { known.last })
         };
-        let mut positions: Vec<_> = self.streams.iter().map(position).collect();
+        // Where a stream has not begun, a lower beginning may be told yet, and what is shown then is not behind anybody.
+        let begun = self.streams.iter().filter(|known| known.has_begun());
+        let mut positions: Vec<_> = begun.map(position).collect();
         for (stream, seen) in since.into_iter().flat_map(|since| &since.streams) {
             match positions.iter_mut().find(|(id, _)| id == stream) {
                 Some((_, last)) => *last = (*last).max(*seen),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::frame::{Place, Shown};
+use super::oracle::Said;
 use super::plan::Ms;
 use super::server;
 use super::story::Check;
@@ -38,16 +39,20 @@ impl World {
         };
         let holds = |other: &usize| holders >> other & 1 == 1 || keeps(other);
         let held_by: Vec<_> = self.live().into_iter().filter(holds).collect();
-        let is_confirmed_by_dead = (0..self.servers.len())
-            .any(|other| confirmers >> other & 1 == 1 && !self.servers[other].is_alive());
+        // A word about a whole span may have gone on its way before the retry of one message in it came.
+        let spoke = (confirmers | holders) & !(1 << server);
+        let is_confirmed_by_dead =
+            (0..self.servers.len()).any(|other| spoke >> other & 1 == 1 && !self.servers[other].is_alive());
         let leg = self.plan.leg_max();
-        let has_majority = self.network.carrying(server, self.now) >= LANES_OF_A_MAJORITY;
+        // It went on its way before it came here.
+        let sent = self.now.saturating_sub(self.plan.client_leg);
+        let has_majority = self.network.carrying(server, sent) >= LANES_OF_A_MAJORITY;
         let is_alone = self.reach.may_be_alone(server, &self.servers, leg, self.now);
         if held_by.len() < 2 {
             self.reach.note_fragile(self.now);
             // Of a retry that retention has taken everywhere nobody could have more.
             let is_own = place.0.origin == self.servers[server].incarnation;
-            let is_gone = !is_own && !self.plan.is_roomy() && !self.live().iter().any(keeps);
+            let is_gone = !is_own && !self.is_roomy() && !self.live().iter().any(keeps);
             if !(is_confirmed_by_dead || is_alone && has_majority || is_gone) {
                 let check = match (is_alone, is_own) {
                     (true, _) => Check::AckOfMinority,
@@ -110,7 +115,7 @@ impl World {
             |other: &usize| !self.reach.may_be_passed_over(teller, *other, &self.servers, leg, self.now);
         let keeps = |server: &usize| self.servers[*server].keeps(room, place);
         let kept_by: Vec<_> = self.live().into_iter().filter(keeps).filter(is_reached).collect();
-        if !kept_by.is_empty() || self.plan.is_roomy() {
+        if !kept_by.is_empty() || self.is_roomy() {
             let what = format!("client {client} is told a gap over {text}, which {kept_by:?} keep");
             self.fail(Check::GapTrue, Some(text), what);
         }
@@ -119,8 +124,13 @@ impl World {
 
     /// Who is told that nothing is missing has seen, or will see, all that was acknowledged.
     pub fn check_joined(&mut self, client: usize, connection: u64, is_said_to_be_all: bool, waited: Ms) {
+        let room = self.clients[&client].room;
+        let lines = self.clients.get_mut(&client).into_iter().flat_map(|person| &mut person.lines);
+        for line in lines.filter(|line| line.connection == connection) {
+            let joined = self.servers[line.server].room(ROOMS[room]);
+            line.is_in_unlearned = joined.is_some_and(|room| room.fetch.is_some());
+        }
         let person = &self.clients[&client];
-        let room = person.room;
         self.story.tell(self.now, None, || {
             format!("client {client} is in on connection {connection}; complete: {is_said_to_be_all}")
         });
@@ -154,7 +164,7 @@ impl World {
         let line = person.lines.iter().find(|line| line.connection == connection);
         let Some(server) = line.map(|line| line.server) else { return };
         let digest = self.servers[server].room(room).map(|room| room.digest(None)).unwrap_or_default();
-        let is_fine = !self.plan.is_roomy() || !self.is_calm() || {
+        let is_fine = !self.is_roomy() || !self.is_calm() || {
             let lost = digest.iter().flat_map(|span| {
                 let seen = before.get(&span.stream).copied().unwrap_or(0);
                 (seen + 1..span.first).map(|seq| (span.stream, seq))
@@ -174,7 +184,7 @@ impl World {
         }
         // It knows that it misses something, and what it is past of is not owed to it any more where things are evicted:
         // at another place the server takes it for a repeat.
-        if !self.plan.is_roomy() {
+        if !self.is_roomy() {
             let person = &self.clients[&client];
             let is_past =
                 |(stream, seq): &Place| person.positions.get(stream).is_some_and(|last| seq <= last);
@@ -255,7 +265,9 @@ impl World {
     /// Every acknowledged message reached everybody who was in its room, and nobody waits.
     fn check_deliveries(&mut self) {
         let owed = self.oracle.all().filter(|(_, said)| said.is_acked).find_map(|(text, said)| {
-            let lacks = |client: &&usize| !self.clients[*client].seen.contains(&text);
+            let lacks = |client: &&usize| {
+                !self.clients[*client].seen.contains(&text) && !self.is_before_begin(**client, said)
+            };
             said.audience.iter().find(lacks).map(|client| (text, *client, said.places.clone()))
         });
         if let Some((text, client, places)) = owed {
@@ -268,7 +280,7 @@ impl World {
             let has_seen = self.clients.get(client).is_none_or(|person| person.seen.contains(&text));
             (is_owed && !has_seen).then_some((*client, text, *place))
         });
-        if let Some((client, text, (stream, seq))) = hole.filter(|_| self.plan.is_roomy()) {
+        if let Some((client, text, (stream, seq))) = hole.filter(|_| self.is_roomy()) {
             let what = format!("client {client} was not shown {text} at {stream} {seq}, and not told");
             self.fail(Check::Holes, Some(text), what);
         }
@@ -284,6 +296,17 @@ impl World {
         if let Some((text, what)) = waits {
             self.fail(Check::NobodyWaits, text, what);
         }
+    }
+
+    /// Whether rings had dropped a message before the client's server could learn the room, in which the client was already.
+    fn is_before_begin(&self, client: usize, said: &Said) -> bool {
+        let Some(line) = self.clients[&client].lines.last().filter(|line| line.is_in_unlearned) else {
+            return false;
+        };
+        let Some(room) = self.servers[line.server].room(ROOMS[said.room]) else { return false };
+        let is_before =
+            |(stream, seq): &Place| room.gap_of(*stream).is_some_and(|known| *seq < known.held_from());
+        !self.is_roomy() && said.places.iter().all(is_before)
     }
 
     /// All servers that hold a room have the same of it, nothing waits any more, and every room is held twice.
@@ -316,7 +339,7 @@ impl World {
                     for span in room.digest(None) {
                         let last = theirs.position(span.stream);
                         let may_be_forgotten = last.is_none() && !self.plan.sizes.have_all_streams();
-                        if last != Some(span.last) && self.plan.is_roomy() && !may_be_forgotten {
+                        if last != Some(span.last) && self.is_roomy() && !may_be_forgotten {
                             let what =
                                 format!("{name}: server {server} has {span:?}, server {other} {last:?}");
                             return self.fail(Check::Digests, None, what);
@@ -336,9 +359,10 @@ impl World {
                 .filter(|other| other.room == person.room)
                 .map(|other| other.user.to_string())
                 .collect();
-            let is_right = (person.users as usize, &person.roster) == (here.len(), &here);
+            let line = person.lines.last()?;
+            let is_right = (line.users as usize, &line.roster) == (here.len(), &here);
             (!is_right).then(|| {
-                format!("client {} was told {} {:?}, not {here:?}", person.index, person.users, person.roster)
+                format!("client {} was told {} {:?}, not {here:?}", person.index, line.users, line.roster)
             })
         });
         if let Some(what) = wrong {

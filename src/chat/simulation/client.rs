@@ -59,11 +59,16 @@ pub struct Line {
     pub connection: u64,
     pub server: usize,
     pub is_in: bool,
+    /// It came in before its server had learned the room.
+    pub is_in_unlearned: bool,
     pub asked: Ms,
     /// What was not acknowledged before went behind the join.
     pub has_unacked: bool,
     /// The last number that came on it, for each stream.
     told: BTreeMap<StreamId, u64>,
+    /// Who is in the room, as its server told on this line.
+    pub users: u64,
+    pub roster: BTreeSet<String>,
 }
 
 #[derive(Debug)]
@@ -86,8 +91,6 @@ pub struct Client {
     /// What was seen while it had two lines: the next server may show it in another place.
     seen_on_two: BTreeSet<u64>,
     pub unacked: Vec<Unacked>,
-    pub users: u64,
-    pub roster: BTreeSet<String>,
     /// Of all that it has seen, what stands last.
     pub lowest: Option<(u64, Place)>,
     /// Messages that were told again and dropped.
@@ -120,8 +123,6 @@ impl Client {
             seen: BTreeSet::new(),
             seen_on_two: BTreeSet::new(),
             unacked: Vec::new(),
-            users: 0,
-            roster: BTreeSet::new(),
             lowest: None,
             resent: 0,
             is_retrying: false,
@@ -130,8 +131,17 @@ impl Client {
     }
 
     pub fn open(&mut self, connection: u64, server: usize, now: Ms) {
-        let told = BTreeMap::new();
-        self.lines.push(Line { connection, server, is_in: false, asked: now, has_unacked: false, told });
+        self.lines.push(Line {
+            connection,
+            server,
+            is_in: false,
+            is_in_unlearned: false,
+            asked: now,
+            has_unacked: false,
+            told: BTreeMap::new(),
+            users: 0,
+            roster: BTreeSet::new(),
+        });
     }
 
     pub fn close(&mut self, connection: u64) {
@@ -164,8 +174,8 @@ impl Client {
             Frame::Joined { users, roster, history, is_complete, streams } => {
                 let before = self.positions.clone();
                 self.is_told_all = *is_complete;
-                self.users = *users;
-                self.roster = roster.iter().cloned().collect();
+                self.lines[line].users = *users;
+                self.lines[line].roster = roster.iter().cloned().collect();
                 let goes_on = self.was_in && *is_complete;
                 for shown in history {
                     self.see(line, shown, goes_on, &mut told);
@@ -208,12 +218,13 @@ impl Client {
                     told.push(Told::Acked { text: unacked.text, place: *place, waited });
                 }
             }
-            Frame::Presence { users, joined, left } if line + 1 == self.lines.len() => {
-                self.users = *users;
-                self.roster.extend(joined.iter().cloned());
-                self.roster.retain(|name| !left.contains(name));
+            Frame::Presence { users, joined, left } => {
+                let line = &mut self.lines[line];
+                line.users = *users;
+                line.roster.extend(joined.iter().cloned());
+                line.roster.retain(|name| !left.contains(name));
             }
-            Frame::Presence { .. } | Frame::Other => {}
+            Frame::Other => {}
             // The client says it again, as all that it has no acknowledgement for.
             Frame::Error(error) if error.starts_with("overloaded") => {}
             Frame::Error(error) => told.push(Told::Broken(Check::NoError, error.clone())),

@@ -165,6 +165,10 @@ fn row_of(mutant: Mutant) -> Row {
             "a server that leaves counts as a replica whoever answers, whatever that one has",
             &[test!(hub::tests::a_server_that_leaves_waits_until_two_others_have_all_of_its_rooms)],
         ),
+        OnlyIdsTellRepeats => row(
+            "what waited behind a hole is shown again once its id is forgotten",
+            &[test!(room::tests::what_waited_behind_a_hole_is_not_shown_again_though_its_id_is_forgotten)],
+        ),
         RetriesStay => row(
             "a retry that nobody confirms is published for ever",
             &[test!(hub::tests::again::a_retry_is_given_up_though_others_are_late_again_and_again)],

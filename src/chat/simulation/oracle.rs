@@ -56,6 +56,11 @@ impl Oracle {
         self.places.get(&place).copied()
     }
 
+    /// How many messages there are, of all rooms.
+    pub fn count(&self) -> usize {
+        self.said.len()
+    }
+
     pub fn all(&self) -> impl Iterator<Item = (u64, &Said)> {
         (1..).zip(&self.said)
     }

@@ -197,6 +197,16 @@ impl Server {
         self.hub.as_mut().and_then(Hub::poll_effect)
     }
 
+    /// The answer to a join is taken by the mailbox and the socket.
+    pub fn note_answer(&mut self, connection: u64, bytes: usize, now: Ms) {
+        let at = self.now(now);
+        if let Some(hub) = &mut self.hub {
+            let member = member(connection);
+            hub.handle_answers_taken(member.reactor, bytes);
+            hub.handle_ask(member, Ask::Received, at);
+        }
+    }
+
     /// A connection has entered a room. False: it is gone, and leaves.
     pub fn enter(&mut self, connection: u64, room: RoomId, name: Arc<str>, user: Arc<str>) -> bool {
         match self.lines.get_mut(&connection).filter(|line| !line.is_closed) {

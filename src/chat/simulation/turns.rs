@@ -69,7 +69,7 @@ impl World {
                     let text = frame::number(&message.text);
                     if stream.origin == envelope.origin && self.oracle.note_place((*stream, seq), text) {
                         self.oracle.hold(text, server);
-                        self.note_late_retry(text);
+                        self.note_late_retry(server, text);
                         self.story.tell(self.now, Some(text), || {
                             format!("server {server} publishes {text} as {stream} {seq}")
                         });
@@ -120,16 +120,16 @@ impl World {
         }
     }
 
-    /// A retry that comes after every ring has evicted the message is a new message to a server that was not there when
-    /// it was sent first: docs/replication.md has the bound.
-    fn note_late_retry(&mut self, text: u64) {
+    /// A retry that comes after every other ring has evicted the message is a new message to a server that was not there,
+    /// or stood still, when it was sent first: docs/replication.md has the bound.
+    fn note_late_retry(&mut self, server: usize, text: u64) {
         let said = self.oracle.get(text);
         let Some((_, before)) = said.places.split_last() else { return };
         let room = super::world::ROOMS[said.room];
         let is_kept = |place: &frame::Place| {
-            self.live().into_iter().any(|server| self.servers[server].keeps(room, *place))
+            self.live().into_iter().any(|other| other != server && self.servers[other].keeps(room, *place))
         };
-        let is_late = !self.plan.is_roomy() && !before.is_empty() && !before.iter().any(is_kept);
+        let is_late = !self.is_roomy() && !before.is_empty() && !before.iter().any(is_kept);
         self.oracle.get_mut(text).is_tainted |= is_late;
     }
 
@@ -165,6 +165,8 @@ impl World {
     fn tell(&mut self, server: usize, reactor: usize, notice: Notice) {
         match notice {
             Notice::Entered { connection, room, name, user, frame, .. } => {
+                let frame = frame.concat();
+                self.servers[server].note_answer(connection, frame.len(), self.now);
                 if self.servers[server].enter(connection, room, name, user) {
                     let frames = Arc::new(frame::parse(&frame));
                     self.note_shown(server, &frames);
@@ -188,7 +190,7 @@ impl World {
                 }
                 self.send_to_client(connection, &frames);
             }
-            Notice::Everyone { .. } => {}
+            Notice::Everyone { .. } | Notice::RoomMade { .. } => {}
             Notice::Refused { frame, .. } => {
                 self.fail(Check::NoError, None, format!("a join was refused: {:?}", frame::parse(&frame)));
             }
@@ -270,7 +272,7 @@ impl World {
                 (first..=last).for_each(|seq| self.check_gap(client, connection, (stream, seq)));
             }
             Told::Hole { stream, first, last } => {
-                if !self.clients[&client].is_told_all && !self.plan.is_roomy() {
+                if !self.clients[&client].is_told_all && !self.is_roomy() {
                     // It knows that it misses something: the server did not know the stream when it came in.
                     self.not_owed(client, (first..=last).map(|seq| (stream, seq)));
                 }

@@ -265,6 +265,11 @@ impl World {
         found.expect("only servers speak")
     }
 
+    /// Whether no ring has evicted anything yet: a world of long stalls may have more messages than a ring holds.
+    pub fn is_roomy(&self) -> bool {
+        self.plan.is_roomy() && self.oracle.count() < self.plan.sizes.ring_messages
+    }
+
     /// Whether nothing was broken for so long that everything is as quick as it is meant to be.
     pub fn is_calm(&self) -> bool {
         self.calm_for().is_some()
@@ -273,7 +278,7 @@ impl World {
     /// For how long it has been so.
     pub fn calm_for(&self) -> Option<Ms> {
         // What retention took elsewhere is waited for until 2 s after the lease of who may have it, and holes with it.
-        let expiry = if self.plan.is_roomy() { 0 } else { 2000 };
+        let expiry = if self.is_roomy() { 0 } else { 2000 };
         let after_trouble = self.plan.peace + super::plan::CALM_AFTER + expiry + 6 * self.plan.leg_max();
         let since = if self.plan.faults.is_empty() { START + 1500 } else { after_trouble };
         self.now.checked_sub(since)

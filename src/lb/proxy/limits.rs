@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use crate::serve::work::WorkRate;
+
 /// What one read brings at most, with what is held of a frame: the size of a loop's one buffer, in bytes. A server's frame
 /// that is larger is passed on in parts. As much may wait for a side that does not take it.
 pub const BUFFER_BYTES: usize = 64 * 1024;
@@ -19,6 +21,9 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 pub const PAUSE_MS: Range<u64> = 50..350;
 /// A side that takes nothing for so long, while bytes wait for it, is given up.
 pub const STALL_MAX: Duration = Duration::from_secs(30);
+/// Reads of a client, and 4 KiB of them, a second: beyond it the next read waits for a [`TICK`], in which small segments
+/// come together. What the client's messages and other frames may be is for its server to say.
+pub const CLIENT_WORK: WorkRate = WorkRate { per_second: 1000, burst: 4000 };
 /// From one side's end to the other's.
 pub const HALF_CLOSED_MAX: Duration = Duration::from_secs(30);
 /// From our last byte to the client's end of the connection.

@@ -3,9 +3,11 @@
 use std::time::{Duration, Instant};
 
 use crate::net::Received;
+use crate::serve::work::Work;
 use crate::wire::{Forward, switching};
 
 use super::leg::{Leg, Side, Tally};
+use super::limits::{CLIENT_WORK, TICK};
 use super::pair::Pair;
 use super::place::Place;
 
@@ -50,10 +52,41 @@ pub struct Line {
     pub server: Option<Leg>,
     /// That of a server that was dialed.
     pub next: Option<Leg>,
+    /// How much is read from the client.
+    pub pacing: Pacing,
     /// When its entry in the wheel comes round.
     pub scheduled: Option<Instant>,
     /// One of the places for proxied clients, until it goes.
     pub _place: Place,
+}
+
+/// Keeps a client that sends much in small segments from having the loop do little else.
+#[derive(Debug)]
+pub struct Pacing {
+    work: Work,
+    read: Instant,
+    /// Nothing is read before.
+    until: Option<Instant>,
+}
+
+impl Pacing {
+    /// Nothing was read so far.
+    pub fn new(now: Instant) -> Self {
+        Self { work: Work::default(), read: now, until: None }
+    }
+
+    /// The time has come, perhaps, to read again.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.until.take_if(|until| *until <= now);
+    }
+
+    fn note_read(&mut self, bytes: usize, now: Instant) {
+        self.work.rest(now.saturating_duration_since(self.read), CLIENT_WORK);
+        self.read = now;
+        if !self.work.read(bytes, CLIENT_WORK) {
+            self.until = Some(now + TICK);
+        }
+    }
 }
 
 impl Line {
@@ -81,13 +114,18 @@ impl Line {
     }
 
     fn may_hear_client(&self) -> bool {
-        self.pair.may_hear_client() && self.server.as_ref().is_none_or(Leg::is_flushed)
+        self.pacing.until.is_none()
+            && self.pair.may_hear_client()
+            && self.server.as_ref().is_none_or(Leg::is_flushed)
     }
 
     /// When something has to be looked at.
     pub fn deadline(&self) -> Option<Instant> {
         let server = self.server.as_ref().and_then(Leg::stalls_at);
-        [self.pair.poll_timeout(), self.client.stalls_at(), server].into_iter().flatten().min()
+        [self.pair.poll_timeout(), self.client.stalls_at(), server, self.pacing.until]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// One read from that side, and one write to the other. Tells when the server that was dialed is none.
@@ -122,6 +160,7 @@ impl Line {
     fn hear_client(&mut self, buffer: &mut [u8], tally: &mut Tally, now: Instant) {
         match self.client.receive(buffer) {
             Received::Bytes(filled) => {
+                self.pacing.note_read(filled, now);
                 let range = self.pair.handle_client_bytes(&buffer[..filled], now);
                 let Some(server) = self.server.as_mut().filter(|_| !range.is_empty()) else { return };
                 tally.up += range.len() as u64;
@@ -190,5 +229,25 @@ impl Line {
             self.pair.handle_attempt_failed(pause, now);
         }
         failure
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_that_sends_much_is_read_less_often() {
+        let now = Instant::now();
+        let mut pacing = Pacing::new(now);
+        (0..CLIENT_WORK.burst).for_each(|_| pacing.note_read(1, now));
+        assert_eq!(pacing.until, None);
+        pacing.note_read(1, now);
+        assert_eq!(pacing.until, Some(now + TICK));
+        pacing.handle_timeout(now);
+        assert_eq!(pacing.until, Some(now + TICK), "it is too early");
+        pacing.handle_timeout(now + TICK);
+        pacing.note_read(1, now + TICK);
+        assert_eq!(pacing.until, None);
     }
 }

@@ -59,8 +59,8 @@ impl Proxy {
     pub fn start(node: &Arc<Node>) -> io::Result<Self> {
         let mut proxy = Self { posts: Vec::new(), threads: Vec::new() };
         for index in 0..node.options.reactors {
-            let (relay, post) = Relay::new(Arc::clone(node))?;
             let name = format!("{}/proxy{index}", node.options.name);
+            let (relay, post) = Relay::new(Arc::clone(node), node.serving.loops.add(&*name))?;
             let thread = thread::Builder::new().name(name.clone()).spawn(move || {
                 if let Err(error) = relay.run() {
                     log::error!("{name}: the event loop failed: {error}");

@@ -15,14 +15,16 @@ use crate::lb::board::Destination;
 use crate::lb::node::Node;
 use crate::lb::refusal::Refusal;
 use crate::lb::ws_url;
+use crate::net::buffers;
 use crate::net::dial::{dial, outcome};
 use crate::net::{Key, Mailbox, Poller, Post, Readiness, Slots, TimerWheel, mailbox::mailbox};
+use crate::serve::loops::{Loop, Stage};
 use crate::wire::{Forward, ServerMessage};
 
 use super::leaving::Leaving;
 use super::leg::{Leg, Side, Tally};
 use super::limits::{BUFFER_BYTES, LETTERS_MAX, LETTERS_PER_TURN, MOVE_WITHIN, PAUSE_MS, TICK};
-use super::line::{Failure, Line};
+use super::line::{Failure, Line, Pacing};
 use super::pair::{Act, Pair};
 use super::place::Place;
 
@@ -55,6 +57,7 @@ pub struct Newcomer {
 /// One core's share of the proxied clients.
 pub struct Relay {
     node: Arc<Node>,
+    watched: Arc<Loop>,
     poller: Poller,
     letters: Mailbox<Letter>,
     has_letters: bool,
@@ -71,11 +74,12 @@ pub struct Relay {
 
 impl Relay {
     /// A loop without clients, and where letters to it go.
-    pub fn new(node: Arc<Node>) -> io::Result<(Self, Post<Letter>)> {
+    pub fn new(node: Arc<Node>, watched: Arc<Loop>) -> io::Result<(Self, Post<Letter>)> {
         let poller = Poller::new()?;
         let (post, letters) = mailbox(LETTERS_MAX, poller.waker());
         let relay = Self {
             node,
+            watched,
             poller,
             letters,
             has_letters: false,
@@ -100,12 +104,16 @@ impl Relay {
 
     fn turn(&mut self) -> io::Result<()> {
         let now = self.wait()?;
+        self.watched.enter(Stage::Letters, now);
         self.take_letters(now);
+        self.watched.enter(Stage::Read, now);
         self.read(now);
+        self.watched.enter(Stage::Expire, now);
         self.expire(now);
         self.let_go(now);
         let Tally { up, down, writes } = std::mem::take(&mut self.tally);
         self.node.metrics.passed_on(up, down, writes);
+        self.watched.enter(Stage::Wait, now);
         Ok(())
     }
 
@@ -114,6 +122,7 @@ impl Relay {
         let now = Instant::now();
         self.poller.wait(self.timeout(now))?;
         let now = Instant::now();
+        self.watched.enter(Stage::Read, now);
         let mut told = std::mem::take(&mut self.spare.0);
         told.extend(self.poller.ready());
         told.drain(..).for_each(|readiness| self.handle_ready(readiness, now));
@@ -176,7 +185,16 @@ impl Relay {
         if self.leaving.is_some() {
             pair.handle_left(now);
         }
-        let line = Line { pair, request, client, server: None, next: None, scheduled: None, _place: place };
+        let line = Line {
+            pair,
+            request,
+            client,
+            server: None,
+            next: None,
+            pacing: Pacing::new(now),
+            scheduled: None,
+            _place: place,
+        };
         self.lines.insert(line);
         self.settle(key, now);
     }
@@ -225,6 +243,7 @@ impl Relay {
             } else if line.server.as_ref().is_some_and(stalls) {
                 line.pair.handle_server_lost(now);
             }
+            line.pacing.handle_timeout(now);
             let awaited = line.pair.awaits_answer();
             line.pair.handle_timeout(pause(), now);
             if awaited && !line.pair.awaits_answer() {
@@ -368,7 +387,9 @@ impl Relay {
         let (authority, target) = ws_url::split(&url).ok_or(io::ErrorKind::InvalidInput)?;
         let peer = line.client.connection().peer().map(|peer| peer.ip());
         let side = line.free_side();
-        let mut next = Leg::new(side, dial(at)?);
+        let stream = dial(at)?;
+        buffers::bound(&stream)?;
+        let mut next = Leg::new(side, stream);
         self.poller.add_connection(next.connection().source(), token(key, side))?;
         next.queue(line.request.head(authority, target, peer));
         line.next = Some(next);

@@ -169,8 +169,13 @@ impl Cluster {
     fn tell(&mut self, server: usize, who: usize, notice: Notice) {
         let is_here = self.people[who].at == Some(server);
         let (frames, has_entered) = match notice {
-            Notice::Entered { frame, .. } => (frame, true),
+            Notice::Entered { frame, .. } => {
+                let frame = frame.concat();
+                self.servers[server].note_answer(who, frame.len(), self.now);
+                (frame.into(), true)
+            }
             Notice::Deliver { frames, .. } => (frames, false),
+            Notice::RoomMade { .. } => return,
             Notice::Refused { frame, .. } | Notice::Reply { frame, .. } | Notice::Everyone { frame } => {
                 (frame, false)
             }

@@ -91,6 +91,15 @@ impl Server {
         is_here
     }
 
+    /// The answer to a join is taken by the mailbox and the socket.
+    pub fn note_answer(&mut self, who: usize, bytes: usize, now: u64) {
+        let at = self.clock(now);
+        if let Some(hub) = &mut self.hub {
+            hub.handle_answers_taken(who, bytes);
+            hub.handle_ask(Member { reactor: who, connection: who as u64 }, Ask::Received, at);
+        }
+    }
+
     fn clock(&self, now: u64) -> Now {
         let unix_ms = START_UNIX_MS + now * self.clock_speed / 100;
         Now {
