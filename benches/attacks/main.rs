@@ -141,7 +141,7 @@ fn meet(attack: &Attack) -> Row {
     let bystanders = Bystanders::start(&world);
     let is_stopped = Arc::new(AtomicBool::new(false));
     let mut scene = Scene::new(&world, bystanders.streams(), Arc::clone(&is_stopped));
-    let (meter, probe) = (Meter::start(world.pids(), is_stopped), Probe::start(&world));
+    let (meter, probe) = (Meter::start(world.pids(), world.all_pids(), is_stopped), Probe::start(&world));
     let before = probe::refusals(&world);
     let attackers = || {
         // A refusal costs only precision.

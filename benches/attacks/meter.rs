@@ -29,6 +29,8 @@ struct Sample {
     resident: u64,
     kernel: u64,
     cpu_ticks: u64,
+    /// Of all processes that are no part of the bench.
+    others_ticks: u64,
 }
 
 /// Of one attack.
@@ -39,6 +41,8 @@ pub struct Cost {
     pub kernel: Amounts,
     /// Cores that servers and balancer used while they were attacked.
     pub cores: f64,
+    /// And that whoever else runs on this machine used.
+    pub others_cores: f64,
     /// The attack was stopped, since it took as much memory as it may.
     pub is_stopped: bool,
 }
@@ -52,13 +56,13 @@ pub struct Amounts {
 
 impl Meter {
     /// `is_stopped` is set when an attack takes too much memory.
-    pub fn start(pids: Vec<u32>, is_stopped: Arc<AtomicBool>) -> Self {
+    pub fn start(pids: Vec<u32>, all_pids: Vec<u32>, is_stopped: Arc<AtomicBool>) -> Self {
         let is_over = Arc::new(AtomicBool::new(false));
         let over = Arc::clone(&is_over);
         let thread = thread::spawn(move || {
             let mut samples = Vec::new();
             while !over.load(Ordering::Relaxed) {
-                let sample = Sample::take(&pids);
+                let sample = Sample::take(&pids, &all_pids);
                 if sample.resident > STOP_BYTES {
                     is_stopped.store(true, Ordering::Relaxed);
                 }
@@ -88,22 +92,32 @@ impl Meter {
             Amounts { before: of(&before), peak, after: of(&after) }
         };
         let attacked = last_before(acts.after);
-        let ticks = attacked.cpu_ticks.saturating_sub(before.cpu_ticks) as f64;
-        let cores = ticks / TICKS_PER_SECOND / (attacked.at - before.at).as_secs_f64().max(f64::MIN_POSITIVE);
+        let seconds = (attacked.at - before.at).as_secs_f64().max(f64::MIN_POSITIVE);
+        let cores = |of: fn(&Sample) -> u64| {
+            of(&attacked).saturating_sub(of(&before)) as f64 / TICKS_PER_SECOND / seconds
+        };
         let resident = amounts(|sample| sample.resident);
         let is_stopped = resident.peak > STOP_BYTES;
-        Cost { resident, kernel: amounts(|sample| sample.kernel), cores, is_stopped }
+        Cost {
+            resident,
+            kernel: amounts(|sample| sample.kernel),
+            cores: cores(|sample| sample.cpu_ticks),
+            others_cores: cores(|sample| sample.others_ticks),
+            is_stopped,
+        }
     }
 }
 
 impl Sample {
     /// A process that is no more has nothing.
-    fn take(pids: &[u32]) -> Self {
+    fn take(pids: &[u32], all_pids: &[u32]) -> Self {
+        let ours: u64 = all_pids.iter().filter_map(|pid| cpu_ticks(*pid)).sum();
         Self {
             at: Instant::now(),
             resident: pids.iter().filter_map(|pid| resident(*pid)).sum(),
             kernel: tcp_memory().unwrap_or_default(),
             cpu_ticks: pids.iter().filter_map(|pid| cpu_ticks(*pid)).sum(),
+            others_ticks: busy_ticks().unwrap_or_default().saturating_sub(ours),
         }
     }
 }
@@ -118,6 +132,13 @@ fn cpu_ticks(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let mut fields = stat.rsplit(')').next()?.split_whitespace().skip(11);
     Some(fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?)
+}
+
+/// Of all processors (proc(5), `cpu`): user, nice, system, irq, softirq, steal.
+fn busy_ticks() -> Option<u64> {
+    let stat = fs::read_to_string("/proc/stat").ok()?;
+    let fields: Vec<u64> = stat.lines().next()?.split_whitespace().skip(1).flat_map(str::parse).collect();
+    [0, 1, 2, 5, 6, 7].into_iter().map(|index| fields.get(index)).sum()
 }
 
 /// `mem` of TCP in pages.

@@ -14,6 +14,8 @@ use super::scene::Acts;
 
 /// What bystanders may wait while others are attacked.
 const P99_MAX: Duration = Duration::from_millis(100);
+/// Cores that whoever else runs on the machine may use, or delays are theirs.
+const OTHERS_CORES_MAX: f64 = 0.5;
 /// What may be left of memory, in percent of what it was before.
 const LEFT_PERCENT: u64 = 110;
 /// And besides: what an allocator keeps of a burst, and rings of rooms, which stay for 60 s. A server takes about 15 MiB.
@@ -77,7 +79,7 @@ impl Row {
     /// Whether the attack was withstood.
     pub fn verdict(&self) -> Verdict {
         match &*self.faults() {
-            [] if self.is_noisy() => Verdict::Noisy,
+            [] if self.is_late() => Verdict::Noisy,
             [] => Verdict::Withstood,
             _ => Verdict::Fell,
         }
@@ -89,10 +91,9 @@ impl Row {
         if self.seen.is_none() {
             faults.push("it could not be carried out".into());
         }
-        for (when, p99) in [("", delays.attacked), (" after it", delays.after)] {
-            if p99 > P99_MAX && !self.is_noisy() {
-                faults.push(format!("bystanders' p99{when} {:.0} ms", ms(p99)));
-            }
+        if self.is_late() && !self.is_noisy() {
+            let (attacked, after) = (ms(delays.attacked), ms(delays.after));
+            faults.push(format!("bystanders' p99 {attacked:.0} ms, after it {after:.0} ms"));
         }
         let Amounts { before, after, .. } = self.cost.resident;
         if after > before * LEFT_PERCENT / 100 + LEFT_BYTES {
@@ -113,8 +114,13 @@ impl Row {
         faults
     }
 
+    fn is_late(&self) -> bool {
+        let Delays { attacked, after, .. } = self.delays();
+        attacked.max(after) > P99_MAX
+    }
+
     fn is_noisy(&self) -> bool {
-        self.delays().quiet > P99_MAX
+        self.delays().quiet > P99_MAX || self.cost.others_cores > OTHERS_CORES_MAX
     }
 
     /// The head of the table.
@@ -155,10 +161,7 @@ impl Row {
             println!("    /ready: {} of {} not 200", self.probed.not_ready, self.probed.checks);
         }
         if self.is_noisy() {
-            println!(
-                "    the quiet p99 is above {} ms by itself, so delays say nothing",
-                P99_MAX.as_millis()
-            );
+            println!("    others on this machine used {:.1} cores", self.cost.others_cores);
         }
         let faults = self.faults();
         let separator = if faults.is_empty() { "" } else { ": " };
@@ -179,6 +182,7 @@ impl Row {
             "resident_bytes": amounts(&self.cost.resident),
             "tcp_bytes": amounts(&self.cost.kernel),
             "cores": self.cost.cores,
+            "others_cores": self.cost.others_cores,
             "newcomer_ms": {"attacked": during, "after": after},
             "live": {"checks": self.probed.checks, "unanswered": self.probed.unanswered, "not_ready": self.probed.not_ready},
             "attackers": self.seen,

@@ -24,6 +24,7 @@ pub struct World {
     pub servers: [Member; 2],
     pub balancer: Member,
     pub nodes: Nodes,
+    node_pids: Vec<u32>,
     _folder: Folder,
 }
 
@@ -36,7 +37,8 @@ pub struct Member {
 impl World {
     /// All of them are ready.
     pub fn start(setting: Setting) -> Self {
-        let (folder, nodes) = (Folder::new(), Nodes::start_all(REDIS_NODES));
+        let (folder, mut nodes) = (Folder::new(), Nodes::start_all(REDIS_NODES));
+        let node_pids = (0..REDIS_NODES).map(|index| nodes.process(index).pid()).collect();
         let ports = fleet::free_addresses(3);
         let member = |name: &str, address: SocketAddr, command| Member {
             address,
@@ -63,7 +65,13 @@ impl World {
         for member in servers.iter().chain([&balancer]) {
             eventually("it is ready", || http_get(member.address, "/ready").status == 200);
         }
-        Self { servers, balancer, nodes, _folder: folder }
+        Self { servers, balancer, nodes, node_pids, _folder: folder }
+    }
+
+    /// All processes that are there for this attack, with this one.
+    pub fn all_pids(&self) -> Vec<u32> {
+        let parts = [self.pids(), self.node_pids.clone(), vec![std::process::id()]];
+        parts.concat()
     }
 
     /// The servers' and the balancer's.
