@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help up build test check-rust check-frontend browser docker-test chaos bench mutants peers profile clean tools-build tools-test
+.PHONY: help up build test check-rust check-frontend browser docker-test chaos bench attacks mutants peers profile clean tools-build tools-test
 
 ARGS ?=
 CARGO := cargo
@@ -48,6 +48,10 @@ chaos: tools-test ## break servers, their clocks, Redis and networks for ten min
 
 bench: ## benchmarks; docs/performance.md says what they show
 	$(CARGO) bench --workspace --locked
+
+attacks: tools-test ## what one client can cost the others, with a verdict for each attack (ARGS="--only joins", "--json")
+	$(call need,prlimit,install util-linux)
+	$(CARGO) bench --locked --bench attacks -- $(ARGS)
 
 profile: tools-build target/tools/bin/inferno-flamegraph ## a flame graph of a server under load, its system calls, what its turns went to (ARGS="--rate 5000")
 	RUSTFLAGS="-C force-frame-pointers=yes" $(CARGO) build --profile profiling --locked --bin distr-chat

@@ -28,6 +28,40 @@ fn a_server_tells_what_the_docs_say() {
     assert_same_shape(&docs, &told);
 }
 
+/// However many rooms there are, an answer is bounded: the busiest are listed, and all are counted.
+#[test]
+fn the_busiest_rooms_are_listed_and_all_are_counted() {
+    const LISTED: usize = 500;
+    const CLIENTS: usize = 20;
+    const ROOMS: usize = 30;
+    let server = support::app();
+    let mut clients: Vec<_> = (0..CLIENTS).map(|_| Client::connect(server.address())).collect();
+    for (index, client) in clients.iter_mut().enumerate() {
+        for room in 0..ROOMS {
+            client.join(&format!("room-{index}-{room}"), "ann");
+        }
+    }
+    // The last ones by name are the busiest, so that nothing but users brings them to the top.
+    let busy = ["room-9-8", "room-9-9"];
+    for (user, rooms) in [("bob", &busy[..]), ("cat", &busy[1..])] {
+        let mut client = Client::connect(server.address());
+        for room in rooms {
+            client.join(room, user);
+        }
+        clients.push(client);
+    }
+    let mut told = Value::Null;
+    support::eventually("all rooms are counted", || {
+        told = status(server.address());
+        told["rooms_total"] == json!(CLIENTS * ROOMS) && told["rooms"][0]["users"] == json!(3)
+    });
+    let rooms = told["rooms"].as_array().unwrap();
+    let names: Vec<_> = rooms.iter().map(|room| room["room"].as_str().unwrap()).collect();
+    assert_eq!(names.len(), LISTED);
+    assert_eq!(names[..2], ["room-9-9", "room-9-8"]);
+    assert!(names[2..].is_sorted(), "rooms with as many users stand in the order of their names");
+}
+
 #[test]
 fn a_balancer_tells_what_the_docs_say() {
     let cluster = support::cluster(1, 1);

@@ -1,6 +1,6 @@
-import axe from 'axe-core';
 import type { BrowserContextOptions, Page } from 'playwright-core';
 import { describe, expect, test } from 'vitest';
+import { passes } from './axe';
 import { delivered, dropSockets, enter, join, nodeOf, say, shown } from './browser';
 import { world } from './world';
 
@@ -15,20 +15,6 @@ const VIEWS: [string, BrowserContextOptions][] = [
   ['wide and dark', { viewport: { width: 1280, height: 800 }, colorScheme: 'dark' }],
 ];
 const PHONE: BrowserContextOptions = { viewport: { width: 390, height: 844 } };
-
-/** What axe finds wrong. `state` says where, for whoever reads the failure. */
-async function violations(page: Page, state: string): Promise<string[]> {
-  await page.evaluate(axe.source);
-  const results = await page.evaluate(() => (window as unknown as { axe: typeof axe }).axe.run());
-  expect(results.passes.length).toBeGreaterThan(10);
-  return results.violations.flatMap(({ id, nodes }) =>
-    nodes.map(({ html }) => `${state}: ${id}: ${html.slice(0, 160)}`),
-  );
-}
-
-async function passes(page: Page, state: string) {
-  expect(await violations(page, state)).toEqual([]);
-}
 
 async function inRoom(room: string, options?: BrowserContextOptions): Promise<Page> {
   const page = await at.visitors.come(options);

@@ -11,8 +11,8 @@ use crate::wire::Response;
 use super::bus::Bus;
 use super::node::Node;
 
-/// Rooms listed, those with the most users first.
-const ROOMS_LISTED: usize = 100;
+/// Rooms listed, those with the most users first. The page can search no others; they make about 40 KB of JSON.
+const ROOMS_LISTED: usize = 500;
 
 #[derive(Serialize)]
 struct Status<'a> {

@@ -355,7 +355,10 @@ impl Hub {
     pub fn poll_timeout(&self) -> Instant {
         let agenda = self.agenda.first().map(|(at, _)| *at);
         let settled = match self.bus {
-            BusState::Carries { since } if !self.fresh.is_empty() => Some(since + self.settings.settle),
+            BusState::Carries { since } if !self.fresh.is_empty() => {
+                let settled = since + self.settings.settle;
+                Some(self.peers.new_until(self.limits()).map_or(settled, |until| settled.max(until)))
+            }
             BusState::Pausing { until } => Some(until),
             _ => None,
         };

@@ -262,6 +262,12 @@ impl Peers {
         self.peers.values().any(is_new)
     }
 
+    /// When [`Peers::is_any_new`] ends, if none of those answers.
+    pub fn new_until(&self, limits: &Limits) -> Option<Instant> {
+        let met = self.peers.values().filter(|peer| peer.state == State::Met);
+        met.map(|peer| peer.heard + limits.lease).max()
+    }
+
     /// The longest time between a beat of ours and its echo among those that live.
     pub fn round_trip(&self) -> Duration {
         let live = self.peers.values().filter(|peer| peer.state == State::Live);

@@ -11,6 +11,7 @@ use mio::net::TcpStream;
 use crate::net::{Connection, Flush, Key, Poller, Slots, TimerWheel, outbox::Overflow};
 use crate::wire::{CloseReason, Decoder, Response, Status, frame};
 
+use super::backlog::Backlog;
 use super::limits::{Limits, NEWCOMERS_KEPT, TICK};
 use super::metrics::{Metrics, Tally};
 use super::newcomers::{Found, Look, Newcomers, Standing};
@@ -73,6 +74,7 @@ pub struct Clients<S> {
     pub(super) limits: Limits,
     pub(super) tally: Tally,
     dirty: Vec<Key>,
+    backlog: Backlog,
     relieved: Vec<Key>,
     sent: Vec<Key>,
     gone: Vec<Key>,
@@ -89,6 +91,7 @@ impl<S> Clients<S> {
             limits,
             tally: Tally::default(),
             dirty: Vec::new(),
+            backlog: Backlog::default(),
             relieved: Vec::new(),
             sent: Vec::new(),
             gone: Vec::new(),
@@ -461,9 +464,12 @@ impl<S> Clients<S> {
         self.answer(id, &Response::error(status, error, message), head_only, false);
     }
 
-    /// Writes what the turn queued, one call per connection, and forgets those that are broken.
+    /// Writes what the turn queued, one call per connection, and forgets those that are broken. Those for whom much
+    /// waits take turns.
     pub(super) fn flush(&mut self) {
         let mut dirty = mem::take(&mut self.dirty);
+        let queued = |id| self.slots.get(id).map(|client| client.connection.queued());
+        self.backlog.choose(&mut dirty, queued);
         for id in dirty.drain(..) {
             let Some(client) = self.slots.get_mut(id) else { continue };
             client.is_dirty = false;
@@ -491,6 +497,11 @@ impl<S> Clients<S> {
             }
         }
         self.dirty = dirty;
+    }
+
+    /// Whether some have to be written to in the next turn.
+    pub(super) fn is_behind(&self) -> bool {
+        !self.backlog.is_empty()
     }
 
     /// Those who have taken what waited for them and may be read from again.

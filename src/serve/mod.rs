@@ -2,6 +2,7 @@
 //! echo example share. What a connection does with its messages is a [`Service`].
 
 pub mod assets;
+mod backlog;
 pub mod clients;
 pub mod clock;
 pub mod limits;

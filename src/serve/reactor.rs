@@ -145,6 +145,9 @@ impl<S: Service> Reactor<S> {
     }
 
     fn timeout(&self, now: Instant) -> Option<Duration> {
+        if self.clients.is_behind() {
+            return Some(Duration::ZERO);
+        }
         let has_work = self.may_accept || !self.ready.is_empty();
         if has_work && self.service.is_congested() {
             return Some(RETRY);

@@ -1,5 +1,6 @@
 import { exactTime, number, pageOf, plural } from '../ui/format';
 import { Curve } from './Curve';
+import { Found, ROWS_SHOWN } from './Found';
 import { Frame } from './Frame';
 import { Bar, Card, Counts, Pill, Tile } from './parts';
 import type { BalancerEvent, BalancerStatus, ServerRow } from './status';
@@ -61,55 +62,65 @@ export function BalancerPage({ watched }: { watched: Watched<BalancerStatus> }) 
   );
 }
 
+/** Where not all are shown, those that get no clients come first: they are what somebody looks for. */
 function Servers({ servers }: { servers: readonly ServerRow[] }) {
+  const many = servers.length > ROWS_SHOWN;
+  const ordered = many ? [...servers.filter((row) => !getsClients(row)), ...servers.filter(getsClients)] : servers;
   return (
     <Card title="Servers" aside="the next client goes to the least loaded one">
-      {servers.length === 0 ? (
-        <p className="nothing">No server has sent a heartbeat yet.</p>
-      ) : (
-        <div className="table-scroll">
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">Server</th>
-                <th scope="col">State</th>
-                <th scope="col" className="load">
-                  Connections
-                </th>
-                <th scope="col">In flight</th>
-                <th scope="col">Proxied</th>
-                <th scope="col">Assigned</th>
-                <th scope="col">Loop lag</th>
-                <th scope="col">Heartbeat</th>
-              </tr>
-            </thead>
-            <tbody>
-              {servers.map((server) => (
-                <tr key={server.name} data-off={!getsClients(server)}>
-                  <th scope="row">
-                    <a href={pageOf(server.url)}>{server.name}</a>
+      {servers.length === 0 && <p className="nothing">No server has sent a heartbeat yet.</p>}
+      <Found
+        items={ordered}
+        nameOf={({ name }) => name}
+        total={servers.length}
+        one="server"
+        order="those that get no clients first"
+      >
+        {(shown) => (
+          <div className="table-scroll">
+            <table>
+              <thead>
+                <tr>
+                  <th scope="col">Server</th>
+                  <th scope="col">State</th>
+                  <th scope="col" className="load">
+                    Connections
                   </th>
-                  <td>
-                    <Pill {...stateOfRow(server)} />
-                  </td>
-                  <td className="load">
-                    <Bar value={server.connections + server.inFlight} max={server.capacity}>
-                      <span className="bar-value">
-                        {number(server.connections)} <span className="faint">/ {number(server.capacity)}</span>
-                      </span>
-                    </Bar>
-                  </td>
-                  <td>{number(server.inFlight)}</td>
-                  <td>{number(server.proxied)}</td>
-                  <td>{number(server.assigned)}</td>
-                  <td>{number(server.loopLagMs)} ms</td>
-                  <td>{ago(server.lastHeartbeatMs)}</td>
+                  <th scope="col">In flight</th>
+                  <th scope="col">Proxied</th>
+                  <th scope="col">Assigned</th>
+                  <th scope="col">Loop lag</th>
+                  <th scope="col">Heartbeat</th>
                 </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
-      )}
+              </thead>
+              <tbody>
+                {shown.map((server) => (
+                  <tr key={server.name} data-off={!getsClients(server)}>
+                    <th scope="row">
+                      <a href={pageOf(server.url)}>{server.name}</a>
+                    </th>
+                    <td>
+                      <Pill {...stateOfRow(server)} />
+                    </td>
+                    <td className="load">
+                      <Bar value={server.connections + server.inFlight} max={server.capacity}>
+                        <span className="bar-value">
+                          {number(server.connections)} <span className="faint">/ {number(server.capacity)}</span>
+                        </span>
+                      </Bar>
+                    </td>
+                    <td>{number(server.inFlight)}</td>
+                    <td>{number(server.proxied)}</td>
+                    <td>{number(server.assigned)}</td>
+                    <td>{number(server.loopLagMs)} ms</td>
+                    <td>{ago(server.lastHeartbeatMs)}</td>
+                  </tr>
+                ))}
+              </tbody>
+            </table>
+          </div>
+        )}
+      </Found>
     </Card>
   );
 }

@@ -1,8 +1,9 @@
 import { duration, number, plural } from '../ui/format';
 import { Curve } from './Curve';
+import { Folded, Found } from './Found';
 import { Frame } from './Frame';
 import { Bar, Card, Counts, Pill, Tile } from './parts';
-import type { BackplaneStatus, ServerStatus } from './status';
+import type { BackplaneStatus, LaneStatus, ServerStatus } from './status';
 import { stateOfLane, stateOfServer } from './tone';
 import type { Watched } from './watch';
 
@@ -30,7 +31,6 @@ export function ServerPage({ watched }: { watched: Watched<ServerStatus> }) {
           </div>
           <div className="columns">
             <div className="stack">
-              <Rooms status={status} />
               <Card title="Totals" aside="since the start">
                 <Counts
                   counts={[
@@ -42,12 +42,13 @@ export function ServerPage({ watched }: { watched: Watched<ServerStatus> }) {
                   ]}
                 />
               </Card>
+              <Rooms status={status} />
             </div>
             <div className="stack">
               <Backplane backplane={status.backplane} />
               <Lanes lanes={status.backplane.lanes} />
               <Card title="Reactors" aside="connections of each">
-                <ul className="bars">
+                <Folded className="bars">
                   {status.reactors.map(({ connections }, index) => (
                     <li key={index}>
                       <Bar value={connections} max={status.connections}>
@@ -55,7 +56,7 @@ export function ServerPage({ watched }: { watched: Watched<ServerStatus> }) {
                       </Bar>
                     </li>
                   ))}
-                </ul>
+                </Folded>
               </Card>
             </div>
           </div>
@@ -66,55 +67,65 @@ export function ServerPage({ watched }: { watched: Watched<ServerStatus> }) {
 }
 
 function Rooms({ status: { rooms, roomsTotal } }: { status: ServerStatus }) {
-  const more = roomsTotal - rooms.length;
   return (
     <Card title="Rooms" aside={plural(roomsTotal, 'room')}>
-      {rooms.length === 0 ? (
-        <p className="nothing">Nobody is here yet.</p>
-      ) : (
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">Room</th>
-              <th scope="col">Users</th>
-              <th scope="col">Here</th>
-              <th scope="col">Messages</th>
-            </tr>
-          </thead>
-          <tbody>
-            {rooms.map(({ room, users, membersHere, messages }) => (
-              <tr key={room}>
-                <th scope="row">
-                  <bdi>{room}</bdi>
-                </th>
-                <td>{number(users)}</td>
-                <td>{number(membersHere)}</td>
-                <td>{number(messages)}</td>
+      {roomsTotal === 0 && <p className="nothing">Nobody is here yet.</p>}
+      <Found
+        items={rooms}
+        nameOf={({ room }) => room}
+        total={roomsTotal}
+        one="room"
+        order="those with the most users first"
+      >
+        {(shown) => (
+          <table className="rooms">
+            <thead>
+              <tr>
+                <th scope="col">Room</th>
+                <th scope="col">Users</th>
+                <th scope="col">Here</th>
+                <th scope="col">Messages</th>
               </tr>
-            ))}
-          </tbody>
-        </table>
-      )}
-      {more > 0 && <p className="nothing">and {plural(more, 'more room', 'more rooms')}</p>}
+            </thead>
+            <tbody>
+              {shown.map(({ room, users, membersHere, messages }) => (
+                <tr key={room}>
+                  <th scope="row">
+                    <bdi>{room}</bdi>
+                  </th>
+                  <td>{number(users)}</td>
+                  <td>{number(membersHere)}</td>
+                  <td>{number(messages)}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        )}
+      </Found>
     </Card>
   );
 }
 
+/** Servers that are down come first, so that none of them is folded away behind those that are up. */
 function Backplane({ backplane: { kind, ready, peers } }: Pick<ServerStatus, 'backplane'>) {
+  const ordered = [...peers.filter(({ up }) => !up), ...peers.filter(({ up }) => up)];
+  const up = peers.filter((peer) => peer.up).length;
   return (
-    <Card title="Backplane" aside={kind}>
-      <ul className="peers">
-        <li>
-          <span>This server</span>
-          <Pill tone={ready ? 'good' : 'bad'} label={ready ? 'ready' : 'not ready'} />
-        </li>
-        {peers.map(({ name, up }) => (
-          <li key={name}>
-            <span>{name}</span>
-            <Pill tone={up ? 'good' : 'bad'} label={up ? 'up' : 'down'} />
-          </li>
-        ))}
-      </ul>
+    <Card title="Backplane" aside={peers.length > 0 ? `${kind}, ${up} of ${plural(peers.length, 'peer')} up` : kind}>
+      <Folded className="peers">
+        {[
+          <li key="">
+            <span>This server</span>
+            <Pill tone={ready ? 'good' : 'bad'} label={ready ? 'ready' : 'not ready'} />
+          </li>,
+          ...ordered.map(({ name, up }) => (
+            <li key={name}>
+              <span className="peer">{name}</span>
+              <Pill tone={up ? 'good' : 'bad'} label={up ? 'up' : 'down'} />
+            </li>
+          )),
+        ]}
+      </Folded>
     </Card>
   );
 }
@@ -122,11 +133,13 @@ function Backplane({ backplane: { kind, ready, peers } }: Pick<ServerStatus, 'ba
 /** Absent where there are none: servers in one process need no way to each other. */
 function Lanes({ lanes }: Pick<BackplaneStatus, 'lanes'>) {
   if (lanes.length === 0) return null;
-  const up = lanes.filter((lane) => stateOfLane(lane).tone === 'good').length;
+  const isUp = (lane: LaneStatus) => stateOfLane(lane).tone === 'good';
+  const up = lanes.filter(isUp);
+  const ordered = [...lanes.filter((lane) => !isUp(lane)), ...up];
   return (
-    <Card title="Lanes" aside={`${up} of ${plural(lanes.length, 'Redis node')} up`}>
-      <ul className="peers">
-        {lanes.map((lane) => (
+    <Card title="Lanes" aside={`${up.length} of ${plural(lanes.length, 'Redis node')} up`}>
+      <Folded className="peers">
+        {ordered.map((lane) => (
           <li key={lane.node}>
             <div className="lane">
               <span>{lane.node}</span>
@@ -138,7 +151,7 @@ function Lanes({ lanes }: Pick<BackplaneStatus, 'lanes'>) {
             </span>
           </li>
         ))}
-      </ul>
+      </Folded>
     </Card>
   );
 }

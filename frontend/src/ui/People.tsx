@@ -27,6 +27,8 @@ export const People = memo(function People({ users, roster, user, joined, modal,
         role={modal ? 'dialog' : 'complementary'}
         aria-modal={modal || undefined}
         aria-label="People"
+        // A long list scrolls, also by keyboard; the drawer has a button to be reached by.
+        tabIndex={modal ? undefined : 0}
       >
         <div className="people-head">
           <h2>

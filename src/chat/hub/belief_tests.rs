@@ -213,3 +213,30 @@ fn no_time_of_another_server_stops_the_clock() {
         .collect();
     assert!(times.len() == 1 && times[0] < SEQ_MAX, "{times:?}");
 }
+
+#[test]
+fn a_server_that_never_answers_keeps_new_rooms_waiting_and_no_thread_busy() {
+    let mut world = World::new();
+    let stranger = Word::Alive {
+        name: "stranger".into(),
+        beat: 1,
+        age_ms: 0,
+        lanes: 0,
+        is_leaving: false,
+        load: Some(0),
+        echoes: [].into(),
+    };
+    world.hear_from(9, stranger);
+    world.join(ANN, "ann");
+    let asks = |turn: &Turn| turn.published.iter().any(|word| matches!(word, Word::Sync { .. }));
+    // Nobody else beats, so each turn has a cause of its own.
+    let (mut turns, end) = (0, world.now.instant + LEASE);
+    let mut is_asked = asks(&world.turn());
+    while !is_asked && world.now.instant < end {
+        let due = world.hub.poll_timeout();
+        assert!(due > world.now.instant, "a turn that does nothing follows {turns} others at once");
+        is_asked = asks(&world.pass(due - world.now.instant));
+        turns += 1;
+    }
+    assert!(turns > 0, "the stranger may have the room, so it is waited for");
+}
