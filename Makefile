@@ -26,7 +26,7 @@ test: tools-test frontend/dist/index.html check-rust check-frontend browser dock
 check-rust: tools-build
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
-	# Short memory still breaks the promise in some seeds (docs/failures.md), so only `make chaos` has it.
+	# Short memory takes long worlds to show anything (docs/failures.md), so only `make chaos` has it.
 	CHAOS_WITHOUT=memory $(CARGO) test --workspace --locked
 
 check-frontend: frontend/node_modules/.package-lock.json
